@@ -1,0 +1,1 @@
+"""Dataset readers, suite tables and the synthetic generator."""

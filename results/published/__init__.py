@@ -1,0 +1,1 @@
+"""Published reference numbers, each table with its source."""

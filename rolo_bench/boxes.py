@@ -1,0 +1,96 @@
+"""Box arithmetic on arrays.
+
+One convention everywhere inside: ``(N, 4)`` float64 ``x, y, w, h``, top-left corner, pixels,
+0-based; a row with NaN is "no box". Only readers and writers convert from and to others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def as_boxes(boxes: ArrayLike) -> Array:
+    """Boxes as a ``(N, 4)`` float64 array; one box ``(4,)`` becomes ``(1, 4)``.
+
+    Raises:
+        ValueError: another shape.
+    """
+    array = np.asarray(boxes, dtype=np.float64)
+    if array.ndim == 1 and array.shape[0] == 4:
+        array = array[None]
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"boxes must have shape (N, 4), not {array.shape}")
+    return array
+
+
+def valid(boxes: ArrayLike) -> NDArray[np.bool_]:
+    """Which rows ``(N,)`` are real boxes: all four finite, width and height above zero."""
+    b = as_boxes(boxes)
+    return np.isfinite(b).all(axis=1) & (b[:, 2] > 0) & (b[:, 3] > 0)
+
+
+def centers(boxes: ArrayLike) -> Array:
+    """Box centres ``(N, 2)`` in pixels, continuous: ``x + w / 2``, ``y + h / 2``."""
+    b = as_boxes(boxes)
+    return b[:, :2] + b[:, 2:] / 2
+
+
+def iou(a: ArrayLike, b: ArrayLike) -> Array:
+    """Intersection over union, row by row: ``(N,)`` in 0 … 1.
+
+    One of the two may have a single row, which is then held against every row of the other.
+    A row that is not a real box on either side gives NaN. Areas are ``w * h``; OTB's
+    inclusive-pixel code (``right = x + w - 1``, then ``+ 1``) comes to the same.
+
+    Source: Wu, Lim, Yang 2013, ``calcRectInt``.
+    """
+    p, q = np.broadcast_arrays(as_boxes(a), as_boxes(b))
+    with np.errstate(invalid="ignore"):
+        overlap = np.minimum(p[:, :2] + p[:, 2:], q[:, :2] + q[:, 2:]) - np.maximum(p[:, :2], q[:, :2])
+        inter = np.clip(overlap, 0, None).prod(axis=1)
+        union = p[:, 2] * p[:, 3] + q[:, 2] * q[:, 3] - inter
+    good = valid(p) & valid(q)
+    return np.divide(inter, union, out=np.full(len(p), np.nan), where=good)
+
+
+def iou_matrix(a: ArrayLike, b: ArrayLike) -> Array:
+    """Intersection over union of every pair: ``(N, M)`` in 0 … 1; 0 where a row is not a real box."""
+    p, q = as_boxes(a), as_boxes(b)
+    if not len(p) or not len(q):
+        return np.zeros((len(p), len(q)))
+    n, m = len(p), len(q)
+    values = iou(np.repeat(p, m, axis=0), np.tile(q, (n, 1))).reshape(n, m)
+    return np.nan_to_num(values, nan=0.0)
+
+
+def center_error(a: ArrayLike, b: ArrayLike) -> Array:
+    """Distance of the centres ``(N,)`` in pixels, row by row; NaN where a row holds NaN."""
+    return np.linalg.norm(centers(a) - centers(b), axis=1)
+
+
+def to_relative(boxes: ArrayLike, size: tuple[int, int]) -> Array:
+    """``x, y, w, h`` in pixels to centre and size relative to an image of ``size`` (width, height).
+
+    Source: ROLO paper, equation 3.
+    """
+    b = as_boxes(boxes)
+    scale = np.asarray([*size, *size], dtype=np.float64)
+    return np.hstack([centers(b), b[:, 2:]]) / scale
+
+
+def from_relative(relative: ArrayLike, size: tuple[int, int]) -> Array:
+    """The inverse of `to_relative`: relative centre and size to ``x, y, w, h`` in pixels."""
+    r = as_boxes(relative) * np.asarray([*size, *size], dtype=np.float64)
+    return np.hstack([r[:, :2] - r[:, 2:] / 2, r[:, 2:]])
+
+
+def clip(boxes: ArrayLike, size: tuple[int, int], least: float = 1.0) -> Array:
+    """Boxes cut to an image of ``size`` (width, height), each side at least ``least`` pixels."""
+    b = as_boxes(boxes)
+    limit = np.asarray(size, dtype=np.float64)
+    low = np.clip(b[:, :2], 0, np.maximum(limit - least, 0))
+    high = np.clip(b[:, :2] + b[:, 2:], low + least, np.maximum(limit, low + least))
+    return np.hstack([low, high - low])

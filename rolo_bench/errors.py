@@ -1,0 +1,31 @@
+"""Errors that a user can act on.
+
+Each message is one line: what is wrong, where, and what to do. The command line prints
+the message without a traceback and exits with the class's code.
+"""
+
+from __future__ import annotations
+
+
+class RoloBenchError(Exception):
+    """Something failed; the message says what and how to go on."""
+
+    exit_code = 1
+
+
+class UsageError(RoloBenchError):
+    """The request itself is wrong: an unknown name, option or combination."""
+
+    exit_code = 2
+
+
+class DataError(RoloBenchError):
+    """A data, annotation or result file is missing, incomplete or malformed."""
+
+
+class WeightsError(RoloBenchError):
+    """A weight file is missing, truncated, tampered with or of the wrong kind."""
+
+
+class TrackerError(RoloBenchError):
+    """A tracker plugin cannot be loaded, crashed, or broke the contract."""

@@ -1,0 +1,1 @@
+"""Neural networks: detectors and the ROLO recurrent head (torch is imported only here)."""
