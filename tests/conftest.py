@@ -15,5 +15,5 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def shared() -> Path:
     """The folder with real video, published results and detector weights; skips where it is absent."""
     if not (SHARED / "data").is_dir():
-        pytest.skip("needs the shared data folder (real video, published results, weights) beside the checkout")
+        pytest.skip("needs the shared data folder (video, results, weights) beside the checkout")
     return SHARED
