@@ -1,0 +1,153 @@
+"""A video with its truth, and images decoded ahead of whoever reads them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rolo_bench.boxes import Array, as_boxes
+from rolo_bench.errors import DataError
+
+Image = NDArray[np.uint8]
+
+
+class FrameSource(Protocol):
+    """Where images come from: a count and random access."""
+
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    def image(self, index: int) -> Image:
+        """Frame ``index`` (from 0) as RGB uint8 ``(H, W, 3)``."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Frames stored as image files, one path each."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def image(self, index: int) -> Image:
+        """Decode one file to RGB uint8 ``(H, W, 3)``.
+
+        Raises:
+            DataError: the file is missing or is not an image.
+        """
+        import cv2
+
+        path = self.paths[index]
+        try:
+            data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        except OSError as error:
+            raise DataError(f"{path}: cannot read the frame ({error.strerror}); fetch the sequence again") from None
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        if image is None:
+            raise DataError(f"{path}: not a readable image ({len(data)} bytes); fetch the sequence again")
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class ArrayFrames:
+    """Frames held in memory, each RGB uint8 ``(H, W, 3)``."""
+
+    images: tuple[Image, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def image(self, index: int) -> Image:
+        """Frame ``index`` as it was given."""
+        return self.images[index]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Frames ``start`` up to ``stop`` of another source."""
+
+    source: FrameSource
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def image(self, index: int) -> Image:
+        return self.source.image(self.start + index)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A video, its truth and what is known about it.
+
+    Attributes:
+        name: the benchmark's own spelling.
+        frames: the images.
+        truth: ``(N, 4)`` x, y, w, h in 0-based pixels; NaN rows where the target has no box.
+        attributes: challenge flags such as ``OCC`` and ``SV``.
+        first_frame: the number in the video of the first frame (BlurCar1 starts at 247).
+
+    Raises:
+        DataError: the number of frames differs from the number of truth rows, or the first
+            row is not a box.
+    """
+
+    name: str
+    frames: FrameSource
+    truth: Array
+    attributes: tuple[str, ...] = ()
+    first_frame: int = 1
+    visibility: Array | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        truth = as_boxes(self.truth).copy()
+        truth.setflags(write=False)
+        object.__setattr__(self, "truth", truth)
+        if len(self.frames) != len(truth):
+            raise DataError(
+                f"{self.name}: {len(self.frames)} frames but {len(truth)} truth boxes; fetch the sequence again"
+            )
+        if not len(truth):
+            raise DataError(f"{self.name}: the sequence has no frames")
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def slice(self, start: int, stop: int) -> Sequence:
+        """Frames ``start`` up to ``stop`` (indices from 0) as a sequence of its own."""
+        return replace(
+            self,
+            frames=_Part(self.frames, start, stop),
+            truth=self.truth[start:stop],
+            first_frame=self.first_frame + start,
+            visibility=None if self.visibility is None else self.visibility[start:stop],
+        )
+
+    def truth_digest(self) -> str:
+        """SHA-256 of the truth ``(N, 4)`` as little-endian float64: which annotation a result belongs to."""
+        return hashlib.sha256(np.ascontiguousarray(self.truth, dtype="<f8").tobytes()).hexdigest()
+
+
+def prefetch(frames: FrameSource, start: int = 0, stop: int | None = None, depth: int = 4) -> Iterator[Image]:
+    """Frames ``start`` up to ``stop`` in order, decoded up to ``depth`` ahead in one background thread."""
+    stop = len(frames) if stop is None else stop
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="frames") as pool:
+        ahead = [pool.submit(frames.image, i) for i in range(start, min(start + depth, stop))]
+        try:
+            for i in range(start, stop):
+                image = ahead.pop(0).result()
+                if i + depth < stop:
+                    ahead.append(pool.submit(frames.image, i + depth))
+                yield image
+        finally:
+            for future in ahead:
+                future.cancel()
