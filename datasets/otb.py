@@ -39,7 +39,9 @@ def frame_paths(folder: Path) -> dict[int, Path]:
             continue
         number = int(match[1])
         if number in paths:
-            raise DataError(f"{folder}: both {paths[number].name} and {path.name} are frame {number}; remove one")
+            raise DataError(
+                f"{folder}: both {paths[number].name} and {path.name} are frame {number}; remove one"
+            )
         paths[number] = path
     if not paths:
         raise DataError(f"{folder}: holds no images; fetch the sequence again")
@@ -93,11 +95,15 @@ def load_sequence(
         first = min(numbered)
         last = max(numbered)
         if len(numbered) != len(truth):
-            raise DataError(f"{truth_file}: {len(truth)} boxes for {len(numbered)} images in {place.name}; give a frame range")
+            raise DataError(
+                f"{truth_file}: {len(truth)} boxes for {len(numbered)} images in {place.name}; give a frame range"
+            )
     truth = cut_truth(truth, first, last, truth_file)
     lost = [n for n in range(first, last + 1) if n not in numbered]
     if lost:
-        raise DataError(f"{place}: {len(lost)} of {last - first + 1} frames are missing, first {lost[0]}; fetch it again")
+        raise DataError(
+            f"{place}: {len(lost)} of {last - first + 1} frames are missing, first {lost[0]}; fetch it again"
+        )
     paths = tuple(numbered[n] for n in range(first, last + 1))
     return Sequence(name, ImageFiles(paths), truth, attributes, first)
 
@@ -113,7 +119,9 @@ def cut_truth(truth: Array, first: int, last: int, source: Path) -> Array:
         return truth
     if len(truth) >= last:
         return truth[first - 1 : last]
-    raise DataError(f"{source}: {len(truth)} boxes, expected {count} for frames {first} to {last}; fetch the sequence again")
+    raise DataError(
+        f"{source}: {len(truth)} boxes, expected {count} for frames {first} to {last}; fetch the sequence again"
+    )
 
 
 def is_otb_folder(root: Path) -> bool:
@@ -140,6 +148,8 @@ def write_sequence(root: Path, sequence: Sequence) -> Path:
     (folder / "img").mkdir(parents=True, exist_ok=True)
     for i in range(len(sequence)):
         image = cv2.cvtColor(np.ascontiguousarray(sequence.frames.image(i)), cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(folder / "img" / f"{sequence.first_frame + i:04d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        cv2.imwrite(
+            str(folder / "img" / f"{sequence.first_frame + i:04d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 95]
+        )
     write_atomic(folder / "groundtruth_rect.txt", format_boxes(sequence.truth))
     return folder

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from rolo_bench.datasets.otb import frame_paths
 
 from rolo_bench.boxes import Array
-from rolo_bench.datasets.otb import frame_paths
 from rolo_bench.errors import DataError
 from rolo_bench.sequence import ImageFiles, Sequence
 
@@ -72,5 +72,7 @@ def sequence_names(root: Path) -> tuple[str, ...]:
     """Names of the sequences of a VOT folder, in the order of ``list.txt`` where there is one."""
     listing = root / "list.txt"
     if listing.is_file():
-        return tuple(line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip())
+        return tuple(
+            line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()
+        )
     return tuple(sorted(p.parent.name for p in root.glob("*/groundtruth.txt")))

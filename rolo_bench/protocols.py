@@ -12,6 +12,7 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.errors import DataError, UsageError
@@ -59,7 +60,9 @@ def segments(
     if protocol == "sre":
         if size is None:
             raise UsageError("SRE needs the size of the first image")
-        return tuple(Segment(0, sre_box(truth[0], s, size), f"sre{i:02d}") for i, s in enumerate(SRE_SHIFTS, 1))
+        return tuple(
+            Segment(0, sre_box(truth[0], s, size), f"sre{i:02d}") for i, s in enumerate(SRE_SHIFTS, 1)
+        )
     raise UsageError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
 
 
@@ -72,13 +75,17 @@ def tre_starts(truth: Array, omit: Rows[tuple[int, int]] = ()) -> list[int]:
     """
     truth = as_boxes(truth)
     count = len(truth)
-    allowed = np.isfinite(truth).all(axis=1) & (truth[:, :2] + 1 > 0).all(axis=1) & (truth[:, 2:] > 0).all(axis=1)
+    allowed = (
+        np.isfinite(truth).all(axis=1) & (truth[:, :2] + 1 > 0).all(axis=1) & (truth[:, 2:] > 0).all(axis=1)
+    )
     for first, last in omit:
         allowed[max(first, 0) : max(last + 1, 0)] = False
     allowed &= count - np.arange(count) >= TRE_LEAST_FRAMES
     index = np.flatnonzero(allowed)
     if not len(index):
-        raise DataError(f"TRE needs a frame with valid truth and {TRE_LEAST_FRAMES} frames left; none of {count}")
+        raise DataError(
+            f"TRE needs a frame with valid truth and {TRE_LEAST_FRAMES} frames left; none of {count}"
+        )
     step = len(index) / (TRE_SEGMENTS - 1)
     places = [math.floor(1 + k * step + 1e-9) for k in range(TRE_SEGMENTS - 1)]
     chosen = [int(index[min(p, len(index)) - 1]) for p in places] + [int(index[-1])]
@@ -95,7 +102,7 @@ def sre_box(box: Array, shift: str, size: tuple[int, int]) -> Array:
     """
     if shift not in SRE_SHIFTS:
         raise UsageError(f"unknown SRE shift {shift!r}; known: {', '.join(SRE_SHIFTS)}")
-    x, y, w, h = np.asarray(box, dtype=np.float64) + [1, 1, 0, 0]  # OTB rounds 1-based numbers
+    x, y, w, h = np.asarray(box, dtype=np.float64) + np.array([1, 1, 0, 0])  # OTB rounds 1-based numbers
     dx, dy = math.floor(0.1 * w + 1.0), math.floor(0.1 * h + 1.0)  # round half up of 0.1 side + 0.5
     if shift.startswith("scale-"):
         scale = float(shift.removeprefix("scale-"))

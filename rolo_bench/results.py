@@ -160,7 +160,9 @@ def check_name(kind: str, name: str) -> str:
         UsageError: it is empty, starts with a dot or holds a path separator.
     """
     if not NAME.match(name):
-        raise UsageError(f"{kind} name {name!r}: use letters, digits, '-', '_', '.', '+' and start with a letter or digit")
+        raise UsageError(
+            f"{kind} name {name!r}: use letters, digits, '-', '_', '.', '+' and start with a letter or digit"
+        )
     return name
 
 
@@ -175,7 +177,12 @@ class Store:
 
     def folder(self, suite: str, protocol: str, tracker: str) -> Path:
         """Where the files of one tracker lie."""
-        return self.root / check_name("suite", suite) / check_name("protocol", protocol) / check_name("tracker", tracker)
+        return (
+            self.root
+            / check_name("suite", suite)
+            / check_name("protocol", protocol)
+            / check_name("tracker", tracker)
+        )
 
     def suites(self) -> tuple[str, ...]:
         """Suites with results, by name."""
@@ -220,7 +227,9 @@ class Store:
         else:
             paths = sorted(p for p in folder.glob(f"{sequence}_{protocol}[0-9][0-9].txt"))
         if not paths or not paths[0].is_file():
-            raise DataError(f"no result of {tracker} on {sequence} ({suite}, {protocol}) in {self.root}; run or import it")
+            raise DataError(
+                f"no result of {tracker} on {sequence} ({suite}, {protocol}) in {self.root}; run or import it"
+            )
         entries = self.meta(suite, protocol, tracker).get("sequences", {})
         return [_load_one(path, tracker, sequence, protocol, entries.get(path.stem, {})) for path in paths]
 
@@ -236,7 +245,9 @@ class Store:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise DataError(f"{path}: not valid JSON ({error}); delete the folder or run with --force") from None
+            raise DataError(
+                f"{path}: not valid JSON ({error}); delete the folder or run with --force"
+            ) from None
         if not isinstance(value, dict) or not isinstance(value.get("sequences", {}), dict):
             raise DataError(f"{path}: not a run description; delete the folder or run with --force")
         return value
@@ -258,7 +269,9 @@ def _load_one(path: Path, tracker: str, sequence: str, protocol: str, entry: dic
     times = path.with_name(f"{path.stem}_time.txt")
     seconds = parse_fast(times, 1)[:, 0] if times.is_file() else np.full(len(boxes), np.nan)
     if len(seconds) != len(boxes):
-        raise DataError(f"{times}: {len(seconds)} times for {len(boxes)} boxes; delete both files and run again")
+        raise DataError(
+            f"{times}: {len(seconds)} times for {len(boxes)} boxes; delete both files and run again"
+        )
     match = SEGMENT.match(path.stem) if protocol != "ope" else None
     return RunResult(
         tracker,

@@ -49,7 +49,9 @@ class ImageFiles:
         try:
             data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
         except OSError as error:
-            raise DataError(f"{path}: cannot read the frame ({error.strerror}); fetch the sequence again") from None
+            raise DataError(
+                f"{path}: cannot read the frame ({error.strerror}); fetch the sequence again"
+            ) from None
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
         if image is None:
             raise DataError(f"{path}: not a readable image ({len(data)} bytes); fetch the sequence again")

@@ -1,0 +1,5 @@
+"""``python -m rolo_bench``."""
+
+from rolo_bench.cli import entry
+
+entry()

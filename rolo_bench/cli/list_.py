@@ -1,0 +1,71 @@
+"""`rolo-bench list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rolo_bench.cli.options import results_option
+
+
+def _rows(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)] if rows else []
+    for row in rows:
+        click.echo("  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[-1]]).rstrip())
+
+
+@click.group(name="list", epilog="Example: rolo-bench list trackers")
+def list_() -> None:
+    """List trackers, suites, weights or results."""
+
+
+@list_.command(epilog="Example: rolo-bench list trackers")
+def trackers() -> None:
+    """Trackers by name, where each comes from, and its options."""
+    from rolo_bench.errors import RoloBenchError
+    from rolo_bench.plugins import builtin_names, find_plugin, folder_names, installed_names, plugin_folder
+
+    rows = []
+    for name in sorted({*builtin_names(), *installed_names(), *folder_names(plugin_folder())}):
+        try:
+            plugin = find_plugin(name)
+            options = ", ".join(f"{k}={v!r}" for k, v in plugin.options().items())
+            rows.append((name, plugin.origin, f"{plugin.summary()} {f'[{options}]' if options else ''}"))
+        except RoloBenchError as error:
+            rows.append((name, "broken", str(error)))
+    _rows(rows)
+
+
+@list_.command(epilog="Example: rolo-bench list suites")
+def suites() -> None:
+    """Built-in suites; a folder or a table file is a suite as well."""
+    from rolo_bench.suites import suite_names
+
+    _rows(list(suite_names().items()))
+
+
+@list_.command(epilog="Example: rolo-bench list weights")
+def weights() -> None:
+    """Detector weights: name, size, licence, and where the file is on this machine."""
+    from rolo_bench.cli.weights import list_weights_table
+
+    _rows(list_weights_table())
+
+
+@list_.command(epilog="Example: rolo-bench list results --results results")
+@results_option
+def results(results: Path) -> None:
+    """Results by suite, protocol and tracker, with the number of complete sequences."""
+    from rolo_bench.protocols import PROTOCOLS
+    from rolo_bench.results import Store
+
+    store = Store(results)
+    _rows(
+        [
+            (suite, protocol, tracker, f"{len(store.sequences(suite, protocol, tracker))} sequences")
+            for suite in store.suites()
+            for protocol in PROTOCOLS
+            for tracker in store.trackers(suite, protocol)
+        ]
+    )

@@ -1,0 +1,52 @@
+"""Options that several commands share, and the console for everything that is not a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from rolo_bench.protocols import PROTOCOLS
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def suite_option(default: str | None = "demo") -> Decorator:
+    """``--suite NAME``: a built-in suite, a folder or a table."""
+    return click.option(
+        "--suite", default=default, show_default=default is not None, metavar="NAME",
+        help="Suite: a name (`rolo-bench list suites`), a folder in OTB or VOT layout, or a .csv table.",
+    )  # fmt: skip
+
+
+data_option = click.option(
+    "--data", metavar="DIR", help="Folder of the videos [default: $ROLO_BENCH_DATA, else the cache]."
+)
+partial_option = click.option("--partial", is_flag=True, help="Take the sequences that are there.")
+results_option = click.option(
+    "--results", default="results", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+    help="Folder of the results.",
+)  # fmt: skip
+protocol_option = click.option(
+    "--protocol", type=click.Choice(PROTOCOLS, case_sensitive=False), default="ope", show_default=True,
+    help="One-pass, temporal or spatial robustness evaluation.",
+)  # fmt: skip
+trackers_option = click.option(
+    "--tracker", "trackers", multiple=True, metavar="NAME", help="Tracker; repeat for several."
+)
+sequence_option = click.option(
+    "--sequence", "only", multiple=True, metavar="NAME", help="Only this sequence; repeat for several."
+)
+convention_option = click.option(
+    "--convention", default="otb", show_default=True, metavar="NAME",
+    help="Scoring rule: otb, got10k, pysot, pytracking, pytracking-int, rolo2016.",
+)  # fmt: skip
+format_option = click.option(
+    "--format", "format_", type=click.Choice(["csv", "md", "latex", "json"]), default=None,
+    help="Print nothing but the table, in this format [default: a table for the terminal].",
+)  # fmt: skip

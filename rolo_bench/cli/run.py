@@ -1,0 +1,137 @@
+"""`rolo-bench run` and `rolo-bench demo`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from rolo_bench.cli.options import (
+    console,
+    data_option,
+    partial_option,
+    protocol_option,
+    results_option,
+    sequence_option,
+    suite_option,
+    trackers_option,
+)
+from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
+
+
+@click.command(epilog="Example: rolo-bench run --tracker ncc --suite otb30 --data ~/otb --partial")
+@trackers_option
+@suite_option()
+@data_option
+@partial_option
+@protocol_option
+@results_option
+@sequence_option
+@click.option(
+    "-o", "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="Option of the tracker; repeatable."
+)
+@click.option("--name", metavar="NAME", help="File the results under this name (one tracker only).")
+@click.option("--force", is_flag=True, help="Make results anew, even those that are complete.")
+@click.option("--seed", default=0, show_default=True, help="Seed of trackers that use global random numbers.")
+def run(
+    trackers: tuple[str, ...],
+    suite: str,
+    data: str | None,
+    partial: bool,
+    protocol: str,
+    results: Path,
+    only: tuple[str, ...],
+    pairs: tuple[str, ...],
+    name: str | None,
+    force: bool,
+    seed: int,
+) -> None:
+    """Run trackers on a suite; what is complete is skipped, so the same command resumes."""
+    from rolo_bench.plugins import find_plugin, parse_options
+    from rolo_bench.results import Store
+    from rolo_bench.suites import load_suite
+
+    if not trackers:
+        raise UsageError(
+            "name a tracker with --tracker NAME (see `rolo-bench list trackers`) or a plugin file"
+        )
+    if name and len(trackers) > 1:
+        raise UsageError("--name goes with one --tracker")
+    plugins = [find_plugin(t) for t in trackers]
+    options = parse_options(pairs)
+    loaded = load_suite(suite, data, partial, only=only)
+    if loaded.missing and not only:
+        console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}")
+    store = Store(results)
+    failures = sum(
+        _run_one(plugin, loaded, store, protocol, options, name, force, seed) for plugin in plugins
+    )
+    if failures:
+        raise TrackerError(
+            f"{failures} failed, the rest is kept; fix the tracker and run the same command again"
+        )
+
+
+def _run_one(plugin, suite, store, protocol, options, name, force, seed) -> int:  # type: ignore[no-untyped-def]
+    from rolo_bench.run import run_suite
+
+    count = {"done": 0, "skipped": 0, "failed": 0}
+    with _progress(f"{name or plugin.name} on {suite.name}", len(suite.sequences)) as (advance, tick):
+        for outcome in run_suite(plugin, suite, store, protocol, options, name, force, seed, tick):
+            count[outcome.what] += 1
+            if outcome.what == "failed":
+                console.print(f"  {outcome.stem}: failed: {outcome.error}", markup=False)
+            elif outcome.what == "done" and not console.is_terminal:
+                console.print(f"  {outcome.stem}: {outcome.fps:.1f} fps", markup=False)
+            advance()
+    parts = [f"{count['done']} done"]
+    parts += [f"{count[k]} {k}" for k in ("skipped", "failed") if count[k]]
+    console.print(f"{name or plugin.name} on {suite.name} ({protocol}): {', '.join(parts)}", markup=False)
+    return count["failed"]
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[tuple]:  # type: ignore[type-arg]
+    """A bar on a terminal, a plain line in a log: gives `advance` for sequences and `tick` for frames."""
+    if not console.is_terminal:
+        console.print(title, markup=False)
+        yield (lambda: None), None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[frame]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=total, frame="")
+
+        def tick(sequence: str, frame: int, frames: int) -> None:
+            if frame % 10 == 0 or frame == frames:
+                bar.update(task, frame=f"{sequence} {frame}/{frames}")
+
+        yield (lambda: bar.advance(task)), tick
+
+
+@click.command(epilog="Example: rolo-bench demo --results /tmp/demo")
+@results_option
+@click.option(
+    "--tracker", "trackers", multiple=True, metavar="NAME",
+    help="Tracker; repeatable [default: rolo yolo-sort yolo mosse ncc static].",
+)  # fmt: skip
+def demo(results: Path, trackers: tuple[str, ...]) -> None:
+    """Run trackers on the synthetic suite, print the scores and draw the success plot."""
+    from rolo_bench.cli import main
+
+    names = trackers or ("rolo", "yolo-sort", "yolo", "mosse", "ncc", "static")
+    each = [part for name in names for part in ("--tracker", name)]
+    for command in (
+        ["run", *each, "--suite", "demo", "--results", str(results)],
+        ["score", "--suite", "demo", "--results", str(results)],
+        ["plot", "success", "--suite", "demo", "--results", str(results)],
+    ):
+        code = main(command)
+        if code:
+            raise RoloBenchError(f"`rolo-bench {command[0]}` ended with code {code}")

@@ -1,0 +1,205 @@
+"""Finding tracker plugins: built in, installed by entry point, in a folder, or one file.
+
+A plugin file holds one class that has ``init`` and ``update``; a file with several names the one it means in
+``TRACKER = ClassName``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import pkgutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rolo_bench.errors import TrackerError, UsageError
+
+GROUP = "rolo_bench.trackers"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A tracker class, the name it goes by, where it comes from, and the SHA-256 of its source."""
+
+    name: str
+    cls: type
+    origin: str
+    source_digest: str
+
+    def options(self) -> dict[str, Any]:
+        """Constructor keywords with their defaults."""
+        parameters = inspect.signature(self.cls).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+
+    def make(self, options: dict[str, Any]) -> Any:
+        """A fresh tracker.
+
+        Raises:
+            UsageError: an option that the tracker does not have.
+        """
+        known = self.options()
+        unknown = [k for k in options if k not in known]
+        if unknown and not any(
+            p.kind is p.VAR_KEYWORD for p in inspect.signature(self.cls).parameters.values()
+        ):
+            listed = ", ".join(known) or "none"
+            raise UsageError(f"tracker {self.name}: unknown option {unknown[0]!r}; it has: {listed}")
+        return self.cls(**options)
+
+    def summary(self) -> str:
+        """First line of the class's docstring."""
+        return (inspect.getdoc(self.cls) or "").split("\n")[0]
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Names of the trackers that come with rolo-bench."""
+    import rolo_bench.trackers as package
+
+    return tuple(m.name.replace("_", "-") for m in pkgutil.iter_modules(package.__path__))
+
+
+def installed_names() -> dict[str, str]:
+    """Trackers of installed packages by entry point: name and what it points at."""
+    return {e.name: e.value for e in entry_points(group=GROUP)}
+
+
+def plugin_folder() -> Path | None:
+    """The user's folder of plugin files, from ``ROLO_BENCH_TRACKERS``."""
+    value = os.environ.get("ROLO_BENCH_TRACKERS")
+    return Path(value) if value else None
+
+
+def folder_names(folder: Path | None) -> tuple[str, ...]:
+    """Names of the plugin files in a folder."""
+    if folder is None or not folder.is_dir():
+        return ()
+    return tuple(sorted(p.stem.replace("_", "-") for p in folder.glob("*.py") if not p.name.startswith("_")))
+
+
+def find_plugin(name: str) -> Plugin:
+    """A tracker by name or by path of its file.
+
+    Raises:
+        UsageError: unknown name (the message lists the known ones), or no such file.
+        TrackerError: the file cannot be imported or holds no tracker.
+    """
+    if name.endswith(".py") or os.sep in name:
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"{name}: no such plugin file")
+        return _from_file(path)
+    canonical = name.replace("_", "-")
+    folder = plugin_folder()
+    if folder is not None and canonical in folder_names(folder):
+        return _from_file(next(p for p in folder.glob("*.py") if p.stem.replace("_", "-") == canonical))
+    if canonical in builtin_names():
+        module = importlib.import_module("rolo_bench.trackers." + canonical.replace("-", "_"))
+        return _from_module(canonical, module, "built in")
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            return _from_entry(entry)
+    known = sorted({*builtin_names(), *installed_names(), *folder_names(folder)})
+    raise UsageError(f"unknown tracker {name!r}; known: {', '.join(known)}, or the path of a plugin file")
+
+
+def _from_entry(entry: Any) -> Plugin:
+    try:
+        found = entry.load()
+    except Exception as error:
+        raise TrackerError(
+            f"entry point {entry.name} = {entry.value} cannot be loaded: {_line(error)}"
+        ) from error
+    if isinstance(found, ModuleType):
+        return _from_module(entry.name, found, f"installed, {entry.value}")
+    _check(entry.name, found)
+    return Plugin(entry.name, found, f"installed, {entry.value}", _digest(found))
+
+
+def _from_file(path: Path) -> Plugin:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    module_name = f"rolo_bench_plugin_{path.stem}_{digest[:12]}"
+    if module_name in sys.modules:
+        module = sys.modules[module_name]
+    else:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        if spec is None or spec.loader is None:
+            raise TrackerError(f"{path}: not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        sys.path.insert(0, str(path.resolve().parent))  # a plugin may import files beside it
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[module_name]
+            raise TrackerError(f"{path}: cannot be imported: {_line(error)}") from error
+        finally:
+            sys.path.remove(str(path.resolve().parent))
+    plugin = _from_module(path.stem.replace("_", "-"), module, str(path))
+    return Plugin(plugin.name, plugin.cls, plugin.origin, digest)
+
+
+def _from_module(name: str, module: ModuleType, origin: str) -> Plugin:
+    chosen = getattr(module, "TRACKER", None)
+    if chosen is None:
+        classes = [
+            c
+            for c in vars(module).values()
+            if inspect.isclass(c)
+            and c.__module__ == module.__name__
+            and not c.__name__.startswith("_")
+            and callable(getattr(c, "init", None))
+            and callable(getattr(c, "update", None))
+        ]
+        if len(classes) != 1:
+            what = "no class with init and update" if not classes else f"{len(classes)} tracker classes"
+            raise TrackerError(
+                f"{origin} ({name}): holds {what}; name the one you mean as TRACKER = ClassName"
+            )
+        chosen = classes[0]
+    _check(name, chosen)
+    return Plugin(name, chosen, origin, _digest(chosen))
+
+
+def _check(name: str, cls: Any) -> None:
+    if not inspect.isclass(cls) or not all(callable(getattr(cls, m, None)) for m in ("init", "update")):
+        raise TrackerError(f"tracker {name}: {cls!r} is not a class with init(image, box) and update(image)")
+
+
+def _digest(cls: type) -> str:
+    try:
+        source = Path(inspect.getfile(cls)).read_bytes()
+    except (OSError, TypeError):
+        return ""
+    return hashlib.sha256(source).hexdigest()
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """``key=value`` pairs of the command line; values are read as Python literals where they are such.
+
+    Raises:
+        UsageError: a pair without ``=``.
+    """
+    import ast
+
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        if not sign or not key:
+            raise UsageError(f"option {pair!r}: write it as name=value")
+        try:
+            options[key.replace("-", "_")] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            options[key.replace("-", "_")] = {"true": True, "false": False}.get(text.lower(), text)
+    return options
