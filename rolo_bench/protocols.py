@@ -12,7 +12,6 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.errors import DataError, UsageError
@@ -75,9 +74,8 @@ def tre_starts(truth: Array, omit: Rows[tuple[int, int]] = ()) -> list[int]:
     """
     truth = as_boxes(truth)
     count = len(truth)
-    allowed = (
-        np.isfinite(truth).all(axis=1) & (truth[:, :2] + 1 > 0).all(axis=1) & (truth[:, 2:] > 0).all(axis=1)
-    )
+    raw = truth + np.array([1.0, 1.0, 0.0, 0.0])  # 1-based, as the rule is written
+    allowed = np.isfinite(raw).all(axis=1) & np.asarray(raw > 0).all(axis=1)
     for first, last in omit:
         allowed[max(first, 0) : max(last + 1, 0)] = False
     allowed &= count - np.arange(count) >= TRE_LEAST_FRAMES

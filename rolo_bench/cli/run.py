@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +20,12 @@ from rolo_bench.cli.options import (
     trackers_option,
 )
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from rolo_bench.plugins import Plugin
+    from rolo_bench.results import Store
+    from rolo_bench.run import Progress
+    from rolo_bench.suites import Suite
 
 
 @click.command(epilog="Example: rolo-bench run --tracker ncc --suite otb30 --data ~/otb --partial")
@@ -74,7 +81,16 @@ def run(
         )
 
 
-def _run_one(plugin, suite, store, protocol, options, name, force, seed) -> int:  # type: ignore[no-untyped-def]
+def _run_one(
+    plugin: Plugin,
+    suite: Suite,
+    store: Store,
+    protocol: str,
+    options: dict[str, Any],
+    name: str | None,
+    force: bool,
+    seed: int,
+) -> int:
     from rolo_bench.run import run_suite
 
     count = {"done": 0, "skipped": 0, "failed": 0}
@@ -93,19 +109,20 @@ def _run_one(plugin, suite, store, protocol, options, name, force, seed) -> int:
 
 
 @contextmanager
-def _progress(title: str, total: int) -> Iterator[tuple]:  # type: ignore[type-arg]
+def _progress(title: str, total: int) -> Iterator[tuple[Callable[[], None], Progress | None]]:
     """A bar on a terminal, a plain line in a log: gives `advance` for sequences and `tick` for frames."""
     if not console.is_terminal:
         console.print(title, markup=False)
         yield (lambda: None), None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         TextColumn("{task.fields[frame]}"),
     )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
+    with Bar(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, frame="")
 
         def tick(sequence: str, frame: int, frames: int) -> None:
