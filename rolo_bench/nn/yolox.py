@@ -1,0 +1,423 @@
+"""YOLOX, nano to x, for inference, with weights from the official checkpoints or an ONNX export.
+
+Architecture: Ge, Liu, Wang, Li, Sun 2021, "YOLOX: Exceeding YOLO Series in 2021" (arXiv 2107.08430).
+Batch normalisation is folded into the convolutions when weights are read, so the network here has none;
+module names are those of the official checkpoints. Input: BGR, 0 … 255, letterboxed with 114.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rolo_bench.errors import WeightsError
+from rolo_bench.nn.detector import Preparation, Raw, TorchDetector, pick_device
+from rolo_bench.weights import digest, obtain
+
+# name: (depth, width, depthwise separable, default input size)
+VARIANTS: dict[str, tuple[float, float, bool, int]] = {
+    "yolox-nano": (0.33, 0.25, True, 416),
+    "yolox-tiny": (0.33, 0.375, False, 416),
+    "yolox-s": (0.33, 0.50, False, 640),
+    "yolox-m": (0.67, 0.75, False, 640),
+    "yolox-l": (1.0, 1.0, False, 640),
+    "yolox-x": (1.33, 1.25, False, 640),
+}
+STRIDES = (8, 16, 32)
+BN_EPS = 1e-3  # YOLOX sets this in place of torch's 1e-5
+MAPS = {"dark3": 8.0, "dark4": 16.0, "dark5": 32.0, "p3": 8.0, "p4": 16.0, "p5": 32.0}
+COCO = tuple(
+    """person|bicycle|car|motorcycle|airplane|bus|train|truck|boat|traffic light|fire hydrant|stop sign|
+parking meter|bench|bird|cat|dog|horse|sheep|cow|elephant|bear|zebra|giraffe|backpack|umbrella|handbag|tie|
+suitcase|frisbee|skis|snowboard|sports ball|kite|baseball bat|baseball glove|skateboard|surfboard|
+tennis racket|bottle|wine glass|cup|fork|knife|spoon|bowl|banana|apple|sandwich|orange|broccoli|carrot|
+hot dog|pizza|donut|cake|chair|couch|potted plant|bed|dining table|toilet|tv|laptop|mouse|remote|keyboard|
+cell phone|microwave|oven|toaster|sink|refrigerator|book|clock|vase|scissors|teddy bear|hair drier|
+toothbrush""".replace("\n", "").split("|")
+)
+# The 20 VOC classes by the names COCO gives them, where the two differ.
+COCO_TO_VOC = {
+    "airplane": "aeroplane",
+    "motorcycle": "motorbike",
+    "dining table": "diningtable",
+    "potted plant": "pottedplant",
+    "couch": "sofa",
+    "tv": "tvmonitor",
+}
+CLASSES = tuple(COCO_TO_VOC.get(c, c) for c in COCO)
+
+
+class ConvAct(nn.Module):
+    """Convolution with bias (batch norm folded in) and SiLU."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(self.conv(x))
+
+
+class Separable(nn.Module):
+    """Depthwise then pointwise convolution, each with SiLU."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.dconv = ConvAct(c_in, c_in, kernel, stride, groups=c_in)
+        self.pconv = ConvAct(c_in, c_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pconv(self.dconv(x))
+
+
+def spatial(c_in: int, c_out: int, kernel: int, stride: int, separable: bool) -> nn.Module:
+    """A k × k convolution in the form that the variant uses."""
+    return Separable(c_in, c_out, kernel, stride) if separable else ConvAct(c_in, c_out, kernel, stride)
+
+
+class Focus(nn.Module):
+    """Every 2 × 2 block of pixels to channels (left column first), then a convolution."""
+
+    def __init__(self, c_out: int) -> None:
+        super().__init__()
+        self.conv = ConvAct(12, c_out, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = (x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2])
+        return self.conv(torch.cat(parts, dim=1))  # (B, 12, H / 2, W / 2)
+
+
+class Bottleneck(nn.Module):
+    """1 × 1 then 3 × 3, added to the input where ``shortcut``."""
+
+    def __init__(self, channels: int, shortcut: bool, separable: bool) -> None:
+        super().__init__()
+        self.conv1 = ConvAct(channels, channels, 1)
+        self.conv2 = spatial(channels, channels, 3, 1, separable)
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv2(self.conv1(x))
+        return y + x if self.shortcut else y
+
+
+class CSP(nn.Module):
+    """Cross-stage partial block: half of the channels pass through the bottlenecks."""
+
+    def __init__(self, c_in: int, c_out: int, n: int, shortcut: bool, separable: bool) -> None:
+        super().__init__()
+        half = c_out // 2
+        self.conv1, self.conv2, self.conv3 = (
+            ConvAct(c_in, half, 1),
+            ConvAct(c_in, half, 1),
+            ConvAct(2 * half, c_out, 1),
+        )
+        self.m = nn.Sequential(*[Bottleneck(half, shortcut, separable) for _ in range(n)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.conv1(x), self.conv2(x)
+        return self.conv3(torch.cat([self.m(a), b], dim=1))
+
+
+class SPP(nn.Module):
+    """Spatial pyramid pooling with windows of 5, 9 and 13 cells.
+
+    The larger windows are made from the smaller: 9 is 5 twice, 13 is 5 three times; exactly the same maxima.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = ConvAct(channels, channels // 2, 1), ConvAct(channels * 2, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pools = [self.conv1(x)]
+        for _ in range(3):
+            pools.append(F.max_pool2d(pools[-1], 5, 1, 2))
+        return self.conv2(torch.cat(pools, dim=1))
+
+
+class Backbone(nn.Module):
+    """CSPDarknet: maps at strides 8, 16 and 32."""
+
+    def __init__(self, depth: float, width: float, sep: bool) -> None:
+        super().__init__()
+        c, n = int(width * 64), max(round(depth * 3), 1)
+        self.stem = Focus(c)
+        self.dark2 = nn.Sequential(spatial(c, c * 2, 3, 2, sep), CSP(c * 2, c * 2, n, True, sep))
+        self.dark3 = nn.Sequential(spatial(c * 2, c * 4, 3, 2, sep), CSP(c * 4, c * 4, n * 3, True, sep))
+        self.dark4 = nn.Sequential(spatial(c * 4, c * 8, 3, 2, sep), CSP(c * 8, c * 8, n * 3, True, sep))
+        self.dark5 = nn.Sequential(
+            spatial(c * 8, c * 16, 3, 2, sep), SPP(c * 16), CSP(c * 16, c * 16, n, False, sep)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        dark3 = self.dark3(self.dark2(self.stem(x)))
+        dark4 = self.dark4(dark3)
+        return dark3, dark4, self.dark5(dark4)
+
+
+class Neck(nn.Module):
+    """Path-aggregation feature pyramid over the backbone; names as in the checkpoints."""
+
+    def __init__(self, depth: float, width: float, sep: bool) -> None:
+        super().__init__()
+        c3, c4, c5, n = int(256 * width), int(512 * width), int(1024 * width), round(3 * depth)
+        self.backbone = Backbone(depth, width, sep)
+        self.lateral_conv0 = ConvAct(c5, c4, 1)
+        self.C3_p4 = CSP(2 * c4, c4, n, False, sep)
+        self.reduce_conv1 = ConvAct(c4, c3, 1)
+        self.C3_p3 = CSP(2 * c3, c3, n, False, sep)
+        self.bu_conv2 = spatial(c3, c3, 3, 2, sep)
+        self.C3_n3 = CSP(2 * c3, c4, n, False, sep)
+        self.bu_conv1 = spatial(c4, c4, 3, 2, sep)
+        self.C3_n4 = CSP(2 * c4, c5, n, False, sep)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        dark3, dark4, dark5 = self.backbone(x)
+        top = self.lateral_conv0(dark5)
+        middle = self.reduce_conv1(self.C3_p4(torch.cat([doubled(top), dark4], dim=1)))
+        p3 = self.C3_p3(torch.cat([doubled(middle), dark3], dim=1))
+        p4 = self.C3_n3(torch.cat([self.bu_conv2(p3), middle], dim=1))
+        p5 = self.C3_n4(torch.cat([self.bu_conv1(p4), top], dim=1))
+        return dark3, dark4, dark5, p3, p4, p5
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Each cell to a 2 × 2 block."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class Head(nn.Module):
+    """Decoupled head: class scores, box and objectness at each level."""
+
+    def __init__(self, width: float, n_classes: int, sep: bool) -> None:
+        super().__init__()
+        c = int(256 * width)
+
+        def tower() -> nn.Sequential:
+            return nn.Sequential(spatial(c, c, 3, 1, sep), spatial(c, c, 3, 1, sep))
+
+        self.stems = nn.ModuleList([ConvAct(int(k * width), c, 1) for k in (256, 512, 1024)])
+        self.cls_convs = nn.ModuleList([tower() for _ in STRIDES])
+        self.reg_convs = nn.ModuleList([tower() for _ in STRIDES])
+        self.cls_preds = nn.ModuleList([nn.Conv2d(c, n_classes, 1) for _ in STRIDES])
+        self.reg_preds = nn.ModuleList([nn.Conv2d(c, 4, 1) for _ in STRIDES])
+        self.obj_preds = nn.ModuleList([nn.Conv2d(c, 1, 1) for _ in STRIDES])
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Box (4, not decoded), objectness and class scores: ``(B, N, 5 + C)``, as the ONNX export has it."""
+        out = []
+        for k, level in enumerate(levels):
+            x = self.stems[k](level)
+            classes = self.cls_preds[k](self.cls_convs[k](x)).sigmoid()
+            box = self.reg_convs[k](x)
+            parts = [self.reg_preds[k](box), self.obj_preds[k](box).sigmoid(), classes]
+            out.append(torch.cat(parts, dim=1).permute(0, 2, 3, 1).flatten(1, 2))  # (B, h * w, 5 + C)
+        return torch.cat(out, dim=1)
+
+
+class YOLOX(nn.Module):
+    """The network: ``(B, 3, S, S)`` BGR 0 … 255 to `Raw` in network pixels."""
+
+    def __init__(self, depth: float, width: float, separable: bool, n_classes: int = 80) -> None:
+        super().__init__()
+        self.backbone = Neck(depth, width, separable)
+        self.head = Head(width, n_classes, separable)
+        self.feature_size = int(1024 * width) * 16
+
+    def outputs(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The head's output ``(B, N, 5 + C)`` and the six maps, in the order of `MAPS`."""
+        maps = self.backbone(x)
+        return self.head(maps[3:]), *maps
+
+    def forward(self, x: Tensor) -> Raw:
+        out, *maps = self.outputs(x)
+        return as_raw(out, maps, x.shape[-1])
+
+
+def as_raw(out: Tensor, maps: Sequence[Tensor], size: int) -> Raw:
+    """The head's output decoded: centre = (offset + cell) * stride, side = exp(value) * stride.
+
+    The feature is ``dark5`` averaged to 4 × 4 cells: 4096 values for nano.
+
+    Source: YOLOX ``decode_outputs``.
+    """
+    out = out.float()
+    cells, strides = lattice(size, out.device)
+    boxes = torch.cat([(out[..., :2] + cells) * strides, out[..., 2:4].exp() * strides], dim=2)  # (B, N, 4)
+    feature = F.adaptive_avg_pool2d(maps[2].float(), 4).flatten(1)  # (B, C * 16)
+    return Raw(boxes, out[..., 4:5] * out[..., 5:], feature, dict(zip(MAPS, maps)))
+
+
+def lattice(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cell corners ``(N, 2)`` as column, row and strides ``(N, 1)`` of all levels for an input of ``size``."""
+    cells, strides = [], []
+    for stride in STRIDES:
+        n = size // stride
+        index = torch.arange(n * n, device=device)
+        cells.append(torch.stack([index % n, index // n], dim=1))
+        strides.append(torch.full((n * n, 1), float(stride), device=device))
+    return torch.cat(cells).float(), torch.cat(strides)
+
+
+def folded(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """A checkpoint's tensors with each batch norm folded into its convolution.
+
+    Raises:
+        WeightsError: a batch norm without its convolution or with a part missing.
+    """
+    out = {k: v.float() for k, v in state.items() if ".bn." not in k}
+    for key in [k for k in state if k.endswith(".bn.weight")]:
+        stem = key.removesuffix(".bn.weight")
+        try:
+            kernel = out[f"{stem}.conv.weight"]
+            beta, mean, var = (state[f"{stem}.bn.{p}"].float() for p in ("bias", "running_mean", "running_var"))
+        except KeyError as error:
+            raise WeightsError(f"{source}: not a YOLOX checkpoint, {error} is missing") from None
+        scale = state[key].float() / (var + BN_EPS).sqrt()  # (C,)
+        out[f"{stem}.conv.weight"] = kernel * scale[:, None, None, None]
+        out[f"{stem}.conv.bias"] = beta - mean * scale
+    return out
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Tensors of an official ``.pth`` file, unpickled with ``weights_only``.
+
+    Raises:
+        WeightsError: not a checkpoint, truncated, or holds anything but tensors.
+    """
+    try:
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not a readable checkpoint ({str(error).splitlines()[0][:80] or type(error).__name__}); "
+            "fetch it again"
+        ) from None
+    state = loaded.get("model", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(f"{path}: holds no YOLOX weights (a dict of tensors under 'model' is expected)")
+    return folded(state, str(path))
+
+
+def convolution_order(network: YOLOX) -> list[str]:
+    """Names of the convolutions in the order in which they run, which is their order in an ONNX export."""
+    names: list[str] = []
+    hooks = [
+        module.register_forward_hook(lambda *_, name=name: names.append(name))
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    with torch.inference_mode():
+        network.outputs(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
+    for hook in hooks:
+        hook.remove()
+    return names
+
+
+def read_onnx(path: Path, network: YOLOX) -> dict[str, Tensor]:
+    """Tensors of an ONNX export: the n-th convolution of the graph is the n-th that runs here.
+
+    Raises:
+        WeightsError: not an ONNX file, or the number of convolutions differs.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        graph = onnx.load_from_string(path.read_bytes()).graph
+        values = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    except (DecodeError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path}: not a readable ONNX file ({type(error).__name__}); fetch it again") from None
+    nodes = [node for node in graph.node if node.op_type == "Conv"]
+    names = convolution_order(network)
+    if len(nodes) != len(names):
+        raise WeightsError(f"{path}: has {len(nodes)} convolutions, the network {len(names)}; another variant?")
+    state = {}
+    for name, node in zip(names, nodes):
+        if len(node.input) != 3 or not all(i in values for i in node.input[1:]):
+            raise WeightsError(f"{path}: convolution for {name} has no stored weight and bias")
+        state[f"{name}.weight"] = torch.from_numpy(np.array(values[node.input[1]], dtype=np.float32))
+        state[f"{name}.bias"] = torch.from_numpy(np.array(values[node.input[2]], dtype=np.float32))
+    return state
+
+
+def check_state(state: dict[str, Tensor], network: nn.Module, source: str) -> None:
+    """Every tensor of the network is in the file with the same shape, the file holds no other, all finite.
+
+    Raises:
+        WeightsError: naming the first tensor that is not so.
+    """
+    wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    given = {k: tuple(v.shape) for k, v in state.items()}
+    for key in [*wanted, *given]:
+        if wanted.get(key) != given.get(key):
+            raise WeightsError(
+                f"{source}: weights of another network: {key} is {given.get(key, 'missing')}, "
+                f"{wanted.get(key, 'nothing')} expected"
+            )
+    bad = [k for k, v in state.items() if not torch.isfinite(v).all()]
+    if bad:
+        raise WeightsError(f"{source}: {bad[0]} holds values that are not finite; fetch it again")
+
+
+def build(name: str, path: Path) -> YOLOX:
+    """The network of a variant with the weights of one file (``.pth`` or ``.onnx``), in evaluation mode.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another network.
+    """
+    depth, width, separable, _ = VARIANTS[name]
+    with torch.random.fork_rng(devices=[]):
+        network = YOLOX(depth, width, separable).eval()
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weight file")
+    state = read_onnx(path, network) if path.suffix == ".onnx" else read_checkpoint(path)
+    check_state(state, network, str(path))
+    network.load_state_dict(state)
+    return network.requires_grad_(False)
+
+
+def load(
+    name: str,
+    *,
+    size: int | None = None,
+    threshold: float | None = None,
+    nms: float | None = None,
+    agnostic: bool = False,
+    device: str = "cpu",
+    half: bool = False,
+    weights: str | Path | None = None,
+    keep_maps: bool | Sequence[str] = (),
+) -> TorchDetector:
+    """A YOLOX detector; options as in `rolo_bench.nn.detector.load_detector`.
+
+    Maps that can be kept: ``dark3 dark4 dark5`` (backbone) and ``p3 p4 p5`` (pyramid), strides 8, 16, 32.
+    """
+    path = Path(weights) if weights is not None else obtain(name)[0]
+    network = build(name, path)
+    place, dtype = pick_device(device, half)
+    network = network.to(place, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TorchDetector(
+        name=name,
+        network=network,
+        classes=CLASSES,
+        size=size or VARIANTS[name][3],
+        feature_size=network.feature_size,
+        weights_digest=digest(path),
+        preparation=Preparation(fit="letterbox", order="bgr", divisor=1.0, fill=114),
+        threshold=0.1 if threshold is None else threshold,
+        nms=0.45 if nms is None else nms,
+        agnostic=agnostic,
+        device=place,
+        dtype=dtype,
+        strides=MAPS,
+        keep_maps=keep_maps,
+    )

@@ -1,0 +1,178 @@
+"""Where detector weights come from: a registry of files, a folder of the user's own, a verified cache.
+
+A file is looked for in the folder of ``ROLO_BENCH_WEIGHTS`` (for machines without internet), then in the
+cache (``ROLO_BENCH_CACHE``, else the platform's), then fetched. Whatever has a known SHA-256 is checked
+against it before it is used, wherever it lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from rolo_bench.errors import UsageError, WeightsError
+
+YOLOX_RELEASE = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/"
+NANO_VOC = (
+    "https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/86c05bfc4e508d54a459a469faecc35a113454c1/"
+    "MobileNetV2-YOLOv3-Nano/VOC/"
+)
+YOLOX_ONNX = (
+    "https://raw.githubusercontent.com/Kazuhito00/YOLOX-ONNX-TFLite-Sample/"
+    "3d4f1119d0694200671c08069ecb847aa0d8495a/model/"
+)
+YOLOV1 = "http://pjreddie.com/media/files/yolov1/"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file: its name in folder and cache, address, SHA-256 (None: nobody publishes it), bytes, licence."""
+
+    name: str
+    url: str
+    sha256: str | None
+    size: int | None
+    licence: str
+
+
+def _yolox(variant: str) -> WeightFile:
+    return WeightFile(f"yolox_{variant}.pth", f"{YOLOX_RELEASE}yolox_{variant}.pth", None, None, "Apache-2.0")
+
+
+def _yolov1(name: str) -> WeightFile:
+    return WeightFile(f"{name}.weights", f"{YOLOV1}{name}.weights", None, None, "public domain")
+
+
+# Detector: choices of which one serves, each a tuple of files that belong together. The first is fetched.
+REGISTRY: dict[str, tuple[tuple[WeightFile, ...], ...]] = {
+    "yolox-nano": (
+        (
+            WeightFile(
+                "yolox_nano.pth",
+                f"{YOLOX_RELEASE}yolox_nano.pth",
+                "cd28f55fbbc1829f99d9ac9b38a16d259a22889739c8728ea877610201feff7b",
+                None,
+                "Apache-2.0",
+            ),
+        ),
+        (
+            WeightFile(
+                "yolox_nano.onnx",
+                f"{YOLOX_ONNX}yolox_nano.onnx",
+                "695e750a5d5754bb5a8d5325643b59282191a7e7a564e435a415fd3c578eab14",
+                3660092,
+                "Apache-2.0",
+            ),
+        ),
+    ),
+    **{f"yolox-{v}": ((_yolox(v),),) for v in ("tiny", "s", "m", "l", "x")},
+    "yolo-nano-voc": (
+        (
+            WeightFile(
+                "MobileNetV2-YOLOv3-Nano-voc.weights",
+                f"{NANO_VOC}MobileNetV2-YOLOv3-Nano-voc.weights",
+                "3dc752a0dee830fb974bfd518d88df924d1eef03868e551786d606cd0f81c210",
+                3079020,
+                "public domain",
+            ),
+            WeightFile(
+                "MobileNetV2-YOLOv3-Nano-voc.cfg",
+                f"{NANO_VOC}MobileNetV2-YOLOv3-Nano-voc.cfg",
+                "671b726a719f21cb72d80326195be8ab6862361479ee5d1d4528ed68ae9d6a6b",
+                7009,
+                "public domain",
+            ),
+        ),
+    ),
+    "yolov1": ((_yolov1("yolov1"),),),
+    "yolov1-small": ((_yolov1("yolo-small"),),),
+    "yolov1-tiny": ((_yolov1("tiny-yolov1"),),),
+}
+
+
+def weights_folder() -> Path | None:
+    """The user's own folder, from ``ROLO_BENCH_WEIGHTS``; None where it is not set."""
+    value = os.environ.get("ROLO_BENCH_WEIGHTS")
+    return Path(value) if value else None
+
+
+def cache_folder() -> Path:
+    """Folder of fetched weights: ``weights`` in ``ROLO_BENCH_CACHE`` or in the platform's cache."""
+    import pooch
+
+    return Path(os.environ.get("ROLO_BENCH_CACHE") or pooch.os_cache("rolo-bench")) / "weights"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file as hex; remembered while size and time stamp stay the same."""
+    status = path.stat()
+    return _digest(str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: str, size: int, modified: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check(file: WeightFile, path: Path) -> None:
+    """Nothing if the file at ``path`` is what the registry says.
+
+    Raises:
+        WeightsError: another size or SHA-256.
+    """
+    size = path.stat().st_size
+    if file.size is not None and size != file.size:
+        raise WeightsError(f"{path}: {size} bytes, {file.size} expected; truncated or another file, fetch it again")
+    if file.sha256 is not None and digest(path) != file.sha256:
+        raise WeightsError(
+            f"{path}: SHA-256 is {digest(path)[:12]}…, {file.sha256[:12]}… expected; damaged or another file, "
+            "fetch it again"
+        )
+
+
+def registered(detector: str) -> tuple[tuple[WeightFile, ...], ...]:
+    """The registry's choices for a detector.
+
+    Raises:
+        UsageError: a name that is not in the registry.
+    """
+    if detector not in REGISTRY:
+        raise UsageError(f"no weights are registered for {detector!r}; known: {', '.join(REGISTRY)}")
+    return REGISTRY[detector]
+
+
+def local(detector: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
+    """Verified paths of the first complete choice that lies in one of the folders; None where there is none.
+
+    Raises:
+        WeightsError: a file is there but is not what the registry says.
+    """
+    for folder in folders:
+        for choice in registered(detector):
+            paths = tuple(folder / file.name for file in choice)
+            if all(p.is_file() for p in paths):
+                for file, path in zip(choice, paths):
+                    check(file, path)
+                return paths
+    return None
+
+
+def obtain(detector: str) -> tuple[Path, ...]:
+    """Verified paths of a detector's files, fetched if they are not at hand.
+
+    Raises:
+        UsageError: unknown detector.
+        WeightsError: a file is damaged, or missing and cannot be fetched.
+    """
+    own = weights_folder()
+    folders = (own, cache_folder()) if own is not None else (cache_folder(),)
+    return local(detector, folders) or fetch(detector)
+
+
+def fetch(detector: str) -> tuple[Path, ...]:
+    """Download."""
+    raise WeightsError(f"{detector}: not at hand")
