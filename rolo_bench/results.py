@@ -215,8 +215,12 @@ class Store:
         (folder / f"{stem}.txt").unlink(missing_ok=True)
         (folder / f"{stem}_time.txt").unlink(missing_ok=True)
 
-    def load(self, suite: str, protocol: str, tracker: str, sequence: str) -> list[RunResult]:
+    def load(
+        self, suite: str, protocol: str, tracker: str, sequence: str, meta: dict[str, Any] | None = None
+    ) -> list[RunResult]:
         """Results of one tracker on one sequence: one for OPE, one a segment for TRE and SRE.
+
+        ``meta`` spares reading ``run.json`` again where many sequences are loaded.
 
         Raises:
             DataError: nothing there, or a file is malformed.
@@ -230,7 +234,8 @@ class Store:
             raise DataError(
                 f"no result of {tracker} on {sequence} ({suite}, {protocol}) in {self.root}; run or import it"
             )
-        entries = self.meta(suite, protocol, tracker).get("sequences", {})
+        meta = self.meta(suite, protocol, tracker) if meta is None else meta
+        entries = meta.get("sequences", {})
         return [_load_one(path, tracker, sequence, protocol, entries.get(path.stem, {})) for path in paths]
 
     def meta(self, suite: str, protocol: str, tracker: str) -> dict[str, Any]:
