@@ -48,6 +48,20 @@ def frame_paths(folder: Path) -> dict[int, Path]:
     return dict(sorted(paths.items()))
 
 
+def image_folder(place: Path) -> Path:
+    """The folder of a sequence's images: ``img``, the folder itself, or where ``img`` points.
+
+    Two targets of one video share images by a link; a checkout or archive made without links leaves a small
+    text file that holds the link's target instead.
+    """
+    images = place / "img"
+    if images.is_file() and images.stat().st_size < 256:
+        target = (place / images.read_text(encoding="utf-8", errors="replace").strip()).resolve()
+        if target.is_dir() and target.is_relative_to(place.resolve().parent):
+            return target
+    return images if images.is_dir() else place
+
+
 def find_truth(root: Path, name: str) -> tuple[Path, Path]:
     """Folder and truth file of a sequence, where several targets may share a video (Jogging-2).
 
@@ -90,7 +104,7 @@ def load_sequence(
     """
     place, truth_file = find_truth(root, folder or name)
     truth = read_boxes(truth_file)
-    numbered = frame_paths(place / "img" if (place / "img").is_dir() else place)
+    numbered = frame_paths(image_folder(place))
     if first is None or last is None:
         first = min(numbered)
         last = max(numbered)

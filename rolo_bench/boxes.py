@@ -53,7 +53,8 @@ def iou(a: ArrayLike, b: ArrayLike) -> Array:
         inter = np.clip(overlap, 0, None).prod(axis=1)
         union = p[:, 2] * p[:, 3] + q[:, 2] * q[:, 3] - inter
     good = valid(p) & valid(q)
-    return np.divide(inter, union, out=np.full(len(p), np.nan), where=good)
+    values = np.divide(inter, union, out=np.full(len(p), np.nan), where=good)
+    return np.minimum(values, 1.0)  # rounding may pass 1 by 1e-14
 
 
 def iou_matrix(a: ArrayLike, b: ArrayLike) -> Array:

@@ -1,0 +1,112 @@
+import subprocess
+import sys
+
+import click
+import pytest
+
+from rolo_bench.cli import COMMANDS, cli, main
+from tests.helpers_video import otb_folder
+
+
+def commands():
+    """Every command and subcommand with its path."""
+    context = click.Context(cli, info_name="rolo-bench")
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        yield name, command
+        if isinstance(command, click.Group):
+            inner = click.Context(command, info_name=name, parent=context)
+            for sub in command.list_commands(inner):
+                yield f"{name} {sub}", command.get_command(inner, sub)
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda v: v if isinstance(v, str) else "")
+def test_every_command_has_help_and_an_example(name, command):
+    assert command is not None
+    assert command.help, name
+    assert "rolo-bench" in (command.epilog or ""), f"{name}: no example"
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            assert parameter.help, f"{name} {parameter.opts}"
+
+
+def test_help_loads_neither_torch_nor_matplotlib():
+    code = (
+        "import sys; from rolo_bench.cli import main; main(['--help']); "
+        "heavy = {'torch', 'matplotlib', 'pandas', 'scipy', 'cv2', 'numpy'} & set(sys.modules); "
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Commands" in done.stdout
+
+
+def test_run_and_resume(tmp_path, capsys):
+    videos = otb_folder(tmp_path / "videos", count=8)
+    line = [
+        "run",
+        "--tracker",
+        "ncc",
+        "--tracker",
+        "static",
+        "--suite",
+        str(videos),
+        "--results",
+        str(tmp_path / "r"),
+    ]
+    assert main(line) == 0
+    assert "2 done" in capsys.readouterr().err
+    assert main(line) == 0
+    assert "2 skipped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        (["run"], 2, "name a tracker with --tracker"),
+        (["run", "--tracker", "nope"], 2, "unknown tracker 'nope'"),
+        (["run", "--tracker", "ncc", "--suite", "nope"], 2, "unknown suite 'nope'"),
+        (["run", "--tracker", "ncc", "-o", "x=1", "--suite", "demo"], 2, "unknown option 'x'"),
+        (["run", "--tracker", "ncc", "--tracker", "mil", "--name", "x"], 2, "--name goes with one --tracker"),
+        (["run", "--protocol", "vot"], 2, "vot"),
+        (["nope"], 2, "No such command"),
+        (
+            ["run", "--tracker", "ncc", "--suite", "otb30", "--data", "nowhere"],
+            1,
+            "rolo-bench fetch data otb30",
+        ),
+    ],
+)
+def test_misuse_is_one_line(tmp_path, monkeypatch, capsys, line, code, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(line) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert "Traceback" not in error
+
+
+def test_failing_tracker_gives_code_one(tmp_path, capsys):
+    methods = "def init(self, image, box): pass\n    def update(self, image): raise ValueError('no')\n"
+    (tmp_path / "bad.py").write_text(f"class Bad:\n    'Bad.'\n    {methods}")
+    videos = otb_folder(tmp_path / "videos", count=4)
+    line = [
+        "run",
+        "--tracker",
+        str(tmp_path / "bad.py"),
+        "--suite",
+        str(videos),
+        "--results",
+        str(tmp_path / "r"),
+    ]
+    assert main(line) == 1
+    error = capsys.readouterr().err
+    assert "Square, frame 2: ValueError: no" in error
+    assert "run the same command again" in error
+
+
+def test_list(capsys):
+    assert main(["list", "trackers"]) == 0
+    assert "mosse" in capsys.readouterr().out
+    assert main(["list", "suites"]) == 0
+    assert "otb30" in capsys.readouterr().out

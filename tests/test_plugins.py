@@ -1,0 +1,139 @@
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rolo_bench import plugins
+from rolo_bench.errors import TrackerError, UsageError
+from rolo_bench.run import run_sequence
+from tests.helpers_video import square_sequence
+
+CONTRIB = {"csrt", "kcf"}
+
+
+@pytest.mark.parametrize("name", plugins.builtin_names())
+def test_every_shipped_tracker_keeps_the_contract(name):
+    plugin = plugins.find_plugin(name)
+    assert plugin.summary()
+    assert all(
+        p.default is not inspect.Parameter.empty for p in inspect.signature(plugin.cls).parameters.values()
+    )
+    for method in ("init", "update"):
+        assert inspect.getdoc(getattr(plugin.cls, method))
+
+
+@pytest.mark.parametrize("name", ["static", "ncc", "mosse", "mil"])
+def test_classical_trackers_follow_a_square(name):
+    sequence = square_sequence()
+    boxes, seconds = run_sequence(plugins.find_plugin(name).make({}), sequence)
+    error = np.abs(boxes[:, :2] - sequence.truth[:, :2]).max(axis=1)
+    assert (seconds > 0).all()
+    if name == "static":
+        assert (boxes == sequence.truth[0]).all()
+    else:
+        assert np.median(error) < 8  # a third of the square
+
+
+@pytest.mark.parametrize("name", sorted(CONTRIB))
+def test_missing_opencv_tracker_says_what_to_install(name):
+    import cv2
+
+    plugin = plugins.find_plugin(name)
+    if hasattr(cv2, f"Tracker{name.upper()}_create") or hasattr(
+        getattr(cv2, "legacy", None), f"Tracker{name.upper()}_create"
+    ):
+        assert plugin.make({})
+    else:
+        with pytest.raises(TrackerError, match="opencv-contrib-python"):
+            plugin.make({})
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+HOLD = """
+class Hold:
+    'Holds.'
+    def init(self, image, box): self.box = box
+    def update(self, image): return self.box
+"""
+
+
+def test_plugin_by_path(tmp_path):
+    plugin = plugins.find_plugin(str(write(tmp_path / "my_hold.py", HOLD)))
+    assert (plugin.name, plugin.origin) == ("my-hold", str(tmp_path / "my_hold.py"))
+    assert plugin.make({}).__class__.__name__ == "Hold"
+
+
+def test_plugin_by_folder(tmp_path, monkeypatch):
+    write(tmp_path / "hold.py", HOLD)
+    monkeypatch.setenv("ROLO_BENCH_TRACKERS", str(tmp_path))
+    assert plugins.find_plugin("hold").origin == str(tmp_path / "hold.py")
+
+
+def test_plugin_may_import_a_file_beside_it(tmp_path):
+    write(tmp_path / "beside_it_helper.py", "VALUE = 3\n")
+    path = write(tmp_path / "p.py", "from beside_it_helper import VALUE\n" + HOLD)
+    assert plugins.find_plugin(str(path)).name == "p"
+
+
+def test_changed_file_is_read_again(tmp_path):
+    path = write(tmp_path / "p.py", HOLD)
+    first = plugins.find_plugin(str(path))
+    second = plugins.find_plugin(str(write(path, HOLD + "# changed\n")))
+    assert first.source_digest != second.source_digest
+
+
+def test_plugin_by_entry_point(tmp_path, monkeypatch):
+    write(tmp_path / "other_package.py", HOLD)
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    write(info / "METADATA", "Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    write(
+        info / "entry_points.txt",
+        "[rolo_bench.trackers]\ntheirs = other_package:Hold\nlost = other_package:Nope\n",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert plugins.find_plugin("theirs").origin == "installed, other_package:Hold"
+    with pytest.raises(TrackerError, match="entry point lost"):
+        plugins.find_plugin("lost")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n", "no class with init and update"),
+        (HOLD + HOLD.replace("Hold", "Two"), "2 tracker classes.*TRACKER = ClassName"),
+        ("import not_a_module_at_all\n", "cannot be imported: ModuleNotFoundError"),
+        ("def f(:\n", "cannot be imported: SyntaxError"),
+        ("TRACKER = 3\n", "is not a class"),
+    ],
+)
+def test_bad_plugin_files(tmp_path, text, message):
+    with pytest.raises(TrackerError, match=message):
+        plugins.find_plugin(str(write(tmp_path / "p.py", text)))
+
+
+def test_two_classes_and_a_choice(tmp_path):
+    text = HOLD + HOLD.replace("Hold", "Two") + "TRACKER = Two\n"
+    assert plugins.find_plugin(str(write(tmp_path / "p.py", text))).cls.__name__ == "Two"
+
+
+def test_unknown_names_and_options():
+    with pytest.raises(UsageError, match=r"unknown tracker 'nope'; known: .*ncc.*plugin file"):
+        plugins.find_plugin("nope")
+    with pytest.raises(UsageError, match="no such plugin file"):
+        plugins.find_plugin("./nope.py")
+    with pytest.raises(UsageError, match=r"unknown option 'speed'; it has: search, least"):
+        plugins.find_plugin("ncc").make({"speed": 3})
+
+
+def test_options_are_literals_where_they_can_be():
+    assert plugins.parse_options(("a=1", "b=0.5", "c=yolox-nano", "d=true", "e=(1, 2)", "long-name=x=y")) == {
+        "a": 1, "b": 0.5, "c": "yolox-nano", "d": True, "e": (1, 2), "long_name": "x=y",
+    }  # fmt: skip
+    with pytest.raises(UsageError, match="name=value"):
+        plugins.parse_options(("a",))

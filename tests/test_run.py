@@ -1,0 +1,217 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rolo_bench.errors import TrackerError, UsageError
+from rolo_bench.plugins import find_plugin
+from rolo_bench.results import Store
+from rolo_bench.run import run_sequence, run_suite
+from rolo_bench.suites import load_suite
+from tests.helpers_video import otb_folder, square_sequence
+
+
+class Follow:
+    """A tracker for tests that counts its calls."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def init(self, image, box):
+        self.box = box
+
+    def update(self, image):
+        self.calls += 1
+        return self.box + [self.calls, 0, 0, 0]
+
+
+def answering(value):
+    tracker = Follow()
+    tracker.update = lambda image: value
+    return tracker
+
+
+def test_first_row_is_the_given_box():
+    boxes, seconds = run_sequence(Follow(), square_sequence(count=5))
+    assert boxes[:, 0].tolist() == [10, 11, 12, 13, 14]
+    assert seconds.shape == (5,)
+
+
+def test_nan_is_no_box():
+    boxes, _ = run_sequence(answering([1, np.nan, 3, 4]), square_sequence(count=3))
+    assert np.isnan(boxes[1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "expected four numbers"),
+        ([1, 2, 3], "returned 3 values"),
+        ("abcd", "returned str"),
+        ([1, 2, np.inf, 4], "infinite"),
+    ],
+)
+def test_what_is_no_box_is_refused_with_the_frame(value, message):
+    with pytest.raises(TrackerError, match=f"Square, frame 2: .*{message}"):
+        run_sequence(answering(value), square_sequence(count=3))
+
+
+def test_tracker_cannot_change_the_truth():
+    class Vandal(Follow):
+        def init(self, image, box):
+            box[:] = 0
+            super().init(image, box)
+
+    sequence = square_sequence(count=3)
+    boxes, _ = run_sequence(Vandal(), sequence)
+    assert boxes[0].tolist() == sequence.truth[0].tolist() == [10, 20, 24, 18]
+
+
+def test_only_an_oracle_sees_the_truth():
+    class Told(Follow):
+        oracle = True
+        seen: list = []
+
+        def reveal(self, box):
+            self.seen.append(box.tolist())
+
+    sequence = square_sequence(count=4)
+    run_sequence(Told(), sequence)
+    assert Told.seen == sequence.truth.tolist()
+
+
+CRASH = """
+class Crash:
+    '''Crashes on the sequence whose first box is at x = 10 of frame seed 0.'''
+    def __init__(self, at=5): self.at = at; self.n = 0
+    def init(self, image, box): self.box = box; self.bad = int(image.sum()) % 2 == {parity}
+    def update(self, image):
+        self.n += 1
+        if self.bad and self.n == self.at: raise RuntimeError('out of luck\\nmore')
+        return self.box
+"""
+
+
+def suite_of(tmp_path):
+    return load_suite(str(otb_folder(tmp_path / "videos", count=12)))
+
+
+def test_a_crash_loses_nothing_else(tmp_path):
+    suite = suite_of(tmp_path)
+    parity = int(suite.sequences[0].frames.image(0).sum()) % 2
+    other = int(suite.sequences[1].frames.image(0).sum()) % 2
+    if parity == other:
+        suite = load_suite(str(otb_folder(tmp_path / "more", ("A", "B", "C", "D", "E", "F"), count=12)))
+        parity = int(suite.sequences[0].frames.image(0).sum()) % 2
+    path = tmp_path / "crash.py"
+    path.write_text(CRASH.format(parity=parity))
+    store = Store(tmp_path / "results")
+    outcomes = list(run_suite(find_plugin(str(path)), suite, store))
+    failed = [o for o in outcomes if o.what == "failed"]
+    assert failed and len(failed) < len(outcomes)
+    assert failed[0].error == f"{suite.sequences[0].name}, frame 6: RuntimeError: out of luck"
+    meta = store.meta(suite.name, "ope", "crash")
+    assert meta["sequences"][suite.sequences[0].name]["status"] == "failed"
+    again = {o.stem: o.what for o in run_suite(find_plugin(str(path)), suite, store)}
+    assert {again[o.stem] for o in outcomes if o.what == "done"} == {"skipped"}
+    assert again[failed[0].stem] == "failed"
+
+
+def test_resume_skips_and_other_options_are_refused(tmp_path):
+    suite, store = suite_of(tmp_path), Store(tmp_path / "results")
+    plugin = find_plugin("ncc")
+    assert [o.what for o in run_suite(plugin, suite, store)] == ["done", "done"]
+    assert [o.what for o in run_suite(plugin, suite, store)] == ["skipped", "skipped"]
+    with pytest.raises(UsageError, match="other options; keep them and choose --name OTHER"):
+        list(run_suite(plugin, suite, store, options={"search": 4.0}))
+    assert [o.what for o in run_suite(plugin, suite, store, options={"search": 4.0}, name="ncc-wide")] == [
+        "done"
+    ] * 2
+    assert [o.what for o in run_suite(plugin, suite, store, options={"search": 4.0}, force=True)] == [
+        "done"
+    ] * 2
+
+
+def test_a_lost_file_is_made_again(tmp_path):
+    suite, store = suite_of(tmp_path), Store(tmp_path / "results")
+    list(run_suite(find_plugin("ncc"), suite, store))
+    (store.folder(suite.name, "ope", "ncc") / "Square.txt").unlink()
+    assert {o.stem: o.what for o in run_suite(find_plugin("ncc"), suite, store)} == {
+        "Other": "skipped",
+        "Square": "done",
+    }
+
+
+def test_changed_truth_is_run_again(tmp_path):
+    suite, store = suite_of(tmp_path), Store(tmp_path / "results")
+    list(run_suite(find_plugin("static"), suite, store))
+    path = tmp_path / "videos" / "Square" / "groundtruth_rect.txt"
+    path.write_text(path.read_text().replace("11.0", "12.0", 1))
+    changed = load_suite(str(tmp_path / "videos"))
+    assert {o.stem: o.what for o in run_suite(find_plugin("static"), changed, store)}["Square"] == "done"
+
+
+def test_provenance(tmp_path):
+    suite, store = suite_of(tmp_path), Store(tmp_path / "results")
+    list(run_suite(find_plugin("ncc"), suite, store, options={"search": 3.0}, seed=7))
+    meta = store.meta(suite.name, "ope", "ncc")
+    assert meta["options"] == {"search": 3.0}
+    assert meta["seed"] == 7
+    assert len(meta["fingerprint"]["source"]) == 64
+    assert {"rolo-bench", "python", "numpy"} <= set(meta["versions"])
+    assert {"system", "processor", "device", "load_at_start"} <= set(meta["machine"])
+    assert str(tmp_path) not in json.dumps(meta)
+
+
+@pytest.mark.parametrize(("protocol", "count"), [("tre", 20), ("sre", 12)])
+def test_tre_and_sre(tmp_path, protocol, count):
+    suite = load_suite(str(otb_folder(tmp_path / "videos", ("Square",), count=45)))
+    store = Store(tmp_path / "results")
+    assert [o.what for o in run_suite(find_plugin("static"), suite, store, protocol)] == ["done"] * count
+    results = store.load(suite.name, protocol, "static", "Square")
+    assert len(results) == count
+    if protocol == "tre":
+        assert [len(r.boxes) for r in results] == [45 - r.start for r in results]
+        assert results[-1].start == 25
+    assert {o.what for o in run_suite(find_plugin("static"), suite, store, protocol)} == {"skipped"}
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.glob("*.txt")) if not p.name.endswith("_time.txt")}
+
+
+@pytest.mark.slow
+def test_killed_at_random_and_resumed_is_byte_identical(tmp_path):
+    """SIGKILL at a random moment, again and again, then one undisturbed end: the same bytes as without."""
+    kills = int(os.environ.get("ROLO_BENCH_KILLS", "5"))
+    videos = otb_folder(tmp_path / "videos", ("A", "B", "C", "D"), count=40)
+    command = [sys.executable, "-m", "rolo_bench", "run", "--tracker", "mosse", "--suite", str(videos)]
+
+    def finish(results: Path) -> None:
+        subprocess.run([*command, "--results", str(results)], check=True, capture_output=True)
+
+    begin = time.monotonic()
+    finish(tmp_path / "clean")
+    whole = time.monotonic() - begin
+    wanted = snapshot(tmp_path / "clean/videos/ope/mosse")
+    assert len(wanted) == 4
+    random_ = random.Random(0)
+    killed = 0
+    for k in range(kills):
+        results = tmp_path / f"killed{k}"
+        process = subprocess.Popen(
+            [*command, "--results", str(results)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(random_.uniform(0.3, 1.0) * whole)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        finish(results)
+        assert snapshot(results / "videos/ope/mosse") == wanted
+    assert killed
