@@ -172,9 +172,11 @@ def parse_fixed(data: bytes, columns: int) -> Array | None:
     ends = np.flatnonzero((raw == ord(",")) | (raw == ord("\n")))
     if len(dots) != len(ends):
         return None
-    decimals = np.unique(ends - dots) - 1
-    minus = np.flatnonzero(raw == ord("-"))
-    if len(decimals) != 1 or not 0 < decimals[0] <= 15 or not np.isin(minus, np.append(ends + 1, 0)).all():
+    decimals = ends - dots - 1
+    if not 0 < decimals[0] <= 15 or (decimals != decimals[0]).any():
+        return None
+    before_minus = raw[np.flatnonzero(raw == ord("-")) - 1]  # before the first byte stands, so to say, the last
+    if not ((before_minus == ord(",")) | (before_minus == ord("\n"))).all():
         return None
     whole = np.fromstring(data.translate(bytes.maketrans(b",\n", b"  "), b"."), dtype=np.int64, sep=" ")
     if len(whole) != rows * columns or np.abs(whole).max() >= 2**53:
