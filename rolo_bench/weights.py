@@ -126,7 +126,9 @@ def check(file: WeightFile, path: Path) -> None:
     """
     size = path.stat().st_size
     if file.size is not None and size != file.size:
-        raise WeightsError(f"{path}: {size} bytes, {file.size} expected; truncated or another file, fetch it again")
+        raise WeightsError(
+            f"{path}: {size} bytes, {file.size} expected; truncated or another file, fetch it again"
+        )
     if file.sha256 is not None and digest(path) != file.sha256:
         raise WeightsError(
             f"{path}: SHA-256 is {digest(path)[:12]}…, {file.sha256[:12]}… expected; damaged or another file, "

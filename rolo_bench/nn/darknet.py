@@ -29,11 +29,13 @@ from rolo_bench.weights import digest, obtain
 BN_EPS = 1e-6
 FEATURE = 4096  # size that the pooled feature comes near to
 VOC = tuple(
-    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
-    "pottedplant sheep sofa train tvmonitor".split()
+    """aeroplane|bicycle|bird|boat|bottle|bus|car|cat|chair|cow|diningtable|dog|horse|motorbike|person|
+pottedplant|sheep|sofa|train|tvmonitor""".replace("\n", "").split("|")
 )
 # Registered networks whose feature is not taken from the default layer (see `Darknet.feature_layer`).
-FEATURE_LAYERS = {"yolo-nano-voc": 57}  # the last shortcut of MobileNetV2: 80 channels, pooled to 7 x 7 = 3920
+FEATURE_LAYERS = {
+    "yolo-nano-voc": 57
+}  # the last shortcut of MobileNetV2: 80 channels, pooled to 7 x 7 = 3920
 
 ACTIVATIONS = {
     "linear": lambda x: x,
@@ -134,7 +136,9 @@ def read_cfg(path: Path) -> list[Section]:
             key, _, value = line.partition("=")
             sections[-1].options[key.strip()] = value.strip()
         else:
-            raise WeightsError(f"{path}: line {number}: {raw.strip()[:60]!r} is neither a section nor key=value")
+            raise WeightsError(
+                f"{path}: line {number}: {raw.strip()[:60]!r} is neither a section nor key=value"
+            )
     if not sections or sections[0].kind not in ("net", "network"):
         raise WeightsError(f"{path}: not a Darknet cfg, it does not start with [net]")
     for section in sections[1:]:
@@ -156,13 +160,17 @@ class Floats:
     def __init__(self, path: Path) -> None:
         data = path.read_bytes()
         if len(data) < 16:
-            raise WeightsError(f"{path}: {len(data)} bytes, too short for a Darknet weights file; fetch it again")
+            raise WeightsError(
+                f"{path}: {len(data)} bytes, too short for a Darknet weights file; fetch it again"
+            )
         major, minor, _ = (int(v) for v in np.frombuffer(data, "<i4", 3))
         if not (0 <= major < 1000 and 0 <= minor < 1000):
             raise WeightsError(f"{path}: no Darknet header (version {major}.{minor}); is it a weights file?")
         header = 20 if major * 10 + minor >= 2 else 16  # the count of images seen grew from 4 to 8 bytes
         if (len(data) - header) % 4:
-            raise WeightsError(f"{path}: {len(data)} bytes are no whole number of floats; truncated, fetch it again")
+            raise WeightsError(
+                f"{path}: {len(data)} bytes are no whole number of floats; truncated, fetch it again"
+            )
         self.path, self.values, self.at = path, np.frombuffer(data, "<f4", offset=header), 0
 
     def take(self, shape: tuple[int, ...], section: Section, part: str) -> Tensor:
@@ -278,7 +286,9 @@ class Local(nn.Module):
         self.weight.copy_(floats.take(tuple(self.weight.shape), self.section, "weights"))
 
     def forward(self, x: Tensor) -> Tensor:
-        columns = F.unfold(x, self.size, padding=1 if self.pad else 0, stride=self.stride)  # (B, C * k * k, L)
+        columns = F.unfold(
+            x, self.size, padding=1 if self.pad else 0, stride=self.stride
+        )  # (B, C * k * k, L)
         y = torch.einsum("bkl,lnk->bnl", columns, self.weight) + self.bias
         return self.act(y.unflatten(2, self.out))  # (B, n, h, w)
 
@@ -440,17 +450,23 @@ class Darknet(nn.Module):
             self.shapes.append(shape)
         self.heads = [s.index for s in self.sections if s.kind in HEADS]
         if not self.heads:
-            raise WeightsError(f"{net.source}: has no [yolo], [region] or [detection] layer, so it is no detector")
+            raise WeightsError(
+                f"{net.source}: has no [yolo], [region] or [detection] layer, so it is no detector"
+            )
         counts = {self.sections[h].number("classes", 20) for h in self.heads}
         if len(counts) != 1:
-            raise WeightsError(f"{net.source}: detection layers with different numbers of classes: {sorted(counts)}")
+            raise WeightsError(
+                f"{net.source}: detection layers with different numbers of classes: {sorted(counts)}"
+            )
         self.n_classes = counts.pop()
         self.feature_layer = self._default_feature() if feature_layer is None else feature_layer
         shape = self.shapes[self.feature_layer]
         self.grid = 0 if len(shape) == 1 else pooled_side(shape)
         self.feature_size = shape[0] * max(self.grid, 1) ** 2
         self.keep: set[int] = set()
-        self._needed = {s for layer in self.layers for s in getattr(layer, "sources", ())} | {self.feature_layer}
+        self._needed = {s for layer in self.layers for s in getattr(layer, "sources", ())} | {
+            self.feature_layer
+        }
 
     def _default_feature(self) -> int:
         before = [i for i in range(self.heads[0]) if hasattr(self.layers[i], "read")]
@@ -475,7 +491,7 @@ class Darknet(nn.Module):
         with torch.no_grad():
             for layer in self.layers:
                 if hasattr(layer, "read"):
-                    layer.read(floats)
+                    layer.read(floats)  # type: ignore[operator]
         floats.finish()
 
     def outputs(self, x: Tensor) -> tuple[list[Tensor], dict[int, Tensor]]:
@@ -537,10 +553,21 @@ def make_layer(
 ) -> tuple[nn.Module, tuple[int, ...]]:
     """A layer and its output shape, from its input ``shape`` and those of all layers before."""
     kind = section.kind
-    if len(shape) != 3 and kind in ("convolutional", "local", "maxpool", "reorg", "upsample", "avgpool", "yolo", "region"):
+    if len(shape) != 3 and kind in (
+        "convolutional",
+        "local",
+        "maxpool",
+        "reorg",
+        "upsample",
+        "avgpool",
+        "yolo",
+        "region",
+    ):
         raise section.error(f"needs a map, but the layer before gives {shape[0]} values")
     if kind == "route":
-        sources = tuple(relative(section, v) for v in section.options.get("layers", "").split(",") if v.strip())
+        sources = tuple(
+            relative(section, v) for v in section.options.get("layers", "").split(",") if v.strip()
+        )
         if not sources:
             raise section.error("option 'layers' is missing")
         mix = Mix(section, sources, shapes)
@@ -551,7 +578,9 @@ def make_layer(
     if kind == "shortcut":
         source = relative(section, section.options.get("from", ""))
         if shapes[source] != shape:
-            raise section.error(f"layer {source} gives {shapes[source]}, the layer before {shape}; they must agree")
+            raise section.error(
+                f"layer {source} gives {shapes[source]}, the layer before {shape}; they must agree"
+            )
         return Shortcut(section, source), shape
     if kind in HEADS:
         check_head(section, shape)
@@ -561,7 +590,9 @@ def make_layer(
         try:
             return layer, tuple(layer(torch.zeros(1, *shape)).shape[1:])
         except RuntimeError as error:
-            raise section.error(f"does not fit its input {shape}: {str(error).splitlines()[0][:90]}") from None
+            raise section.error(
+                f"does not fit its input {shape}: {str(error).splitlines()[0][:90]}"
+            ) from None
 
 
 def _upsample(section: Section, shape: tuple[int, ...]) -> nn.Module:
@@ -603,7 +634,9 @@ def check_head(section: Section, shape: tuple[int, ...]) -> None:
             raise section.error(f"{len(anchors)} anchor values are no pairs")
         mask = section.numbers("mask") if "mask" in section.options else list(range(len(anchors) // 2))
         if not mask or not all(0 <= m < len(anchors) // 2 for m in mask):
-            raise section.error(f"mask {section.options.get('mask')} does not fit {len(anchors) // 2} anchors")
+            raise section.error(
+                f"mask {section.options.get('mask')} does not fit {len(anchors) // 2} anchors"
+            )
         wanted, given = len(mask) * (classes + 5), shape[0]
     if wanted != given:
         raise section.error(f"needs {wanted} channels or values, the layer before gives {given}")

@@ -311,9 +311,7 @@ class TorchDetector:
             classes=classes.cpu().numpy(),
             names=self.classes,
             feature=raw.feature[i].float().cpu().numpy().copy(),
-            maps=tuple(
-                FeatureMap(m, raw.maps[m][i].float(), self.strides[m], scale) for m in self.keep_maps
-            ),
+            maps=tuple(FeatureMap(m, raw.maps[m][i].float(), self.strides[m], scale) for m in self.keep_maps),
         )
 
 
@@ -332,7 +330,9 @@ def pool_regions(feature_map: FeatureMap, boxes: Array, grid: int = 4) -> Tensor
     """
     values = feature_map.values
     channels, height, width = values.shape
-    b = torch.as_tensor(np.asarray(boxes, dtype=np.float64).reshape(-1, 4), dtype=torch.float32).to(values.device)
+    b = torch.as_tensor(np.asarray(boxes, dtype=np.float64).reshape(-1, 4), dtype=torch.float32).to(
+        values.device
+    )
     steps = (torch.arange(grid, dtype=torch.float32, device=values.device) + 0.5) / grid  # (g,)
     x = (b[:, :1] + b[:, 2:3] * steps) * feature_map.scale[0] / feature_map.stride / width * 2 - 1  # (N, g)
     y = (b[:, 1:2] + b[:, 3:] * steps) * feature_map.scale[1] / feature_map.stride / height * 2 - 1  # (N, g)
@@ -468,7 +468,7 @@ def load_plugin(path: Path, options: dict[str, Any]) -> Detector:
     if refused:
         raise UsageError(f"{path}: detector {classes[0].__name__} has no option {refused[0]!r}")
     try:
-        detector = classes[0](**given)
+        detector: Any = classes[0](**given)
     except RoloBenchError:
         raise
     except Exception as error:

@@ -279,7 +279,9 @@ def folded(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
         stem = key.removesuffix(".bn.weight")
         try:
             kernel = out[f"{stem}.conv.weight"]
-            beta, mean, var = (state[f"{stem}.bn.{p}"].float() for p in ("bias", "running_mean", "running_var"))
+            beta, mean, var = (
+                state[f"{stem}.bn.{p}"].float() for p in ("bias", "running_mean", "running_var")
+            )
         except KeyError as error:
             raise WeightsError(f"{source}: not a YOLOX checkpoint, {error} is missing") from None
         scale = state[key].float() / (var + BN_EPS).sqrt()  # (C,)
@@ -296,7 +298,14 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, KeyError, ValueError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+    ) as error:
         raise WeightsError(
             f"{path}: not a readable checkpoint ({str(error).splitlines()[0][:80] or type(error).__name__}); "
             "fetch it again"
@@ -335,11 +344,15 @@ def read_onnx(path: Path, network: YOLOX) -> dict[str, Tensor]:
         graph = onnx.load_from_string(path.read_bytes()).graph
         values = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
     except (DecodeError, ValueError, TypeError) as error:
-        raise WeightsError(f"{path}: not a readable ONNX file ({type(error).__name__}); fetch it again") from None
+        raise WeightsError(
+            f"{path}: not a readable ONNX file ({type(error).__name__}); fetch it again"
+        ) from None
     nodes = [node for node in graph.node if node.op_type == "Conv"]
     names = convolution_order(network)
     if len(nodes) != len(names):
-        raise WeightsError(f"{path}: has {len(nodes)} convolutions, the network {len(names)}; another variant?")
+        raise WeightsError(
+            f"{path}: has {len(nodes)} convolutions, the network {len(names)}; another variant?"
+        )
     state = {}
     for name, node in zip(names, nodes):
         if len(node.input) != 3 or not all(i in values for i in node.input[1:]):
