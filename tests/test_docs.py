@@ -1,0 +1,46 @@
+"""The guides do what they print."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from rolo_bench.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.slow
+def test_plugin_guide_runs_as_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    guide = ROOT / "docs" / "plugins.md"
+    (code,) = blocks(guide, "python")
+    Path("meanshift.py").write_text(code)
+    lines = [
+        line[2:] for block in blocks(guide, "console") for line in block.splitlines() if line.startswith("$ ")
+    ]
+    assert len(lines) == 5
+    for line in lines:
+        words = shlex.split(line)
+        assert words[0] == "rolo-bench"
+        assert main(words[1:]) == 0, line
+    assert "meanshift-32" in capsys.readouterr().out
+
+
+def test_links_between_documents_lead_somewhere():
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not target.startswith(("http://", "https://", "mailto:")):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_no_machine_paths_in_the_documents():
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]:
+        assert not re.search(r"(^|[\s\"'(])/(work|root|home/\w+)/", page.read_text(encoding="utf-8")), (
+            page.name
+        )
