@@ -1,0 +1,129 @@
+"""`rolo-bench import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rolo_bench.cli.options import console, data_option, results_option, suite_option
+from rolo_bench.errors import DataError, RoloBenchError
+
+if TYPE_CHECKING:
+    from rolo_bench.boxes import Array
+    from rolo_bench.importers import Outcome
+    from rolo_bench.suites import Entry
+
+FORMATS = ("otb-mat", "otb-json", "got10k", "pysot", "pytracking", "vot")
+
+
+@click.command(
+    "import", epilog="Example: rolo-bench import otb-json results/OPE/STRUCK --suite otb30 --tracker STRUCK"
+)
+@click.argument("format_", metavar="FORMAT", type=click.Choice(FORMATS, case_sensitive=False))
+@click.argument("path", type=click.Path(path_type=Path))
+@suite_option("otb30")
+@click.option(
+    "--tracker", metavar="NAME", help="File the results under NAME; of several in a folder take this one."
+)
+@click.option(
+    "--protocol", type=click.Choice(["ope", "tre", "sre"], case_sensitive=False), default=None,
+    help="Protocol [default: what the files hold; a .mat file of TRE gives OPE, by its first start].",
+)  # fmt: skip
+@results_option
+@data_option
+@click.option(
+    "--pad", type=click.Choice(["none", "hold"]), default=None,
+    help="Accept short results: the missing rows at the end are 'no box', or hold the last box.",
+)  # fmt: skip
+@click.option("--cut", is_flag=True, help="Leave out rows after the end of the benchmark's range.")
+@click.option(
+    "--hold",
+    is_flag=True,
+    help="In rows without a box repeat the last one, as OTB's MATLAB code of 2013 does.",
+)
+@click.option("--zero-based", is_flag=True, help="got10k, pysot, pytracking: the files count pixels from 0.")
+@click.option("--force", is_flag=True, help="Replace results that are there already.")
+def import_(
+    format_: str,
+    path: Path,
+    suite: str,
+    tracker: str | None,
+    protocol: str | None,
+    results: Path,
+    data: str | None,
+    pad: str | None,
+    cut: bool,
+    hold: bool,
+    zero_based: bool,
+    force: bool,
+) -> None:
+    """Take in results of other toolkits; what is wrong in a file is named, by file and row.
+
+    FORMAT is otb-mat, otb-json, got10k, pysot, pytracking or vot; PATH a file or folder. Rows that hold no
+    box (NaN, zero size, complex numbers) are kept as "no box". A file whose length does not fit, or that is
+    damaged, is refused with one line, and the others go on. With --data, first boxes are held against the
+    truth.
+    """
+    from rolo_bench.importers import import_results
+    from rolo_bench.importers.place import Repairs
+    from rolo_bench.results import Store
+    from rolo_bench.suites import suite_label
+
+    entries, truths = targets(suite, data)
+    outcomes = []
+    for outcome in import_results(
+        format_, path, suite_label(suite), entries, Store(results), tracker, protocol,
+        Repairs(pad, cut, hold), truths, zero_based, force,
+    ):  # fmt: skip
+        outcomes.append(outcome)
+        _show(outcome)
+    _summary(outcomes, suite, entries)
+
+
+def targets(suite: str, data: str | None) -> tuple[tuple[Entry, ...], dict[str, Array]]:
+    """Sequences of a suite with their frame ranges, and the annotations that are at hand.
+
+    Raises:
+        DataError: a suite that is no table needs its data, and it is not there.
+    """
+    from rolo_bench.suites import TABLES, Entry, data_folder, entries, load_annotations
+
+    if suite in TABLES:
+        try:
+            loaded = load_annotations(suite, data_folder(data), partial=True).sequences
+        except RoloBenchError:
+            if data:
+                raise
+            loaded = ()
+        return entries(suite), {s.name: s.truth for s in loaded}
+    loaded = load_annotations(suite, data, partial=True).sequences  # type: ignore[arg-type]
+    table = tuple(Entry(s.name, s.first_frame, s.first_frame + len(s) - 1) for s in loaded)
+    return table, {s.name: s.truth for s in loaded}
+
+
+def _show(outcome: Outcome) -> None:
+    for note in outcome.notes:
+        console.print(f"{outcome.source.name}: {note}", markup=False)
+
+
+def _summary(outcomes: list[Outcome], suite: str, entries: tuple[Entry, ...]) -> None:
+    for label, kind in sorted({(o.tracker, o.protocol) for o in outcomes if o.protocol}):
+        mine = [o for o in outcomes if (o.tracker, o.protocol) == (label, kind)]
+        new = sum(o.what == "imported" for o in mine)
+        same = sum(o.what == "unchanged" for o in mine)
+        line = f"{label} on {suite} ({kind}): {new} of {len(entries)} sequences imported"
+        console.print(line + (f", {same} there already" if same else ""), markup=False)
+    outside = sum(o.what == "outside" for o in outcomes)
+    if outside:
+        console.print(f"{outside} files are of sequences outside {suite}: left out", markup=False)
+    refused = [o for o in outcomes if o.what == "refused"]
+    if len(refused) == 1 == len(outcomes):
+        raise DataError(str(refused[0].error))
+    for outcome in refused:
+        console.print(f"refused: {outcome.error}", markup=False)
+    if refused:
+        raise DataError(
+            f"{len(refused)} of {len(outcomes)} files refused (see above); the others are imported"
+        )
