@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rolo_bench.boxes import Array, as_boxes, center_error, centers, iou, valid
+from rolo_bench.boxes import Array, as_boxes, centers, iou, valid
 from rolo_bench.errors import UsageError
 
 OVERLAP_THRESHOLDS: Array = np.arange(21) / 20
@@ -80,23 +80,33 @@ class Convention:
 
 def share_above(values: Array, thresholds: Array, count: int | None = None) -> Array:
     """Share of values above each threshold: ``(T,)``. NaN counts as below; ``count`` is the denominator."""
-    ordered = np.sort(np.nan_to_num(values, nan=-np.inf))
-    return (len(ordered) - np.searchsorted(ordered, thresholds, side="right")) / (count or len(ordered))
+    ordered = np.sort(values)  # NaN comes last
+    above = len(ordered) - np.isnan(ordered).sum() - np.searchsorted(ordered, thresholds, side="right")
+    return np.maximum(above, 0) / (count or len(ordered))
 
 
 def share_within(values: Array, thresholds: Array, count: int | None = None) -> Array:
     """Share of values at or below each threshold: ``(T,)``. NaN counts as above; ``count`` as above."""
-    ordered = np.sort(np.nan_to_num(values, nan=np.inf, posinf=np.inf))
-    return np.searchsorted(ordered, thresholds, side="right") / (count or len(ordered))
+    return np.searchsorted(np.sort(values), thresholds, side="right") / (count or len(values))
 
 
-def norm_error(boxes: Array, truth: Array) -> Array:
-    """Centre error ``(N,)`` with x divided by the truth's width and y by its height; NaN for an empty truth.
+def errors(boxes: Array, truth: Array) -> tuple[Array, Array]:
+    """Centre error ``(N,)`` in pixels, and normalised: x divided by the truth's width, y by its height.
 
-    Source: Müller et al. 2018 (TrackingNet), equation 1.
+    Where the truth has no size the normalised error is NaN.
+
+    Source: Wu, Lim, Yang 2013; Müller et al. 2018 (TrackingNet), equation 1.
     """
+    offset = centers(boxes) - centers(truth)
     size = np.where(truth[:, 2:] > 0, truth[:, 2:], np.nan)
-    return np.linalg.norm((centers(boxes) - centers(truth)) / size, axis=1)
+    return np.hypot(*offset.T), np.hypot(*(offset / size).T)
+
+
+def _overlap(boxes: Array, truth: Array, counted: NDArray[np.bool_] | None = None) -> Array:
+    """Overlap ``(N,)``; 0 where one side is not a box or the frame does not count."""
+    values = iou(boxes, truth)
+    good = values > 0 if counted is None else (values > 0) & counted
+    return np.where(good, values, 0.0)
 
 
 def _pair(boxes: ArrayLike, truth: ArrayLike) -> tuple[Array, Array]:
@@ -131,11 +141,12 @@ def otb(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     b, t = _pair(boxes, truth)
     b = _first_true(b, t)
     good = _positive(t)
-    overlap = np.where(good, np.nan_to_num(iou(b, t), nan=0.0), 0.0)
+    overlap = _overlap(b, t, good)
+    error, scaled = errors(b, t)
     return Curves(
         share_above(overlap, OVERLAP_THRESHOLDS),
-        share_within(np.where(good, center_error(b, t), np.inf), ERROR_THRESHOLDS),
-        share_within(np.where(good, norm_error(b, t), np.inf), NORM_THRESHOLDS),
+        share_within(np.where(good, error, np.inf), ERROR_THRESHOLDS),
+        share_within(np.where(good, scaled, np.inf), NORM_THRESHOLDS),
         float(overlap.mean()),
         _failures(overlap, t),
     )
@@ -152,11 +163,12 @@ def otb_matlab(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     lost = (np.isnan(b).all(axis=1) | (b[:, 2:] <= 0).any(axis=1)) & ~np.isnan(t).any(axis=1)
     b = _first_true(_held(b, np.asarray(lost)), t)
     good = _positive(t)
-    overlap = np.where(good, np.nan_to_num(iou(b, t), nan=0.0), 0.0)
+    overlap = _overlap(b, t, good)
+    error, scaled = errors(b, t)
     return Curves(
         share_above(overlap, OVERLAP_THRESHOLDS),
-        share_within(np.where(good, center_error(b, t), -1.0), ERROR_THRESHOLDS),
-        share_within(np.where(good, norm_error(b, t), -1.0), NORM_THRESHOLDS),
+        share_within(np.where(good, error, -1.0), ERROR_THRESHOLDS),
+        share_within(np.where(good, scaled, -1.0), NORM_THRESHOLDS),
         float(overlap.mean()),
         _failures(overlap, t),
     )
@@ -173,11 +185,12 @@ def got10k(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     """
     b, t = _pair(boxes, truth)
     b = _first_true(b, t)
-    overlap = np.nan_to_num(iou(b, t), nan=0.0)
+    overlap = _overlap(b, t)
+    error, scaled = errors(b, t)
     return Curves(
         share_above(overlap, np.linspace(0, 1, 21)),
-        share_within(center_error(b, t), ERROR_THRESHOLDS),
-        share_within(norm_error(b, t), NORM_THRESHOLDS),
+        share_within(error, ERROR_THRESHOLDS),
+        share_within(scaled, NORM_THRESHOLDS),
         float(overlap.mean()),
         _failures(overlap, t),
     )
@@ -192,7 +205,8 @@ def pysot(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     Source: ``OPEBenchmark``, ``success_overlap`` and ``success_error`` of pysot-toolkit.
     """
     b, t = _pair(boxes, truth)
-    overlap = np.where(_positive(t), np.nan_to_num(iou(b, t), nan=0.0), 0.0)
+    overlap = _overlap(b, t, _positive(t))
+    error, _ = errors(b, t)
     middle = t[:, :2] + 1 + (t[:, 2:] - 1) / 2  # the toolkit's 1-based centre
     centred = (middle > 0).all(axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -200,7 +214,7 @@ def pysot(boxes: ArrayLike, truth: ArrayLike) -> Curves:
         centred_norm = (middle / (t[:, 2:] + 1e-16) > 0).all(axis=1)
     return Curves(
         share_above(overlap, np.arange(0, 1.05, 0.05)),
-        share_within(np.where(centred, center_error(b, t), -1.0), ERROR_THRESHOLDS),
+        share_within(np.where(centred, error, -1.0), ERROR_THRESHOLDS),
         share_within(np.where(centred_norm, scaled, -1.0), NORM_THRESHOLDS),
         float(overlap.mean()),
         _failures(overlap, t),
@@ -219,13 +233,14 @@ def pytracking(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     """
     b, t = _pair(boxes, truth)
     b = _first_true(_held(b, (b[:, 2:] == 0).any(axis=1) & ~np.isnan(t).any(axis=1)), t)
-    good = (t[:, 2:] > 0).all(axis=1)
+    good = np.asarray((t[:, 2:] > 0).all(axis=1))
     count = max(int(good.sum()), 1)
-    overlap = np.where(good, np.nan_to_num(iou(b, t), nan=0.0), 0.0)
+    overlap = _overlap(b, t, good)
+    error, scaled = errors(b, t)
     return Curves(
         share_above(overlap, np.arange(0, 1.05, 0.05), count),
-        share_within(np.where(good, center_error(b, t), np.inf), ERROR_THRESHOLDS, count),
-        share_within(np.where(good, norm_error(b, t), -1.0), NORM_THRESHOLDS, count),
+        share_within(np.where(good, error, np.inf), ERROR_THRESHOLDS, count),
+        share_within(np.where(good, scaled, -1.0), NORM_THRESHOLDS, count),
         float(overlap.sum() / count),
         _failures(overlap, t),
     )
@@ -252,7 +267,7 @@ def rolo2016(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     ``iou`` in ``ROLO_utils.py`` of the authors' code. It has no precision: those curves are NaN.
     """
     b, t = _pair(boxes, truth)
-    overlap = np.nan_to_num(iou(_corner_as_centre(b), _corner_as_centre(t)), nan=0.0)
+    overlap = _overlap(_corner_as_centre(b), _corner_as_centre(t))
     at_least = np.nextafter(np.arange(20) * 5 / 100 + 0.0001, -np.inf)  # >= t is > the number below t
     return Curves(
         np.append(share_above(overlap, at_least), 0.0),

@@ -40,7 +40,7 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.conventions import Convention, find_convention
-from rolo_bench.errors import DataError
+from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import SRE_SHIFTS, tre_starts
 from rolo_bench.results import RunResult, Store
 from rolo_bench.sequence import Sequence
@@ -245,9 +245,10 @@ def mean_curves(scores: pd.DataFrame) -> dict[str, dict[str, Array]]:
 def matrix(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
     """One scalar as a table: a row per sequence in the suite's order, a column per tracker."""
     order = list(dict.fromkeys(scores["sequence"]))
-    return scores.pivot(index="sequence", columns="tracker", values=column).loc[
-        order, list(dict.fromkeys(scores["tracker"]))
-    ]
+    names = list(dict.fromkeys(scores["tracker"]))
+    return scores.pivot_table(
+        index="sequence", columns="tracker", values=column, aggfunc="mean", dropna=False
+    ).loc[order, names]
 
 
 def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.DataFrame:
@@ -287,6 +288,28 @@ def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.Da
     table["same_as_best"] = ~(table["p_best"] < 0.05)
     table.attrs["notes"] = list(scores.attrs.get("notes", []))
     return table
+
+
+def with_published(table: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """A summary with rows of published numbers for the same sequences, marked ``(published)``, best AUC first.
+
+    Raises:
+        UsageError: the scores are not of one-pass evaluation under the benchmark authors' rule, or of sequences
+            for which nothing is published.
+    """
+    import pandas as pd
+
+    from rolo_bench import reference
+
+    first = scores.iloc[0]
+    if first["protocol"] != "ope" or first["convention"] not in reference.SAME_RULE:
+        raise UsageError("published numbers stand beside OPE under the convention otb or otb-matlab only")
+    rows = reference.published_summary(scores["sequence"])
+    if rows.empty:
+        raise UsageError(f"nothing is published for the sequences of {first['suite']}; leave --published out")
+    rows = rows.assign(**{c: first[c] for c in ("expected", "convention", "protocol", "suite")}, oracle=False)
+    both = pd.concat([table.assign(published=False), rows.assign(published=True)], ignore_index=True)
+    return both.sort_values(["auc", "mean_iou"], ascending=False, na_position="last", ignore_index=True)
 
 
 def coverage(table: pd.DataFrame) -> str:

@@ -116,10 +116,13 @@ def sequence_ranks(table: ArrayLike) -> Array:
 
 
 def sequences_won(table: pd.DataFrame) -> pd.DataFrame:
-    """Per tracker: sequences on which it is alone best (``won``) or best with others (``shared``), and mean rank."""
+    """Per tracker: sequences on which it is alone best (``won``) or best with others (``shared``), and mean rank.
+
+    Only sequences on which every tracker has a score count.
+    """
     import pandas as pd
 
-    scores = table.to_numpy(float)
+    scores = table.dropna().to_numpy(float)
     top = scores >= scores.max(axis=1, keepdims=True) - TIE
     alone = top & (top.sum(axis=1, keepdims=True) == 1)
     ranks = sequence_ranks(scores).mean(axis=0)

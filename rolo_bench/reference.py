@@ -1,0 +1,138 @@
+"""Published numbers, shipped with the package, to stand beside own runs; always marked as published.
+
+They are facts with a source (``results/published/README.md``), not scores that were computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rolo_bench.boxes import Array
+from rolo_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = (
+    "nine_trackers_tb100",
+    "nine_trackers_tb100_curves",
+    "nine_trackers_cvpr13",
+    "rolo_paper_legends",
+    "rolo_paper_steps",
+    "struck_conventions_otb30",
+    "speeds",
+)
+MARK = " (published)"
+SAME_RULE = ("otb", "otb-matlab")
+"""Conventions beside whose scores the benchmark authors' published numbers may stand."""
+
+
+def table(name: str) -> pd.DataFrame:
+    """One of the shipped tables, as it is.
+
+    Raises:
+        UsageError: unknown name.
+    """
+    import pandas as pd
+
+    if name not in TABLES:
+        raise UsageError(f"unknown table of published numbers {name!r}; known: {', '.join(TABLES)}")
+    with files("rolo_bench.published").joinpath(f"{name}.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file, comment="#")
+
+
+def source(name: str) -> str:
+    """The source line of a shipped table."""
+    text = files("rolo_bench.published").joinpath(f"{name}.csv").read_text(encoding="utf-8")
+    return next(line for line in text.splitlines() if "Source:" in line).split("Source:", 1)[1].strip()
+
+
+def trackers() -> tuple[str, ...]:
+    """The nine trackers of the ROLO paper, in the order of the tables."""
+    return tuple(dict.fromkeys(table("nine_trackers_tb100")["tracker"]))
+
+
+def published_summary(sequences: Iterable[str], names: Iterable[str] = ()) -> pd.DataFrame:
+    """Published one-pass numbers of the nine trackers as means over some sequences of TB-100.
+
+    Columns ``tracker`` (marked), ``auc, precision, success50, mean_iou, fps, sequences``: NaN where nobody has
+    published that number for these very sequences. AUC and precision exist for all of TB-100, AUC also for
+    any sequences of the 2013 benchmark, and STRUCK's for any of OTB-30. Speeds are those of `speeds`.
+
+    Args:
+        sequences: names in this package's spelling; the table is empty where one is not in TB-100.
+        names: trackers to keep; all nine where none is given.
+    """
+    import pandas as pd
+
+    wanted = list(dict.fromkeys(sequences))
+    tb100 = table("nine_trackers_tb100")
+    keep = tuple(names) or trackers()
+    if not wanted or not set(wanted) <= set(tb100["sequence"]):
+        keep = ()
+    fps = table("speeds").set_index("tracker")["fps"]
+    rows = []
+    for name in keep:
+        part = tb100[(tb100["tracker"] == name) & tb100["sequence"].isin(wanted)]
+        if part.empty:
+            continue
+        auc, precision = _auc_and_precision(name, wanted)
+        rows.append(
+            {
+                "tracker": name + MARK, "auc": auc, "precision": precision,
+                "success50": part["success50"].mean(), "mean_iou": part["mean_iou"].mean(),
+                "fps": float(fps.get(name, np.nan)), "sequences": len(wanted),
+            }
+        )  # fmt: skip
+    columns = ["tracker", "auc", "precision", "success50", "mean_iou", "fps", "sequences"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _auc_and_precision(tracker: str, sequences: list[str]) -> tuple[float, float]:
+    nan = float("nan")
+    if len(sequences) == table("nine_trackers_tb100")["sequence"].nunique():
+        curves = published_curves()[tracker]
+        return float(curves["success"].mean()), float(curves["precision"][20])
+    struck = table("struck_conventions_otb30").query("convention == 'got10k'").set_index("sequence")
+    if tracker == "STRUCK" and set(sequences) <= set(struck.index):
+        # Every truth box of OTB-30 is valid, so the GOT-10k toolkit's figures are the benchmark authors'.
+        return tuple(float(struck.loc[sequences, c].mean()) for c in ("auc", "precision20"))  # type: ignore[return-value]
+    cvpr13 = table("nine_trackers_cvpr13").query("tracker == @tracker").set_index("sequence")["auc"]
+    if set(sequences) <= set(cvpr13.index):
+        return float(cvpr13[sequences].mean()), nan
+    return nan, nan
+
+
+def published_curves() -> dict[str, dict[str, Array]]:
+    """Mean curves over TB-100 of the nine trackers: ``{tracker: {"success": (21,), "precision": (51,)}}``."""
+    rows = table("nine_trackers_tb100_curves")
+    return {
+        str(tracker): {
+            str(curve): part["value"].to_numpy(float)
+            for curve, part in of_tracker.groupby("curve", sort=False)
+        }
+        for tracker, of_tracker in rows.groupby("tracker", sort=False)
+    }
+
+
+def legends(suite: str = "otb30", protocol: str = "ope") -> dict[str, float]:
+    """What the ROLO paper prints per tracker: its mean overlap under `rolo2016`; empty where it prints nothing.
+
+    ``suite`` is ``otb30`` or ``otb30-test`` (experiment 1's last eight).
+    """
+    rows = table("rolo_paper_legends").query("sequences == @suite and protocol == @protocol")
+    return {str(t): float(v) for t, v in zip(rows["tracker"], rows["printed"])}
+
+
+def steps() -> pd.DataFrame:
+    """Figure 6 of the ROLO paper: columns ``steps, mean_iou, lstm_fps, device``."""
+    return table("rolo_paper_steps")
+
+
+def speeds() -> pd.DataFrame:
+    """Published frames per second: columns ``tracker, fps, sequences, device, source``."""
+    return table("speeds")

@@ -1,0 +1,155 @@
+"""A DataFrame as text: for the terminal, CSV, Markdown, LaTeX or JSON.
+
+CSV and JSON carry every column in full precision, for programs. The others are for people: rounded, the counts
+of sequences written as ``16 of 30``, an interval as ``0.41 to 0.48``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from rolo_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("csv", "md", "latex", "json")
+DECIMALS = {"fps": 1, "seconds": 1, "mean_rank": 2, "p": 4, "p_holm": 4, "p_best": 4}
+LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    c: f"\\{c}" for c in "&%$#_{}"
+}
+
+
+def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -> str:
+    """A table as text that ends with a newline.
+
+    Args:
+        table: one row per line of output; columns that hold arrays are left out.
+        format_: ``csv``, ``md``, ``latex``, ``json``, or None for the terminal.
+        decimals: of scores, in the formats for people; speeds have one.
+
+    Raises:
+        UsageError: unknown format.
+    """
+    import numpy as np
+
+    plain = table[[c for c in table.columns if not (len(table) and isinstance(table[c].iloc[0], np.ndarray))]]
+    if format_ == "csv":
+        return plain.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    if format_ == "json":
+        return json.dumps([_plain(row) for row in plain.to_dict("records")], indent=1) + "\n"
+    header = [str(c) for c in plain.columns]
+    cells = [
+        [_cell(v, str(c), decimals) for c, v in zip(header, row)]
+        for row in plain.itertuples(index=False, name=None)
+    ]
+    right = [_is_number(plain[c]) for c in plain.columns]
+    if format_ is None:
+        return _aligned(header, cells, right)
+    if format_ == "md":
+        return _markdown(header, cells, right)
+    if format_ == "latex":
+        return _latex(header, cells, right)
+    raise UsageError(f"unknown format {format_!r}; known: {', '.join(FORMATS)}")
+
+
+def for_people(summary: pd.DataFrame) -> pd.DataFrame:
+    """A summary of `scoring.summary` with the columns that people read.
+
+    The interval is one column; ``sequences`` says ``16 of 30``; ``vs_best`` says ``best``, ``same`` (the paired,
+    Holm-corrected Wilcoxon test finds no difference at 0.05) or the p value.
+    """
+    import pandas as pd
+
+    columns: dict[str, Any] = {"tracker": summary["tracker"], "auc": summary["auc"]}
+    if "auc_low" in summary:
+        columns["auc_95"] = [
+            f"{low:.3f} to {high:.3f}" if math.isfinite(low) else ""
+            for low, high in zip(summary["auc_low"], summary["auc_high"])
+        ]
+    for name in ("precision", "norm_precision", "success50", "success75", "mean_iou", "failures", "fps"):
+        if name in summary and summary[name].notna().any():
+            columns[name] = summary[name]
+    if "fps" not in columns:
+        columns["fps"] = summary["fps"]
+    columns["sequences"] = [
+        f"{n} of {m}" if n != m else str(n)
+        for n, m in zip(summary["sequences"].astype(int), summary["expected"].astype(int))
+    ]
+    if "p_best" in summary and len(summary) > 1:
+        columns["vs_best"] = [_versus(r, p) for r, p in zip(summary["rank"], summary["p_best"])]
+    return pd.DataFrame(columns)
+
+
+def _versus(rank: float, p: float) -> str:
+    if rank == 1:
+        return "best"
+    if not math.isfinite(p):
+        return ""
+    if p >= 0.05:
+        return "same"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _is_number(column: pd.Series) -> bool:
+    return column.dtype.kind in "iuf"
+
+
+def _plain(row: dict[Any, Any]) -> dict[str, Any]:
+    """A row of JSON values: NaN becomes null, tuples lists."""
+    return {str(k): _json_value(v) for k, v in row.items()}
+
+
+def _json_value(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _cell(value: Any, column: str, decimals: int) -> str:
+    value = _json_value(value)
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if column == "failures" or (column in ("sequences", "expected", "frames", "rank") and value % 1 == 0):
+            return f"{value:.0f}"
+        return f"{value:.{DECIMALS.get(column, decimals)}f}"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _widths(header: list[str], cells: list[list[str]]) -> list[int]:
+    return [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
+
+
+def _aligned(header: list[str], cells: list[list[str]], right: list[bool]) -> str:
+    widths = _widths(header, cells)
+    lines = [
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right)).rstrip()
+        for row in [header, ["-" * w for w in widths], *cells]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(header: list[str], cells: list[list[str]], right: list[bool]) -> str:
+    escaped = [[c.replace("|", "\\|") for c in row] for row in [header, *cells]]
+    rule = ["---:" if r else "---" for r in right]
+    rows = [escaped[0], rule, *escaped[1:]]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def _latex(header: list[str], cells: list[list[str]], right: list[bool]) -> str:
+    body = [[_escape(c) for c in row] for row in [header, *cells]]
+    rows = [" & ".join(row) + r" \\" for row in body]
+    spec = "".join("r" if r else "l" for r in right)
+    lines = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
+    return "\n".join([*lines, r"\end{tabular}"]) + "\n"
+
+
+def _escape(text: str) -> str:
+    return "".join(LATEX.get(c, c) for c in text)
