@@ -196,17 +196,14 @@ def _act(rng: np.random.Generator, look: Look, path: Array, size: float, spec: S
         phase = phase + np.cumsum(np.abs(speed[:, 0]) if facing else speed[:, 0]) / (0.5 * size)
     bend = 0.06 * np.abs(np.sin(t / 13)) if "deform" in effects else np.zeros(n)
     exposure = 0.8 if "smear" in effects else 0.35 if "fast" in effects else 0.0
-    place_ = path + jerk
-    return _Actor(
-        look,
-        tuple(
-            Pose(*place_[i], sizes[i], angle[i], turn[i], phase[i], bend[i], tuple(np.clip(exposure * speed[i], -24, 24)))
-            for i in range(n)
-        ),
-    )
+    blur = np.clip(exposure * speed, -24, 24)
+    columns = np.column_stack([path + jerk, sizes, angle, turn, phase, bend]).tolist()
+    return _Actor(look, tuple(Pose(*row, blur=(dx, dy)) for row, (dx, dy) in zip(columns, blur.tolist())))
 
 
-def _hide(spec: SceneSpec, part: int, boxes: Array, world: Array, span: tuple[int, int], taken: list[Array]) -> _Cover | None:
+def _hide(
+    spec: SceneSpec, part: int, boxes: Array, world: Array, span: tuple[int, int], taken: list[Array]
+) -> _Cover | None:
     """An occluder, fixed in the world, that hides the target wholly for about ``span``.
 
     Of the occluders for spans up to 24 frames earlier or later, the one that keeps closest to the
@@ -327,7 +324,7 @@ def _finishes(spec: SceneSpec, jerk: Array) -> tuple[drawing.Finish, ...]:
 
 @dataclass(frozen=True)
 class RenderedFrames:
-    """A source of frames that renders a spec; frame ``i`` is the same whenever and in whatever order it is asked for."""
+    """A source of frames that renders a spec; each frame is the same in whatever order they are asked for."""
 
     spec: SceneSpec
     size: tuple[int, int] = field(default=(WIDTH, HEIGHT), init=False)
@@ -567,10 +564,10 @@ def training_image(seed: int, domain: str = "train") -> tuple[Image, list[SceneO
 
 
 def _random_pose(rng: np.random.Generator) -> Pose:
-    size = float(np.exp(rng.uniform(np.log(16), np.log(110))))
+    size = float(np.exp(rng.uniform(np.log(18), np.log(110))))
     angle = rng.uniform(-3.14, 3.14) if rng.random() < 0.3 else rng.uniform(-0.35, 0.35)
     turn = rng.uniform(0, 6.28) if rng.random() < 0.5 else float(rng.choice([0.0, 3.14]))
-    blur = tuple(rng.uniform(-13, 13, 2)) if rng.random() < 0.25 else (0.0, 0.0)
+    blur = tuple(rng.uniform(-1, 1, 2) * min(14.0, 0.4 * size)) if rng.random() < 0.25 else (0.0, 0.0)
     return Pose(
         x=float(rng.uniform(0, WIDTH)),
         y=float(rng.uniform(0, HEIGHT)),

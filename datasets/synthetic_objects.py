@@ -27,7 +27,7 @@ WALKING = frozenset({"person", "car", "crate"})  # these stay on the ground
 FACING = frozenset({"person", "car", "bird", "fish"})  # these look where they go
 # foreshortening: the share of its width that is left when it is seen end on (1: drawn in the round)
 _NARROWEST = {
-    "person": 0.6, "car": 0.4, "bird": 0.4, "fish": 0.3, "ball": 1, "bottle": 0.7, "star": 0.25, "crate": 1
+    "person": 0.6, "car": 0.4, "bird": 0.4, "fish": 0.36, "ball": 1, "bottle": 0.7, "star": 0.34, "crate": 1
 }  # fmt: skip
 _SHIFT = 4  # fractional bits of the coordinates given to OpenCV
 
@@ -141,7 +141,7 @@ def _person(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]
         knee = hip - 0.55 * max(0.0, np.cos(phase) * side) - 0.08
         thigh, kx, ky = _limb(0.0, 0.02, hip, 0.24, 0.125 * stout, 0.095 * stout)
         shin, fx, fy = _limb(kx, ky, knee, 0.22, 0.09 * stout, 0.065 * stout)
-        shoe = np.array([[fx - 0.045, fy - 0.02], [fx + 0.02, fy - 0.03], [fx + 0.095, fy + 0.015], [fx - 0.045, fy + 0.02]])
+        shoe = np.array([[-0.045, -0.02], [0.02, -0.03], [0.095, 0.015], [-0.045, 0.02]]) + [fx, fy]
         parts += [(thigh, 1), (shin, 1), (shoe, 2)]
         shoulder = -0.8 * swing * side
         upper, ex, ey = _limb(0.0, -0.27, shoulder, 0.17, 0.085 * stout, 0.07 * stout)
@@ -169,8 +169,8 @@ def _car(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
     roof = 0.21 + 0.08 * build[0]
     nose = 0.04 * build[1]
     body = np.array(
-        [[-0.5, 0.10], [-0.49, -0.05], [-0.43, -0.09], [-0.30, -0.10], [-0.20, -roof], [0.08, -roof - 0.01], [0.24, -0.09],
-         [0.43, -0.055 - nose], [0.495, 0.0], [0.5, 0.10], [0.46, 0.13], [-0.47, 0.13]]
+        [[-0.5, 0.10], [-0.49, -0.05], [-0.43, -0.09], [-0.30, -0.10], [-0.20, -roof], [0.08, -roof - 0.01],
+         [0.24, -0.09], [0.43, -0.055 - nose], [0.495, 0.0], [0.5, 0.10], [0.46, 0.13], [-0.47, 0.13]]
     )  # fmt: skip
     glass = np.array([[-0.245, -0.095], [-0.175, -roof + 0.03], [0.07, -roof + 0.02], [0.185, -0.09]])
     post = np.array([[-0.06, -0.09], [-0.05, -roof + 0.02], [-0.02, -roof + 0.02], [-0.025, -0.09]])
@@ -205,8 +205,9 @@ def _bird(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
     parts.append((np.array([[0.37, -0.085], [0.50, -0.04], [0.37, -0.02]]), 5))
     parts.append((_ellipse(0.32, -0.08, 0.02, 0.02, 8), 2))
     near = np.array(
-        [[0.16, -0.02], [0.15, tip * 0.6], [0.06, tip], [-0.04, tip * 0.95 + 0.02], [-0.14, tip * 0.6 + 0.03], [-0.16, 0.03]]
-    )
+        [[0.16, -0.02], [0.15, tip * 0.6], [0.06, tip], [-0.04, tip * 0.95 + 0.02], [-0.14, tip * 0.6 + 0.03],
+         [-0.16, 0.03]]
+    )  # fmt: skip
     parts.append((near, 1))
     return parts
 
@@ -241,7 +242,8 @@ def _ball(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
         a = phase + np.linspace(k, k + 1, 6) * (2 * np.pi / sectors)
         rim = 0.5 * np.stack([np.cos(a), np.sin(a)], 1)
         middle = 0.5 * (rim[[0, -1]] + pole) + 0.06 * np.stack([-np.sin(a[[0, -1]]), np.cos(a[[0, -1]])], 1)
-        parts.append((np.concatenate([pole[None], middle[:1], rim, middle[1:]]), (0, 3, 5)[k % 3] if build[1] < 0.5 else (0, 3)[k % 2]))
+        colour = (0, 3, 5)[k % 3] if build[1] < 0.5 else (0, 3)[k % 2]
+        parts.append((np.concatenate([pole[None], middle[:1], rim, middle[1:]]), colour))
     parts.append((_ellipse(pole[0], pole[1], 0.06, 0.06, 12), 1))
     return parts
 
@@ -288,7 +290,8 @@ def _crate(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
 
         parts.append((np.array([project(-1, -1), project(1, -1), project(1, 1), project(-1, 1)]), colour))
         for low, high in ((-0.8, -0.08), (0.08, 0.8)):
-            parts.append((np.array([project(-0.8, low), project(0.8, low), project(0.8, high), project(-0.8, high)]), 5))
+            panel = [project(-0.8, low), project(0.8, low), project(0.8, high), project(-0.8, high)]
+            parts.append((np.array(panel), 5))
     return parts
 
 

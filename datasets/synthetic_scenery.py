@@ -239,7 +239,8 @@ def _room(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image
 def _forest(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image]:
     hue = rng.uniform(0.2, 0.4)
     leaves = noise(rng, h, w, (36, 30), 6)
-    far = paint(leaves, [rgb(hue, 0.7, 0.12), rgb(hue, 0.6, 0.32), rgb(hue - 0.05, 0.5, 0.55), rgb(hue - 0.08, 0.25, 0.85)])
+    greens = [rgb(hue, 0.7, 0.12), rgb(hue, 0.6, 0.32), rgb(hue - 0.05, 0.5, 0.55), rgb(hue - 0.08, 0.25, 0.85)]
+    far = paint(leaves, greens)
     litter = noise(rng, h, w, (30, 12), 6)
     near = paint(litter, [rgb(0.07, 0.6, 0.18), rgb(0.09, 0.5, 0.36), rgb(0.13, 0.45, 0.52), rgb(hue, 0.4, 0.6)])
     cover = _below(_ridge(rng, w, h * rng.uniform(0.55, 0.7), 30, 80), h)
