@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from rolo_bench.errors import WeightsError
 from rolo_bench.nn.detector import Preparation, Raw, TorchDetector, pick_device
+from rolo_bench.nn.fused import accelerate
 from rolo_bench.weights import digest, obtain
 
 BN_EPS = 1e-6
@@ -680,6 +681,13 @@ def class_names(n: int, cfg: Path) -> tuple[str, ...]:
     return VOC if n == 20 else tuple(f"class{i}" for i in range(n))
 
 
+def fusible(module: nn.Module) -> tuple[nn.Conv2d, str] | None:
+    """Convolution and activation of a module that can run as one kernel."""
+    if isinstance(module, Convolutional):
+        return module.conv, module.section.options.get("activation", "logistic")
+    return None
+
+
 def load(
     name: str,
     *,
@@ -711,6 +719,9 @@ def load(
         keep_maps = tuple(f"layer{i}" for i in sorted(chosen) if f"layer{i}" in maps)
     network.keep = {int(m.removeprefix("layer")) for m in keep_maps or () if m in maps}
     network = network.to(place, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if place.type == "cpu" and dtype is torch.float32:
+        example = torch.zeros(1, 3, network.side, network.side).to(memory_format=torch.channels_last)
+        network = accelerate(network, example, fusible)  # type: ignore[assignment]
     return TorchDetector(
         name=Path(name).stem,
         network=network,
