@@ -1,0 +1,32 @@
+"""`rolo-bench export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rolo_bench.cli.options import console, protocol_option, results_option, suite_option, trackers_option
+
+
+@click.command(epilog="Example: rolo-bench export got10k out --suite demo --tracker ncc")
+@click.argument(
+    "format_", metavar="FORMAT", type=click.Choice(["got10k", "pysot", "vot"], case_sensitive=False)
+)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@suite_option("otb30")
+@trackers_option
+@protocol_option
+@results_option
+def export(
+    format_: str, folder: Path, suite: str, trackers: tuple[str, ...], protocol: str, results: Path
+) -> None:
+    """Write results in the layout of got10k, pysot or VOT; all trackers of the suite by default."""
+    from rolo_bench.exporters import export_results
+    from rolo_bench.results import Store
+    from rolo_bench.suites import suite_label
+
+    for tracker, count in export_results(
+        Store(results), suite_label(suite), trackers, format_, folder, protocol
+    ):
+        console.print(f"{tracker}: {count} sequences in {folder / tracker}", markup=False)

@@ -1,0 +1,168 @@
+"""`rolo-bench fetch data | results | weights`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rolo_bench.cli.options import console, data_option
+from rolo_bench.errors import DataError
+
+if TYPE_CHECKING:
+    from rolo_bench.fetch import Progress
+
+
+class LazyWeights(click.Group):
+    """A group whose ``weights`` command is imported only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in order."""
+        return ["data", "results", "weights"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command of this module, or ``weights`` from its own."""
+        if cmd_name == "weights":
+            from rolo_bench.cli.weights import weights
+
+            return weights
+        return super().get_command(ctx, cmd_name)
+
+
+mirror_option = click.option(
+    "--mirror", metavar="URL", help="Address under which the archives lie, instead of the benchmark's site."
+)
+timeout_option = click.option(
+    "--timeout", default=30.0, show_default=True, metavar="SECONDS", type=click.FloatRange(min=0.1),
+    help="Give a connection up after this long without data.",
+)  # fmt: skip
+
+
+@click.group(cls=LazyWeights, epilog="Example: rolo-bench fetch data otb30 --data ~/otb")
+def fetch() -> None:
+    """Download data, published results or weights; what is interrupted goes on where it stopped."""
+
+
+@fetch.command(epilog="Example: rolo-bench fetch data otb30 --data ~/otb --archive ~/Downloads/otb-zips")
+@click.argument("suite", metavar="SUITE")
+@data_option
+@mirror_option
+@click.option(
+    "--archive", metavar="PATH", type=click.Path(path_type=Path),
+    help="Unpack from a folder of <Seq>.zip files, or from one archive, instead of downloading.",
+)  # fmt: skip
+@click.option("--unchecked", is_flag=True, help="Accept annotations other than the benchmark's.")
+@click.option("--keep", is_flag=True, help="Keep the downloaded archives in the cache.")
+@timeout_option
+def data(
+    suite: str,
+    data: str | None,
+    mirror: str | None,
+    archive: Path | None,
+    unchecked: bool,
+    keep: bool,
+    timeout: float,
+) -> None:
+    """Get the videos of a suite (otb30, otb50, otb100, cvpr13); what is there and complete is left alone.
+
+    Each video is unpacked beside its place, its frames are counted and the SHA-256 of its annotation is
+    compared; only then does it appear in the data folder.
+    """
+    from rolo_bench.fetch import Patience, fetch_data
+    from rolo_bench.suites import cache_folder, data_folder
+
+    place = data_folder(data)
+    count = {"there": 0, "fetched": 0, "failed": 0}
+    with progress_lines() as progress:
+        for outcome in fetch_data(
+            suite, place, cache_folder(), mirror, archive, unchecked, keep, Patience(timeout), progress
+        ):
+            count[outcome.what] += 1
+            if outcome.what != "there":
+                line = f"{outcome.name}: {outcome.what}" + (f": {outcome.line}" if outcome.line else "")
+                console.print(line, markup=False)
+    total = sum(count.values())
+    console.print(
+        f"{suite}: {count['fetched']} videos fetched, {count['there']} there already, in {place}",
+        markup=False,
+    )
+    if count["failed"]:
+        raise DataError(
+            f"{count['failed']} of {total} videos failed (see above); the same command tries them again"
+        )
+
+
+@fetch.command(epilog="Example: rolo-bench fetch results && rolo-bench import otb-mat DIR --suite otb30")
+@click.option(
+    "--protocol", type=click.Choice(["tre", "sre"]), default="tre", show_default=True,
+    help="TRE, whose first start serves as one-pass evaluation, or SRE.",
+)  # fmt: skip
+@click.option(
+    "--to",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where to unpack [default: the cache].",
+)
+@mirror_option
+@click.option("--archive", metavar="FILE", type=click.Path(path_type=Path), help="Use this archive.")
+@click.option("--all", "every", is_flag=True, help="All trackers of the archive, not only the paper's nine.")
+@timeout_option
+def results(
+    protocol: str, folder: Path | None, mirror: str | None, archive: Path | None, every: bool, timeout: float
+) -> None:
+    """Get the published raw results of the nine trackers that the ROLO paper compares with (about 220 MB)."""
+    from rolo_bench.fetch import Patience, fetch_results
+    from rolo_bench.suites import cache_folder
+
+    cache = cache_folder()
+    with progress_lines() as progress:
+        place, count = fetch_results(
+            folder or cache / "published",
+            cache,
+            protocol,
+            mirror,
+            archive,
+            every,
+            Patience(timeout),
+            progress,
+        )
+    console.print(f"{count} result files in {place}", markup=False)
+    extra = " --protocol sre" if protocol == "sre" else ""
+    console.print(f"take them in with: rolo-bench import otb-mat {place} --suite otb30{extra}", markup=False)
+
+
+@contextmanager
+def progress_lines() -> Iterator[Progress | None]:
+    """A bar on a terminal; in a log a line when a file is begun."""
+    if console.is_terminal:
+        with _bar() as progress:
+            yield progress
+        return
+    seen: set[str] = set()
+
+    def plain(what: str, done: int, total: int | None) -> None:
+        if what not in seen:
+            seen.add(what)
+            size = "" if total is None or "unpacking" in what else f" ({total / 1e6:.1f} MB)"
+            console.print(f"{what}{size}", markup=False)
+
+    yield plain
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    with Bar(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(what: str, done: int, total: int | None) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield show
