@@ -57,8 +57,8 @@ def paper_legends(
 ) -> pd.DataFrame:
     """The paper's legend, tracker by tracker, beside what rolo-bench computes from the boxes at hand.
 
-    Columns ``set, tracker, printed, rolo2016_mean_iou, prints_as, verdict, official_auc,
-    official_mean_iou, official_boxes, sequences``. ``official_mean_iou`` is the published one where the boxes are not at hand, and
+    Columns ``set, tracker, printed, rolo2016_mean_iou, prints_as, verdict, official_auc, official_mean_iou,
+    official_boxes, sequences``. ``official_mean_iou`` is the published one where the boxes are not at hand, and
     ``official_boxes`` says on how many sequences the boxes are the published run.
 
     Args:

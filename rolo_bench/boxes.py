@@ -52,7 +52,7 @@ def iou(a: ArrayLike, b: ArrayLike) -> Array:
         overlap = np.minimum(p[:, :2] + p[:, 2:], q[:, :2] + q[:, 2:]) - np.maximum(p[:, :2], q[:, :2])
         inter = np.clip(overlap, 0, None).prod(axis=1)
         union = p[:, 2] * p[:, 3] + q[:, 2] * q[:, 3] - inter
-    good = valid(p) & valid(q)
+    good = valid(p) & valid(q) & (union > 0)  # sides near the smallest float have an area of 0
     values = np.divide(inter, union, out=np.full(len(p), np.nan), where=good)
     return np.minimum(values, 1.0)  # rounding may pass 1 by 1e-14
 

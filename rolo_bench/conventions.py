@@ -99,14 +99,15 @@ def errors(boxes: Array, truth: Array) -> tuple[Array, Array]:
     """
     offset = centers(boxes) - centers(truth)
     size = np.where(truth[:, 2:] > 0, truth[:, 2:], np.nan)
-    return np.hypot(*offset.T), np.hypot(*(offset / size).T)
+    with np.errstate(over="ignore"):
+        return np.hypot(*offset.T), np.hypot(*(offset / size).T)
 
 
 def _overlap(boxes: Array, truth: Array, counted: NDArray[np.bool_] | None = None) -> Array:
     """Overlap ``(N,)``; 0 where one side is not a box or the frame does not count."""
     values = iou(boxes, truth)
     good = values > 0 if counted is None else (values > 0) & counted
-    return np.where(good, values, 0.0)
+    return np.where(good, np.minimum(values, 1.0), 0.0)  # rounding can lift a perfect overlap above 1
 
 
 def _pair(boxes: ArrayLike, truth: ArrayLike) -> tuple[Array, Array]:
