@@ -62,6 +62,7 @@ __all__ = [
     "SceneSpec",
     "demo_sequences",
     "demo_suite",
+    "record_suite",
     "signature",
     "training_image",
     "training_scene",
@@ -269,7 +270,8 @@ def _plan(spec: SceneSpec) -> _Scene:
             picture = drawing.make_cover(spec.key(200 + number), "pillar", round(0.3 * boxes[at, 2]), HEIGHT)
             covers.append(_Cover(picture, np.array([middles[at], HEIGHT / 2]) + world))
 
-    behind, before = [], []
+    behind: list[_Actor] = []
+    before: list[_Actor] = []
     for number in range(spec.distractors + spec.others):
         own = generator(spec.key(300 + number))
         alike = number < spec.distractors
@@ -318,7 +320,7 @@ def _finishes(spec: SceneSpec, jerk: Array) -> tuple[drawing.Finish, ...]:
         grain = (int(rng.integers(64)), int(rng.integers(64)))
         blur = (float(speed[i, 0]), float(speed[i, 1]))
         coarse = 2.2 if "coarse" in spec.effects else 1.0
-        finishes.append(drawing.Finish(float(gain[i]), tint, cloud, blur, coarse, grain))  # type: ignore[arg-type]
+        finishes.append(drawing.Finish(float(gain[i]), tint, cloud, blur, coarse, grain))
     return tuple(finishes)
 
 
@@ -331,6 +333,9 @@ class RenderedFrames:
 
     def __len__(self) -> int:
         return self.spec.frames
+
+    def __reduce__(self) -> tuple[type[RenderedFrames], tuple[SceneSpec]]:
+        return RenderedFrames, (self.spec,)  # what has been rendered stays behind
 
     @functools.cached_property
     def _scene(self) -> _Scene:
@@ -428,9 +433,8 @@ def _put(image: Image, look: Look, patch: Patch) -> None:
 @functools.lru_cache(maxsize=1)
 def demo_suite() -> tuple[tuple[str, SceneSpec], ...]:
     """The scenes of the ``demo`` suite, by name, in the table's order."""
-    text = files("rolo_bench.datasets").joinpath("tables/demo.csv").read_text(encoding="utf-8")
     specs = []
-    for row in csv.DictReader(text.splitlines()):
+    for row in _table("demo.csv"):
         spec = SceneSpec(
             name=row["name"],
             domain="demo",
@@ -455,14 +459,26 @@ def _spans(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def demo_sequences() -> tuple[Sequence, ...]:
-    """The ``demo`` suite as sequences with truth, attributes and visibility."""
+    """The ``demo`` suite as sequences with truth, attributes and visibility.
+
+    Truth and visibility come from a table that the renderer wrote (three decimals), so that they are the
+    same to the last bit on every machine and cost nothing; a test holds the renderer to it.
+    """
+    recorded: dict[str, list[list[float]]] = {}
+    for row in _table("demo_truth.csv"):
+        recorded.setdefault(row["name"], []).append([float(row[c]) for c in ("x", "y", "w", "h", "visibility")])
     sequences = []
     for name, spec in demo_suite():
+        values = np.asarray(recorded[name])
         frames = RenderedFrames(spec)
-        sequences.append(
-            Sequence(name, frames, frames.truth, spec.attributes, visibility=frames.visibility)
-        )
+        sequences.append(Sequence(name, frames, values[:, :4], spec.attributes, visibility=values[:, 4]))
     return tuple(sequences)
+
+
+def _table(name: str) -> list[dict[str, str]]:
+    """The rows of a table that is shipped with the package."""
+    text = files("rolo_bench.datasets").joinpath(f"tables/{name}").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def training_scene(seed: int, domain: str = "train", frames: int = 120) -> SceneSpec:
@@ -550,7 +566,7 @@ def training_image(seed: int, domain: str = "train") -> tuple[Image, list[SceneO
         actors.append((look, draw(look, _random_pose(rng))))
     for look, patch in actors:
         _put(image, look, patch)
-    covers = []
+    covers: list[Patch] = []
     while len(covers) < 2 and rng.random() < 0.35:
         picture = _bank_cover(domain, int(rng.integers(_COVER_BANK)))
         covers.append(drawing.place_cover(picture, float(rng.uniform(0, WIDTH)), float(rng.uniform(0, HEIGHT))))
@@ -587,7 +603,7 @@ def _random_finish(rng: np.random.Generator) -> drawing.Finish:
     blur = tuple(float(v) for v in rng.uniform(-8, 8, 2)) if rng.random() < 0.15 else (0.0, 0.0)
     coarse = 2.2 if rng.random() < 0.1 else 1.0
     grain = (int(rng.integers(64)), int(rng.integers(64)))
-    return drawing.Finish(float(gain), tint, cloud, blur, coarse, grain)  # type: ignore[arg-type]
+    return drawing.Finish(float(gain), tint, cloud, blur, coarse, grain)
 
 
 def signature(image: Image) -> NDArray[np.uint8]:
@@ -597,3 +613,19 @@ def signature(image: Image) -> NDArray[np.uint8]:
     level, any change that can be seen by more.
     """
     return cv2.resize(image, (8, 6), interpolation=cv2.INTER_AREA)
+
+
+def record_suite() -> tuple[str, str]:
+    """The tables of the demo suite's truth and of its frame signatures, as CSV text.
+
+    For whoever changes the renderer on purpose: write them to ``datasets/tables/demo_truth.csv`` and
+    ``demo_frames.csv``, and say in the changelog that results on the suite are not comparable any more.
+    """
+    truth, frames = ["name,frame,x,y,w,h,visibility"], ["name,frame,signature"]
+    for name, spec in demo_suite():
+        source = RenderedFrames(spec)
+        for i, row in enumerate(np.column_stack([source.truth, source.visibility])):
+            truth.append(f"{name},{i}," + ",".join(f"{v:.3f}" for v in row))
+        for i in (0, len(source) // 2, len(source) - 1):
+            frames.append(f"{name},{i},{signature(source.image(i)).tobytes().hex()}")
+    return "\n".join(truth) + "\n", "\n".join(frames) + "\n"

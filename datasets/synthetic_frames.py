@@ -156,8 +156,8 @@ def _clouds() -> Image:
 def _grain() -> tuple[Image, Image]:
     """Sensor noise as what to add and what to take away, each ``(HEIGHT + 64, WIDTH + 64, 3)``."""
     rng = generator((0, 2))
-    bits = rng.integers(0, 256, (4, HEIGHT + 64, WIDTH + 64, 3), dtype=np.int64).sum(axis=0)
-    values = np.rint((bits - 510) / 148 * 3.0).astype(np.int64)  # about normal, sd 3
+    dice = rng.integers(0, 256, (4, HEIGHT + 64, WIDTH + 64, 3), dtype=np.uint8)
+    values = (dice.sum(axis=0, dtype=np.int16) - 510) // 49  # about normal, standard deviation 3
     return np.clip(values, 0, 255).astype(np.uint8), np.clip(-values, 0, 255).astype(np.uint8)
 
 

@@ -82,9 +82,9 @@ def place(key: Key, backdrop: str, clutter: tuple[NDArray[np.float64], ...] = ()
     if clutter:
         _scatter(rng, near, cover, clutter)
     soft = cv2.merge([cover] * 3)
-    near = cv2.multiply(near, soft, scale=1 / 255)
+    near = _image(cv2.multiply(near, soft, scale=1 / 255))
     holes = np.flatnonzero((cover < 255).any(axis=1))
-    return Place(far, near, int(holes[-1]) + 1 if len(holes) else 0, 255 - soft)
+    return Place(far, near, int(holes[-1]) + 1 if len(holes) else 0, _image(255 - soft))
 
 
 def view(at: Place, pan: tuple[float, float]) -> Image:
@@ -93,8 +93,13 @@ def view(at: Place, pan: tuple[float, float]) -> Image:
     if at.open_rows - MARGIN - pan[1] > 0:
         gap = _shift(at.gap, pan)
         far = _shift(at.far, (pan[0] * FAR_RATE, pan[1] * FAR_RATE))
-        image = cv2.add(image, cv2.multiply(far, gap, scale=1 / 255))
+        image = _image(cv2.add(image, cv2.multiply(far, gap, scale=1 / 255)))
     return image
+
+
+def _image(values: object) -> Image:
+    """What OpenCV returned, under its exact type."""
+    return np.asarray(values, dtype=np.uint8)
 
 
 def _shift(layer: Image, pan: tuple[float, float]) -> Image:
@@ -108,7 +113,7 @@ def _shift(layer: Image, pan: tuple[float, float]) -> Image:
 def blend_shift(pixels: Image, dx: float, dy: float) -> Image:
     """Pixels ``(h + 1, w + 1, C)`` read ``dx, dy`` in 0 … 1 further on, linearly: ``(h, w, C)``."""
     rows = cv2.addWeighted(pixels[:, :-1], 1 - dx, pixels[:, 1:], dx, 0)
-    return cv2.addWeighted(rows[:-1], 1 - dy, rows[1:], dy, 0)
+    return _image(cv2.addWeighted(rows[:-1], 1 - dy, rows[1:], dy, 0))
 
 
 def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
@@ -134,7 +139,7 @@ def _below(ridge: NDArray[np.float64], h: int) -> Image:
 
 def _over(under: Image, paint_: Image, cover: Image) -> Image:
     alpha = cv2.merge([cover] * 3)
-    return cv2.add(cv2.multiply(under, 255 - alpha, scale=1 / 255), cv2.multiply(paint_, alpha, scale=1 / 255))
+    return _image(cv2.add(cv2.multiply(under, 255 - alpha, scale=1 / 255), cv2.multiply(paint_, alpha, scale=1 / 255)))
 
 
 def _meadow(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image]:
