@@ -135,8 +135,8 @@ def _curve_plot(
     for tracker in order:
         ax.plot(kind.thresholds, curves[tracker][kind.curve], **line(looks[tracker]))
     _frame_curves(ax, kind)
-    for _, value, marker in marks:
-        ax.plot([0.5], [value], marker=marker, markersize=6, **MARK_STYLE)
+    for (_, value, marker), x in zip(marks, _spread([m[1] for m in marks])):
+        ax.plot([x], [value], marker=marker, markersize=6, **MARK_STYLE)
     extra = [(label, Line2D([], [], marker=marker, markersize=6, **MARK_STYLE)) for label, _, marker in marks]
     ranked_legend(ax, [(text, looks[t]) for text, t in zip(labels, order)], kind.legend, extra)
     return figure
@@ -154,6 +154,18 @@ def _reference_marks(reference: pd.DataFrame | None, setting: Setting) -> list[t
         value = f"[{row['auc']:.3f}]" if np.isfinite(row["auc"]) else f"[{row['success50']:.3f} at 0.5]"
         marks.append((f"{name}{DAGGER} {value}", float(row["success50"]), MARKERS[len(marks) % len(MARKERS)]))
     return marks
+
+
+def _spread(values: list[float], near: float = 0.035, step: float = 0.032) -> list[float]:
+    """Places around 0.5 for marks of these heights: one that would touch an earlier one moves sideways."""
+    placed: list[tuple[float, float]] = []
+    for value in values:
+        for k in range(len(values) + 1):
+            x = 0.5 + step * ((k + 1) // 2) * (1 if k % 2 else -1)
+            if all(abs(x - a) > step / 2 or abs(value - b) > near for a, b in placed):
+                break
+        placed.append((x, value))
+    return [x for x, _ in placed]
 
 
 def _frame_curves(ax: Axes, kind: Kind) -> None:
