@@ -64,7 +64,7 @@ def layout(format_: str, result: RunResult) -> dict[str, str]:
 def vot_rows(boxes: Array) -> str:
     """Rows of a VOT trajectory: code 1 for the start, code 0 for "no box", else x, y, w, h, 0-based."""
     rows = format_boxes(boxes, offset=0.0).splitlines()
-    missing = np.isnan(boxes).any(axis=1)
+    missing = np.asarray(np.isnan(boxes).any(axis=1))
     return "".join("1\n" if i == 0 else "0\n" if missing[i] else f"{row}\n" for i, row in enumerate(rows))
 
 

@@ -447,9 +447,9 @@ def _local(folder: Path, name: str) -> Path:
 
 
 def _verify_zip(part: Path, name: str) -> None:
-    """Whether a download is a zip archive at all, so that an error page is not taken for one."""
+    """Whether a download is a safe and whole zip archive, and not an error page or damaged on its way."""
     try:
-        archives.plan(part)
+        archives.check(part)
     except DataError as error:
         raise DataError(f"{name}.zip: what came is not the archive ({error}); removed, try again") from None
 

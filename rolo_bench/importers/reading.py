@@ -148,7 +148,7 @@ def text_rows(path: Path) -> tuple[list[list[str]], tuple[str, ...]]:
         () if text.endswith("\n") else ("the last row has no line end: the file may have been cut off there",)
     )
     lines = [line.removesuffix("\r") for line in text.rstrip("\r\n\t ").split("\n")]
-    separator = next((s for s in (",", ";") if s in lines[0]), None)
+    separator = next((s for s in (",", ";") if s in text), None)
     rows = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
