@@ -1,0 +1,324 @@
+"""Scores from results on disk: the columns, what counts, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rolo_bench.cli import main
+from rolo_bench.errors import DataError, UsageError
+from rolo_bench.protocols import SRE_SHIFTS, tre_starts
+from rolo_bench.results import RunResult, Store
+from rolo_bench.scoring import (
+    CURVES,
+    KEYS,
+    SCALARS,
+    by_attribute,
+    coverage,
+    matrix,
+    mean_curves,
+    score,
+    summary,
+    with_published,
+)
+from rolo_bench.sequence import Sequence
+from rolo_bench.suites import NoFrames, Suite
+
+SQUARE = np.array([10.0, 10.0, 10.0, 10.0])
+
+
+def sequence(name: str, frames: int = 30, attributes: tuple[str, ...] = ()) -> Sequence:
+    return Sequence(name, NoFrames(frames), np.tile(SQUARE, (frames, 1)), attributes)
+
+
+def suite(*names: str, expected: tuple[str, ...] = ()) -> Suite:
+    missing = tuple(n for n in expected if n not in names)
+    flags = {"One": ("OCC", "SV"), "Two": ("SV",)}
+    return Suite(
+        "tiny", tuple(sequence(n, attributes=flags.get(n, ())) for n in names), expected or names, missing
+    )
+
+
+def result(tracker: str, name: str, hits: int, frames: int = 30, **kwargs) -> RunResult:
+    """Boxes that are exact on the first ``hits`` frames and far off afterwards; 0.1 s a frame."""
+    boxes = np.tile(SQUARE, (frames, 1))
+    boxes[hits:, 0] += 500
+    return RunResult(tracker, name, kwargs.pop("protocol", "ope"), boxes, np.full(frames, 0.1), **kwargs)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "results")
+    for name, good, bad in (("One", 30, 15), ("Two", 24, 6), ("Three", 15, 15)):
+        store.save("tiny", result("good", name, good))
+        store.save("tiny", result("bad", name, bad))
+    return store
+
+
+def test_columns_and_values(store: Store) -> None:
+    scores = score(store, suite("One", "Two", "Three"))
+    assert set(scores.columns) == {*KEYS, *SCALARS, *CURVES, "frames"}
+    assert len(scores) == 6 and scores.attrs["notes"] == []
+    row = scores[(scores["tracker"] == "good") & (scores["sequence"] == "Two")].iloc[0]
+    # 24 of 30 frames overlap by 1: success 0.8 at 20 thresholds, 0 at the last.
+    assert row["auc"] == pytest.approx(0.8 * 20 / 21) and row["mean_iou"] == pytest.approx(0.8)
+    assert row["precision20"] == row["success50"] == row["success75"] == pytest.approx(0.8)
+    assert row["norm_auc"] == pytest.approx(0.8) and row["failures"] == 6
+    assert row["fps"] == pytest.approx(10) and row["seconds"] == pytest.approx(3) and row["frames"] == 30
+    assert row["success"].shape == (21,) and row["precision"].shape == row["norm_precision"].shape == (51,)
+    assert row["attributes"] == ("SV",) and row["expected"] == 3 and not row["oracle"]
+    assert row["segment"] is None and row["convention"] == "otb" and row["protocol"] == "ope"
+
+
+def test_summary_is_the_mean_over_sequences(store: Store) -> None:
+    table = summary(score(store, suite("One", "Two", "Three")))
+    assert table["tracker"].tolist() == ["good", "bad"] and table["rank"].tolist() == [1, 2]
+    best = table.iloc[0]
+    assert best["auc"] == pytest.approx((1 + 0.8 + 0.5) / 3 * 20 / 21)
+    assert best["precision"] == pytest.approx((1 + 0.8 + 0.5) / 3)
+    assert best["failures"] == 0 + 6 + 15 and best["sequences"] == best["expected"] == 3
+    assert best["auc_low"] <= best["auc"] <= best["auc_high"] and best["fps"] == pytest.approx(10)
+    assert {"tracker", "auc", "precision", "fps"} <= set(table.columns)
+    assert coverage(table) == "3 sequences"
+    assert table["same_as_best"].all()  # three sequences prove nothing
+
+
+def test_equal_trackers_share_a_rank(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name in ("a", "b"):
+        store.save("tiny", result(name, "One", 20))
+    table = summary(score(store, suite("One")))
+    assert table["rank"].tolist() == [1, 1] and (table["p_best"] == 1).all() and table["same_as_best"].all()
+
+
+def test_curves_matrix_and_attributes(store: Store) -> None:
+    scores = score(store, suite("One", "Two", "Three"))
+    curves = mean_curves(scores)
+    assert list(curves) == ["good", "bad"]
+    assert np.allclose(curves["good"]["success"][:20], (1 + 0.8 + 0.5) / 3)
+    wide = matrix(scores)
+    assert wide.index.tolist() == ["One", "Two", "Three"]
+    assert wide.loc["Two", "bad"] == pytest.approx(6 / 30 * 20 / 21)
+    table = by_attribute(scores).set_index(["attribute", "tracker"])
+    assert table.loc[("SV", "good"), "auc"] == pytest.approx((1 + 0.8) / 2 * 20 / 21)
+    assert table.loc[("OCC", "bad"), "mean_iou"] == pytest.approx(0.5)
+    assert table.loc[("ALL", "good"), "sequences"] == 3 and table.loc[("OCC", "good"), "sequences"] == 1
+
+
+def test_partial_suite_says_so(store: Store) -> None:
+    part = suite("One", "Two", expected=("One", "Two", "Three", "Four"))
+    scores = score(store, part, partial=True)
+    assert scores.attrs["notes"] == ["2 of 4 sequences"]
+    assert coverage(scores) == coverage(summary(scores)) == "2 of 4 sequences"
+
+
+def test_a_missing_result_is_an_error_unless_partial(store: Store) -> None:
+    store.save("tiny", result("half", "One", 30))
+    whole = suite("One", "Two", "Three")
+    with pytest.raises(
+        DataError, match=r"half: no result on 2 of 3 sequences of tiny \(ope\): Two, Three; run or"
+    ):
+        score(store, whole)
+    scores = score(store, whole, partial=True)
+    assert set(scores["sequence"]) == {"One"}  # the same ground for all three trackers
+    assert (
+        "half 1 of 3" in scores.attrs["notes"][0]
+        and "compared on the 1 that all have" in scores.attrs["notes"][0]
+    )
+    assert coverage(scores) == "1 of 3 sequences"
+    own = score(store, whole, partial=True, common=False)
+    assert own.groupby("tracker").size().to_dict() == {"bad": 3, "good": 3, "half": 1}
+    assert coverage(own) == "1 to 3 of 3 sequences"
+
+
+def test_trackers_without_a_common_sequence(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save("tiny", result("a", "One", 30))
+    store.save("tiny", result("b", "Two", 30))
+    with pytest.raises(DataError, match="no sequence of tiny on which all have results"):
+        score(store, suite("One", "Two"), partial=True)
+
+
+def test_a_failed_run_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save("tiny", result("shaky", "One", 30))
+    store.write_meta(
+        "tiny", "ope", "shaky", {"sequences": {"Two": {"status": "failed", "error": "frame 7: boom"}}}
+    )
+    with pytest.raises(DataError, match="Two failed: frame 7: boom"):
+        score(store, suite("One", "Two"))
+
+
+def test_wrong_length_names_tracker_sequence_and_lengths(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save("tiny", result("short", "One", 10, frames=26))
+    with pytest.raises(DataError, match="short on One: 26 boxes for 30 frames; run or import it again"):
+        score(store, suite("One"))
+
+
+def test_no_results_and_unknown_convention(store: Store) -> None:
+    with pytest.raises(DataError, match=r"no results on tiny \(tre\)"):
+        score(store, suite("One"), protocol="tre")
+    with pytest.raises(UsageError, match="unknown convention 'otb2015'"):
+        score(store, suite("One"), convention="otb2015")
+
+
+def test_results_of_another_annotation_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save("tiny", result("t", "One", 30))
+    one = suite("One")
+    entry = {"status": "complete", "truth": one.sequences[0].truth_digest()}
+    store.write_meta("tiny", "ope", "t", {"sequences": {"One": entry}})
+    assert len(score(store, one)) == 1
+    store.write_meta("tiny", "ope", "t", {"sequences": {"One": entry | {"truth": "0" * 64}}})
+    with pytest.raises(DataError, match="t on One: was run with another annotation"):
+        score(store, one)
+
+
+def test_nan_boxes_count_as_failures(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    boxes = np.tile(SQUARE, (30, 1))
+    boxes[10:16] = np.nan
+    store.save("tiny", RunResult("t", "One", "ope", boxes, np.full(30, np.nan)))
+    row = score(store, suite("One")).iloc[0]
+    assert row["failures"] == 6 and row["mean_iou"] == pytest.approx(0.8)
+    assert np.isnan(row["fps"]) and np.isnan(row["seconds"])
+    assert np.isnan(summary(score(store, suite("One")))["fps"].iloc[0])
+
+
+def test_an_oracle_says_so_in_its_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name in ("yolo", "yolo-oracle"):
+        store.save("tiny", result(name, "One", 30))
+        store.write_meta("tiny", "ope", name, {"oracle": True, "sequences": {}})
+    scores = score(store, suite("One"))
+    assert sorted(scores["tracker"]) == ["yolo (oracle)", "yolo-oracle"] and scores["oracle"].all()
+    assert summary(scores)["oracle"].all()
+
+
+def test_sre_is_the_mean_of_its_twelve_segments(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for i in range(1, len(SRE_SHIFTS) + 1):
+        store.save("tiny", result("t", "One", 30 if i <= 6 else 15, protocol="sre", segment=f"sre{i:02d}"))
+    row = score(store, suite("One"), protocol="sre").iloc[0]
+    assert row["auc"] == pytest.approx((1 + 0.5) / 2 * 20 / 21)
+    assert row["frames"] == 12 * 30 and row["failures"] == pytest.approx(7.5)
+    assert np.allclose(row["success"][:20], 0.75)
+    each = score(store, suite("One"), protocol="sre", segments=True)
+    assert (
+        len(each) == 12 and each["segment"].tolist()[0] == "sre01" and summary(each)["auc"][0] == row["auc"]
+    )
+    (tmp_path / "tiny/sre/t/One_sre12.txt").unlink()
+    with pytest.raises(DataError, match="t on One: 11 of 12 segments of sre"):
+        score(store, suite("One"), protocol="sre")
+
+
+def test_tre_scores_each_segment_on_its_own_frames(tmp_path: Path) -> None:
+    store, one = Store(tmp_path), Suite("tiny", (sequence("One", 60),), ("One",))
+    starts = tre_starts(one.sequences[0].truth)
+    for i, start in enumerate(starts, 1):
+        store.save(
+            "tiny", result("t", "One", 10, 60 - start, protocol="tre", segment=f"tre{i:02d}", start=start)
+        )
+    row = score(store, one, protocol="tre").iloc[0]
+    # without run.json a segment is known by its length to end with the sequence
+    assert row["mean_iou"] == pytest.approx(np.mean([10 / (60 - s) for s in starts]))
+    entries = {f"One_tre{i:02d}": {"start": s} for i, s in enumerate(starts, 1)}
+    store.write_meta("tiny", "tre", "t", {"sequences": entries})
+    assert score(store, one, protocol="tre").iloc[0]["auc"] == row["auc"]
+    entries["One_tre03"]["start"] += 1
+    store.write_meta("tiny", "tre", "t", {"sequences": entries})
+    with pytest.raises(DataError, match="t on One tre03"):
+        score(store, one, protocol="tre")
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> list[str]:
+    """A suite folder in OTB layout and results on it; options of the command line that name both."""
+    store = Store(tmp_path / "results")
+    for name, hits in (("One", 24), ("Two", 12)):
+        (tmp_path / "tiny" / name / "img").mkdir(parents=True)
+        rows = ["11,11,10,10"] * 30
+        (tmp_path / "tiny" / name / "groundtruth_rect.txt").write_text("\n".join(rows) + "\n")
+        store.save("tiny", result("good", name, hits))
+        store.save("tiny", result("bad_one", name, hits // 2))
+    return ["score", "--suite", str(tmp_path / "tiny"), "--results", str(tmp_path / "results")]
+
+
+def test_command_prints_nothing_but_the_table(on_disk: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*on_disk, "--format", "csv"]) == 0
+    out = capsys.readouterr()
+    lines = out.out.splitlines()
+    assert len(lines) == 3 and lines[0].startswith("tracker,auc,precision") and ",fps," in lines[0]
+    assert lines[1].startswith("good,") and lines[2].startswith("bad_one,")
+    assert "convention otb" in out.err
+    assert main([*on_disk, "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [r["tracker"] for r in rows] == ["good", "bad_one"] and rows[0]["auc"] == pytest.approx(
+        0.6 * 20 / 21
+    )
+    assert main([*on_disk, "--format", "md"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].startswith("| good | 0.571 |")
+    assert main([*on_disk, "--format", "latex"]) == 0
+    assert r"bad\_one & 0.286" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("view", ["summary", "sequences", "attributes", "pairs", "wins"])
+@pytest.mark.parametrize("format_", [None, "csv", "md", "latex", "json"])
+def test_every_view_in_every_format(
+    on_disk: list[str], view: str, format_: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*on_disk, "--view", view] + (["--format", format_] if format_ else [])
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "good" in out and out.endswith("\n")
+    if format_ == "json":
+        assert isinstance(json.loads(out), list)
+
+
+def test_command_writes_a_file_and_names_errors(
+    on_disk: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "table.csv"
+    assert main([*on_disk, "--format", "csv", "--output", str(target)]) == 0
+    assert len(pd.read_csv(target)) == 2 and capsys.readouterr().out == ""
+    assert main([*on_disk, "--convention", "mine"]) == 2
+    assert "unknown convention 'mine'; known: otb" in capsys.readouterr().err
+    assert main([*on_disk, "--tracker", "nobody"]) == 1
+    assert "nobody: no result on 2 of 2 sequences" in capsys.readouterr().err
+    assert main([*on_disk, "--published"]) == 2
+    assert "nothing is published for the sequences of tiny" in capsys.readouterr().err
+
+
+def test_published_rows_are_marked(tmp_path: Path) -> None:
+    store, real = Store(tmp_path), Suite("otb30", (sequence("Couple"), sequence("Gym")), ("Couple", "Gym"))
+    for name in ("Couple", "Gym"):
+        store.save("otb30", result("mine", name, 30))
+    scores = score(store, real)
+    table = with_published(summary(scores), scores)
+    assert len(table) == 10 and table["published"].sum() == 9
+    assert table["tracker"].tolist()[:2] == ["mine", "STRUCK (published)"]
+    assert table[table["published"]]["tracker"].str.endswith("(published)").all()
+    with pytest.raises(UsageError, match="OPE under the convention otb"):
+        with_published(summary(scores), score(store, real, convention="rolo2016"))
+
+
+@pytest.mark.shared
+def test_struck_from_result_files(shared: Path, tmp_path: Path) -> None:
+    """Through files on disk, as a user would: 0.434140 on OTB-30, 0.4601 on the last eight."""
+    from rolo_bench.suites import load_annotations
+
+    store = Store(tmp_path)
+    loaded = load_annotations("otb30", shared / "data/annotations")
+    for seq in loaded.sequences:
+        raw = json.loads((shared / "data/results/jwlim_json/STRUCK" / f"{seq.name}.json").read_text())[0]
+        boxes = np.array(raw["res"], float) - [1, 1, 0, 0]
+        store.save("otb30", RunResult("STRUCK", seq.name, "ope", boxes, np.full(len(boxes), 1 / raw["fps"])))
+    scores = score(store, loaded)
+    assert summary(scores)["auc"].iloc[0] == pytest.approx(0.434140, abs=1e-6)
+    assert scores["auc"].to_numpy()[22:].mean() == pytest.approx(0.4601, abs=5e-5)
+    assert summary(scores)["fps"].iloc[0] == pytest.approx(10.15, abs=0.01)
