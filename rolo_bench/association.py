@@ -30,6 +30,11 @@ def best_overlap(reference: Array, boxes: Array, least: float = 0.0) -> int | No
     return index if overlap[index] > 0 and overlap[index] >= least else None
 
 
+def widened(box: Array, factor: float) -> Array:
+    """A box ``(4,)`` with both sides times ``factor`` about its centre."""
+    return np.concatenate([box[:2] + box[2:] / 2 * (1 - factor), box[2:] * factor])
+
+
 @dataclass
 class Association:
     """The state of the association: the last few validated boxes.
@@ -38,11 +43,19 @@ class Association:
         history: how many validated boxes the reference is the mean of.
         iou_min: least IoU of a detection with the reference.
         threshold: least score of a detection.
+        widen: by how much the sides of the reference grow with each frame in a row without a validated
+            detection, and ``iou_min`` shrinks; 0 is the paper, more is a deviation that finds a target again
+            which moved on while it was not seen.
+        widest: the factor at which that growth ends.
+        missed: frames in a row without a validated detection.
     """
 
     history: int = 2
     iou_min: float = 0.15
     threshold: float = 0.1
+    widen: float = 0.0
+    widest: float = 4.0
+    missed: int = 0
     recent: deque[Array] = field(default_factory=deque)
 
     def start(self, box: Array, found: Detections) -> int | None:
@@ -51,17 +64,31 @@ class Association:
         The history begins with the given box itself, which is known to be right.
         """
         self.recent = deque([as_boxes(box)[0]], maxlen=self.history)
+        self.missed = 0
         return best_overlap(self.recent[0], self._candidates(found), self.iou_min)
 
     def reference(self) -> Array:
         """Mean ``(4,)`` of the history."""
         return np.mean(self.recent, axis=0)
 
-    def step(self, found: Detections) -> int | None:
-        """The index of the detection that is the target, which joins the history, or None."""
+    def step(self, found: Detections, predicted: Array | None = None) -> int | None:
+        """The index of the detection that is the target, which joins the history, or None.
+
+        Args:
+            found: the frame's detections.
+            predicted: a box ``(4,)`` to take for the centre of the reference in place of the history's;
+                a deviation from the paper.
+        """
         candidates = self._candidates(found)
-        index = best_overlap(self.reference(), candidates, self.iou_min)
-        if index is not None:
+        reference = self.reference()
+        if predicted is not None:
+            reference = np.concatenate([predicted[:2] + (predicted[2:] - reference[2:]) / 2, reference[2:]])
+        factor = min(1 + self.widen * self.missed, self.widest)
+        index = best_overlap(widened(reference, factor), candidates, self.iou_min / factor)
+        if index is None:
+            self.missed += 1
+        else:
+            self.missed = 0
             self.recent.append(candidates[index])
         return index
 
