@@ -127,7 +127,7 @@ def _curve_plot(
     marks = _reference_marks(reference, setting)
     if marks:
         notes.append(
-            f"{DAGGER} marks at 0.5: success at that overlap as published by others; no boxes at hand."
+            f"{DAGGER} marks at 0.5: success at that overlap as published by others, moved sideways where they are close."
         )
     words = [*labels, *(label for label, *_ in marks)]
     figure, ax = sheet(kind.title, setting.subtitle, notes, words, legend_title=kind.legend)
