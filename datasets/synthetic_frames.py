@@ -96,6 +96,14 @@ def shadow(look: Look, patch: Patch) -> Patch | None:
     return Patch(pixels, round(box[0] + 0.42 * box[2] - 0.42 * w), round(box[1] + box[3] - 0.55 * h))
 
 
+def put(image: Image, look: Look, patch: Patch) -> None:
+    """Lay a drawn object over an image, in place, after the shadow that it throws."""
+    shade = shadow(look, patch)
+    if shade is not None:
+        paste(image, shade)
+    paste(image, patch)
+
+
 def make_cover(key: Key, kind: str, width: int, height: int) -> Image:
     """An occluder that hides a rectangle of ``width`` by ``height`` px: premultiplied RGBA.
 
