@@ -19,6 +19,7 @@ import struct
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -214,12 +215,43 @@ class Cached:
             self.close()
 
 
-def with_cache(detector: Detector, cache: str | Path | bool | None) -> Detector:
-    """The detector itself, or with its results kept in a folder (True: the default cache)."""
+@lru_cache(maxsize=4)
+def open_detector(
+    name: str,
+    *,
+    size: int | None = None,
+    threshold: float | None = None,
+    nms: float | None = None,
+    agnostic: bool = False,
+    device: str = "cpu",
+    half: bool = False,
+    weights: str | None = None,
+    cache: str | bool | None = None,
+    keep_maps: bool | tuple[str, ...] = (),
+) -> Detector:
+    """A detector for a tracker, loaded once per process and set of options.
+
+    Options as in `rolo_bench.nn.detector.load_detector`; ``cache`` is a folder where detections are kept
+    between runs, True for the default one (``detections`` in the cache folder), None for none. Frames per
+    second measured with a cache are those of reading, not of detecting.
+    """
+    from rolo_bench.nn.detector import load_detector
+
+    detector = load_detector(
+        name,
+        size=size,
+        threshold=threshold,
+        nms=nms,
+        agnostic=agnostic,
+        device=device,
+        half=half,
+        weights=weights,
+        keep_maps=keep_maps,
+    )
     if not cache:
         return detector
     if cache is True:
         from rolo_bench.weights import cache_folder
 
-        cache = cache_folder().parent / "detections"
+        return Cached(detector, cache_folder().parent / "detections")
     return Cached(detector, cache)

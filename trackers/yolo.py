@@ -1,0 +1,76 @@
+"""YOLO as a tracker: detections of each frame, and the association of the ROLO paper's section II.B."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rolo_bench.association import Association, best_overlap
+from rolo_bench.boxes import Array, as_boxes, valid
+from rolo_bench.detections import open_detector
+from rolo_bench.errors import UsageError
+from rolo_bench.sequence import Image
+
+
+class Yolo:
+    """YOLO detections with the paper's association, no LSTM; holds the last box where none is accepted.
+
+    Args:
+        detector: name of a detector, or path of a detector plugin.
+        size: side of the detector's input in pixels.
+        threshold: least score of a detection.
+        history: the target is sought at the mean of this many accepted boxes.
+        iou_min: least IoU of a detection with that mean.
+        device, half, weights: for the detector.
+        cache: folder for detections (True: the default one), so that a second run need not detect again.
+        association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
+            ROLO authors' code chose it; a study of what that is worth, never a fair result.
+
+    Threshold, history and iou_min were chosen on training videos alone (docs/results.md).
+
+    Source: ROLO paper, section II.B and the baseline "YOLO" of its tables.
+    """
+
+    suite_defaults = {"demo": {"detector": "demo", "size": None}}
+
+    def __init__(
+        self,
+        detector: str = "yolox-nano",
+        size: int | None = 416,
+        threshold: float = 0.1,
+        history: int = 2,
+        iou_min: float = 0.15,
+        device: str = "cpu",
+        half: bool = False,
+        weights: str | None = None,
+        cache: str | bool | None = None,
+        association: str = "causal",
+    ) -> None:
+        if association not in ("causal", "oracle"):
+            raise UsageError(f"association must be causal or oracle, not {association!r}")
+        self.oracle = association == "oracle"
+        self.detector = open_detector(
+            detector, size=size, threshold=threshold, device=device, half=half, weights=weights, cache=cache
+        )
+        self.weights_digests = {self.detector.name: self.detector.identity}
+        self.association = Association(history=history, iou_min=iou_min, threshold=threshold)
+        self.truth: Array = np.full(4, np.nan)
+
+    def reveal(self, box: Array) -> None:
+        """Take the truth of the coming frame; called only where ``association`` is ``oracle``."""
+        self.truth = as_boxes(box)[0]
+
+    def init(self, image: Image, box: Array) -> None:
+        """Start the association at the given box."""
+        self.box = as_boxes(box)[0]
+        self.association.start(self.box, self.detector([image])[0])
+
+    def update(self, image: Image) -> Array:
+        """The accepted detection, or the last box."""
+        found = self.detector([image])[0]
+        if not self.oracle:
+            index = self.association.step(found)
+        else:
+            index = best_overlap(self.truth, found.boxes) if valid(self.truth)[0] else None
+        if index is not None:
+            self.box = found.boxes[index]
+        return self.box

@@ -1,0 +1,106 @@
+"""YOLO with a one-object SORT: the paper's second baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rolo_bench.association import best_overlap
+from rolo_bench.boxes import Array, as_boxes
+from rolo_bench.detections import open_detector
+from rolo_bench.sequence import Image
+
+LEAST_AREA = 1.0  # square pixels; a target never shrinks below
+
+
+def to_state(box: Array) -> NDArray[np.float64]:
+    """``(4,)`` x, y, w, h as SORT's measurement: centre x, centre y, area, width over height."""
+    x, y, w, h = box
+    return np.array([x + w / 2, y + h / 2, w * h, w / h])
+
+
+def to_box(state: NDArray[np.float64]) -> Array:
+    """The inverse of `to_state`, from the first four values of a state."""
+    cx, cy, area, ratio = state[:4]
+    w = np.sqrt(max(area, LEAST_AREA) * max(ratio, 1e-2))
+    h = max(area, LEAST_AREA) / w
+    return np.array([cx - w / 2, cy - h / 2, w, h])
+
+
+def make_filter(box: Array) -> Any:
+    """SORT's Kalman filter, started at rest on a box.
+
+    State: centre x, centre y, area, ratio and the velocities of the first three; the ratio stays.
+
+    Source: Bewley et al. 2016, "Simple Online and Realtime Tracking": the covariances of its
+    ``KalmanBoxTracker``.
+    """
+    from filterpy.kalman import KalmanFilter
+
+    kalman = KalmanFilter(dim_x=7, dim_z=4)
+    kalman.F = np.eye(7)
+    kalman.F[[0, 1, 2], [4, 5, 6]] = 1.0
+    kalman.H = np.eye(4, 7)
+    kalman.R[2:, 2:] *= 10.0
+    kalman.P[4:, 4:] *= 1000.0
+    kalman.P *= 10.0
+    kalman.Q[-1, -1] *= 0.01
+    kalman.Q[4:, 4:] *= 0.01
+    kalman.x[:4, 0] = to_state(box)
+    return kalman
+
+
+class YoloSort:
+    """YOLO detections, a constant-velocity Kalman filter (SORT) for one object; coasts through misses.
+
+    Args:
+        detector: name of a detector, or path of a detector plugin.
+        size: side of the detector's input in pixels.
+        threshold: least score of a detection.
+        iou_min: least IoU of a detection with the predicted box.
+        device, half, weights: for the detector.
+        cache: folder for detections (True: the default one).
+
+    SORT drops a track after a few misses and opens new ones; here the one track lives on, and its velocity
+    is set to zero where the area would become negative, as in SORT. Threshold and iou_min were chosen on
+    training videos alone (docs/results.md).
+
+    Source: ROLO paper, baseline "YOLO + SORT"; Bewley et al. 2016.
+    """
+
+    suite_defaults = {"demo": {"detector": "demo", "size": None}}
+
+    def __init__(
+        self,
+        detector: str = "yolox-nano",
+        size: int | None = 416,
+        threshold: float = 0.1,
+        iou_min: float = 0.1,
+        device: str = "cpu",
+        half: bool = False,
+        weights: str | None = None,
+        cache: str | bool | None = None,
+    ) -> None:
+        self.detector = open_detector(
+            detector, size=size, threshold=threshold, device=device, half=half, weights=weights, cache=cache
+        )
+        self.iou_min = iou_min
+        self.weights_digests = {self.detector.name: self.detector.identity}
+
+    def init(self, image: Image, box: Array) -> None:
+        """Start the filter at rest on the given box."""
+        self.kalman = make_filter(as_boxes(box)[0])
+
+    def update(self, image: Image) -> Array:
+        """Predict, correct by the detection that overlaps the prediction most, and give the filter's box."""
+        found = self.detector([image])[0]
+        state = self.kalman.x
+        if state[2, 0] + state[6, 0] <= 0:
+            state[6, 0] = 0.0
+        self.kalman.predict()
+        index = best_overlap(to_box(self.kalman.x[:, 0]), found.boxes, self.iou_min)
+        if index is not None:
+            self.kalman.update(to_state(found.boxes[index])[:, None])
+        return to_box(self.kalman.x[:, 0])
