@@ -238,14 +238,22 @@ def _ball(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
     pole = np.array([0.20 * np.sin(turn + 0.8), -0.15 * np.cos(phase * 0.5)])
     sectors = 6 if build[0] < 0.6 else 8
     parts: list[Part] = [(_ellipse(0, 0, 0.5, 0.5, 32), 3)]
+    a = phase + _spokes(sectors)  # (sectors, 6)
+    unit = np.stack([np.cos(a), np.sin(a)], 2)
+    rim = 0.5 * unit
+    ends = np.stack([-unit[:, [0, -1], 1], unit[:, [0, -1], 0]], 2)
+    middle = 0.5 * (rim[:, [0, -1]] + pole) + 0.06 * ends
+    leaves = np.concatenate([np.broadcast_to(pole, (sectors, 1, 2)), middle[:, :1], rim, middle[:, 1:]], axis=1)
     for k in range(sectors):
-        a = phase + np.linspace(k, k + 1, 6) * (2 * np.pi / sectors)
-        rim = 0.5 * np.stack([np.cos(a), np.sin(a)], 1)
-        middle = 0.5 * (rim[[0, -1]] + pole) + 0.06 * np.stack([-np.sin(a[[0, -1]]), np.cos(a[[0, -1]])], 1)
-        colour = (0, 3, 5)[k % 3] if build[1] < 0.5 else (0, 3)[k % 2]
-        parts.append((np.concatenate([pole[None], middle[:1], rim, middle[1:]]), colour))
+        parts.append((leaves[k], (0, 3, 5)[k % 3] if build[1] < 0.5 else (0, 3)[k % 2]))
     parts.append((_ellipse(pole[0], pole[1], 0.06, 0.06, 12), 1))
     return parts
+
+
+@functools.cache
+def _spokes(sectors: int) -> NDArray[np.float64]:
+    """Angles ``(sectors, 6)`` along the rim of each sector of a ball."""
+    return np.stack([np.linspace(k, k + 1, 6) * (2 * np.pi / sectors) for k in range(sectors)])
 
 
 def _bottle(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:

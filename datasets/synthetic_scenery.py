@@ -90,10 +90,11 @@ def place(key: Key, backdrop: str, clutter: tuple[NDArray[np.float64], ...] = ()
 def view(at: Place, pan: tuple[float, float]) -> Image:
     """What the camera sees, RGB ``(HEIGHT, WIDTH, 3)``; ``pan`` (px) is cut to the place's margins."""
     image = _shift(at.near, pan)
-    if at.open_rows - MARGIN - pan[1] > 0:
-        gap = _shift(at.gap, pan)
-        far = _shift(at.far, (pan[0] * FAR_RATE, pan[1] * FAR_RATE))
-        image = _image(cv2.add(image, cv2.multiply(far, gap, scale=1 / 255)))
+    rows = min(int(at.open_rows - MARGIN - pan[1]) + 2, HEIGHT)  # below them the near layer is all there is
+    if rows > 2:
+        gap = _shift(at.gap, pan, rows)
+        far = _shift(at.far, (pan[0] * FAR_RATE, pan[1] * FAR_RATE), rows)
+        image[:rows] = cv2.add(image[:rows], cv2.multiply(far, gap, scale=1 / 255))
     return image
 
 
@@ -102,11 +103,11 @@ def _image(values: object) -> Image:
     return np.asarray(values, dtype=np.uint8)
 
 
-def _shift(layer: Image, pan: tuple[float, float]) -> Image:
-    """The window of a layer at ``pan``, to a thirty-second of a pixel."""
+def _shift(layer: Image, pan: tuple[float, float], rows: int = HEIGHT) -> Image:
+    """The upper ``rows`` of the window of a layer at ``pan``, to a thirty-second of a pixel."""
     x, y = (round(min(max(p, 1 - MARGIN), MARGIN - 1) * 32) / 32 + MARGIN for p in pan)
     left, top = int(x), int(y)
-    part = layer[top : top + HEIGHT + 1, left : left + WIDTH + 1]
+    part = layer[top : top + rows + 1, left : left + WIDTH + 1]
     return blend_shift(part, x - left, y - top)
 
 
