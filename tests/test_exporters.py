@@ -1,0 +1,110 @@
+"""Exporters: layouts as the other toolkits read them, and round trips through the importers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rolo_bench import exporters, importers
+from rolo_bench.cli import main
+from rolo_bench.errors import UsageError
+from rolo_bench.results import RunResult, Store
+from rolo_bench.suites import Entry
+
+COUNT = 5
+BOXES = np.array([[9.0, 19, 30, 40], [10, 20, 30, 40], [np.nan] * 4, [-3.25, 0, 1.5, 2], [1, 2, 3, 4]])
+ENTRIES = (Entry("Alpha", 1, COUNT), Entry("Skating2-1", 1, COUNT), Entry("Human4-2", 1, COUNT))
+
+
+def result(boxes: np.ndarray = BOXES, name: str = "Alpha") -> RunResult:
+    return RunResult("T", name, "ope", boxes, np.linspace(0.1, 0.5, len(boxes)))
+
+
+def test_layouts() -> None:
+    row = "10.000000,20.000000,30.000000,40.000000\n"
+    got = exporters.layout("got10k", result())
+    assert sorted(got) == ["T/Alpha.txt", "T/times/Alpha_time.txt"]
+    assert got["T/Alpha.txt"].startswith(row) and got["T/Alpha.txt"].splitlines()[2] == "nan,nan,nan,nan"
+    assert got["T/times/Alpha_time.txt"].splitlines()[0] == "0.100000"
+    assert exporters.layout("pysot", result()) == {"T/Alpha.txt": got["T/Alpha.txt"]}
+    vot = exporters.layout("vot", result())
+    assert sorted(vot) == ["T/unsupervised/Alpha/Alpha_001.txt", "T/unsupervised/Alpha/Alpha_001_time.value"]
+    rows = vot["T/unsupervised/Alpha/Alpha_001.txt"].splitlines()
+    assert rows[:3] == [
+        "1",
+        "10.000000,20.000000,30.000000,40.000000",
+        "0",
+    ]  # 0-based, so one less than above
+    assert "T/Skating2.1.txt" in exporters.layout("got10k", result(name="Skating2-1"))
+    assert "T/Human4.txt" in exporters.layout("got10k", result(name="Human4-2"))
+    assert "T/Skating2-1.txt" in exporters.layout("pysot", result(name="Skating2-1"))
+
+
+def test_files_are_readable_as_the_toolkits_read_them(tmp_path: Path) -> None:
+    """got10k uses numpy.loadtxt with a comma, pysot splits lines at commas."""
+    for path, content in exporters.layout("got10k", result()).items():
+        (tmp_path / Path(path).name).write_text(content)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "Alpha.txt", delimiter=","), BOXES + [1, 1, 0, 0])
+    assert np.loadtxt(tmp_path / "Alpha_time.txt").shape == (COUNT,)
+    lines = (tmp_path / "Alpha.txt").read_text().splitlines()
+    assert [len(list(map(float, line.split(",")))) for line in lines] == [4] * COUNT
+
+
+def boxes_or_none() -> st.SearchStrategy[np.ndarray]:
+    numbers = arrays(np.float64, (COUNT, 4), elements=st.floats(-9000, 9000, width=32))
+    return st.tuples(numbers, st.lists(st.integers(1, COUNT - 1), max_size=3)).map(_with_gaps)
+
+
+def _with_gaps(parts: tuple[np.ndarray, list[int]]) -> np.ndarray:
+    boxes, gaps = parts
+    boxes = boxes.copy()
+    boxes[:, 2:] = np.abs(boxes[:, 2:]) + 0.01
+    boxes[gaps] = np.nan
+    return boxes
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    boxes_or_none(), st.sampled_from(["got10k", "pysot", "vot"]), st.sampled_from([e.name for e in ENTRIES])
+)
+def test_export_then_import(
+    tmp_path_factory: pytest.TempPathFactory, boxes: np.ndarray, format_: str, name: str
+) -> None:
+    folder = tmp_path_factory.mktemp("trip")
+    one, two = Store(folder / "one"), Store(folder / "two")
+    one.save("mini", result(boxes, name))
+    assert list(exporters.export_results(one, "mini", (), format_, folder / "out")) == [("T", 1)]
+    (outcome,) = importers.import_results(format_, folder / "out", "mini", ENTRIES, two, truths={name: boxes})
+    assert (outcome.what, outcome.sequence) == ("imported", name)
+    before, after = one.load("mini", "ope", "T", name)[0], two.load("mini", "ope", "T", name)[0]
+    np.testing.assert_allclose(after.boxes, before.boxes, atol=1.1e-6)
+    if format_ != "pysot":
+        np.testing.assert_allclose(after.seconds, before.seconds, atol=1e-6)
+
+
+def test_refusals(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(UsageError, match="no results on mini"):
+        list(exporters.export_results(store, "mini", (), "got10k", tmp_path / "out"))
+    store.save("mini", result())
+    with pytest.raises(UsageError, match=r"no results of U on mini .* there are: T"):
+        list(exporters.export_results(store, "mini", ("U",), "got10k", tmp_path / "out"))
+    with pytest.raises(UsageError, match="unknown format"):
+        exporters.layout("matlab", result())
+    segment = RunResult("T", "Alpha", "tre", BOXES, np.zeros(COUNT), segment="tre02")
+    with pytest.raises(UsageError, match="no place for TRE"):
+        exporters.layout("vot", segment)
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Store(tmp_path / "res").save("otb30", result())
+    assert main(["export", "got10k", str(tmp_path / "out"), "--results", str(tmp_path / "res")]) == 0
+    assert "T: 1 sequences" in capsys.readouterr().err
+    assert (tmp_path / "out" / "T" / "Alpha.txt").is_file()
+    assert main(["export", "pysot", str(tmp_path / "out"), "--results", str(tmp_path / "none")]) == 2
+    assert "run or import some first" in capsys.readouterr().err
