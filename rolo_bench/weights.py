@@ -8,12 +8,18 @@ against it before it is used, wherever it lies.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from rolo_bench.errors import UsageError, WeightsError
+
+log = logging.getLogger(__name__)
+Progress = Callable[[str, int, int], None]
+TIMEOUT = 30.0  # seconds without data
 
 YOLOX_RELEASE = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/"
 NANO_VOC = (
@@ -24,7 +30,7 @@ YOLOX_ONNX = (
     "https://raw.githubusercontent.com/Kazuhito00/YOLOX-ONNX-TFLite-Sample/"
     "3d4f1119d0694200671c08069ecb847aa0d8495a/model/"
 )
-YOLOV1 = "http://pjreddie.com/media/files/yolov1/"
+PJREDDIE = "http://pjreddie.com/media/files/"
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,8 @@ def _yolox(variant: str) -> WeightFile:
     return WeightFile(f"yolox_{variant}.pth", f"{YOLOX_RELEASE}yolox_{variant}.pth", None, None, "Apache-2.0")
 
 
-def _yolov1(name: str) -> WeightFile:
-    return WeightFile(f"{name}.weights", f"{YOLOV1}{name}.weights", None, None, "public domain")
+def _yolov1(path: str) -> WeightFile:
+    return WeightFile(path.split("/")[-1], f"{PJREDDIE}{path}", None, None, "public domain")
 
 
 # Detector: choices of which one serves, each a tuple of files that belong together. The first is fetched.
@@ -87,9 +93,9 @@ REGISTRY: dict[str, tuple[tuple[WeightFile, ...], ...]] = {
             ),
         ),
     ),
-    "yolov1": ((_yolov1("yolov1"),),),
-    "yolov1-small": ((_yolov1("yolo-small"),),),
-    "yolov1-tiny": ((_yolov1("tiny-yolov1"),),),
+    "yolov1": ((_yolov1("yolov1/yolov1.weights"),),),
+    "yolov1-small": ((_yolov1("yolo-small.weights"),),),
+    "yolov1-tiny": ((_yolov1("yolov1/tiny-yolov1.weights"),),),
 }
 
 
@@ -129,10 +135,14 @@ def check(file: WeightFile, path: Path) -> None:
         raise WeightsError(
             f"{path}: {size} bytes, {file.size} expected; truncated or another file, fetch it again"
         )
-    if file.sha256 is not None and digest(path) != file.sha256:
+    expected = file.sha256
+    note = path.with_name(path.name + ".sha256")
+    if expected is None and note.is_file():
+        expected = note.read_text().strip()
+    if expected is not None and digest(path) != expected:
         raise WeightsError(
-            f"{path}: SHA-256 is {digest(path)[:12]}…, {file.sha256[:12]}… expected; damaged or another file, "
-            "fetch it again"
+            f"{path}: SHA-256 is {digest(path)[:12]}…, {expected[:12]}… expected; damaged or another file, "
+            "delete it and fetch it again"
         )
 
 
@@ -175,6 +185,98 @@ def obtain(detector: str) -> tuple[Path, ...]:
     return local(detector, folders) or fetch(detector)
 
 
-def fetch(detector: str) -> tuple[Path, ...]:
-    """Download."""
-    raise WeightsError(f"{detector}: not at hand")
+def fetch(detector: str, progress: Progress | None = None) -> tuple[Path, ...]:
+    """Download a detector's files into the cache, those that are not there yet; their paths.
+
+    Raises:
+        UsageError: unknown detector.
+        WeightsError: a download failed; nothing is kept of it.
+    """
+    folder = cache_folder()
+    return tuple(fetch_file(file, folder, progress) for file in registered(detector)[0])
+
+
+def fetch_file(file: WeightFile, folder: Path, progress: Progress | None = None) -> Path:
+    """One file, downloaded to a temporary name, checked, then renamed into ``folder``.
+
+    Where nobody publishes a SHA-256, that of the first download is kept beside the file and checked from
+    then on.
+
+    Raises:
+        WeightsError: no answer, a refusal, a truncated transfer, or another SHA-256 than expected.
+    """
+    import pooch
+    import requests
+
+    path = folder / file.name
+    if path.is_file():
+        check(file, path)
+        return path
+    log.info("fetching %s", file.url)
+    hint = f"try again, or put {file.name} into a folder and set ROLO_BENCH_WEIGHTS to it"
+    bar = _Bar(file.name, progress) if progress is not None else False
+    pooch_log = pooch.get_logger()
+    level = pooch_log.level
+    pooch_log.setLevel("ERROR")  # it would print the hash of files without a known one as news
+    try:
+        pooch.retrieve(
+            file.url,
+            known_hash=None if file.sha256 is None else f"sha256:{file.sha256}",
+            fname=file.name,
+            path=folder,
+            downloader=pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT),
+        )
+    except requests.RequestException as error:
+        path.unlink(missing_ok=True)
+        reason = f"HTTP {error.response.status_code}" if error.response is not None else _reason(error)
+        raise WeightsError(f"{file.url}: download failed ({reason}); {hint}") from None
+    except ValueError as error:  # pooch's word for another hash
+        raise WeightsError(
+            f"{file.url}: what came is not the file expected (SHA-256 differs); {hint}"
+        ) from error
+    except OSError as error:
+        raise WeightsError(
+            f"{folder}: cannot write {file.name} ({error.strerror or error}); {hint}"
+        ) from None
+    finally:
+        pooch_log.setLevel(level)
+    if file.sha256 is None:
+        note = path.with_name(path.name + ".sha256")
+        note.write_text(digest(path) + "\n")
+    check(file, path)
+    return path
+
+
+class _Bar:
+    """What pooch calls with the progress of a download, passed on as (name, bytes done, bytes in all)."""
+
+    def __init__(self, name: str, report: Progress) -> None:
+        self.name, self.report, self.done, self.total = name, report, 0, 0
+
+    def update(self, count: int) -> None:
+        self.done += count
+        self.report(self.name, self.done, int(self.total))
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        pass
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    return "transfer cut short" if "IncompleteRead" in text else type(error).__name__
+
+
+def status(file: WeightFile) -> tuple[str, Path | None]:
+    """Where a file is on this machine: ``own folder``, ``cache``, ``damaged`` or ``not here``, and its path."""
+    own = weights_folder()
+    for label, folder in (("own folder", own), ("cache", cache_folder())):
+        if folder is not None and (folder / file.name).is_file():
+            try:
+                check(file, folder / file.name)
+            except WeightsError:
+                return "damaged", folder / file.name
+            return label, folder / file.name
+    return "not here", None
