@@ -28,8 +28,8 @@ def as_boxes(boxes: ArrayLike) -> Array:
 
 def valid(boxes: ArrayLike) -> NDArray[np.bool_]:
     """Which rows ``(N,)`` are real boxes: all four finite, width and height above zero."""
-    b = as_boxes(boxes)
-    return np.isfinite(b).all(axis=1) & (b[:, 2] > 0) & (b[:, 3] > 0)
+    x, y, w, h = as_boxes(boxes).T
+    return np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h) & (w > 0) & (h > 0)
 
 
 def centers(boxes: ArrayLike) -> Array:
@@ -47,13 +47,15 @@ def iou(a: ArrayLike, b: ArrayLike) -> Array:
 
     Source: Wu, Lim, Yang 2013, ``calcRectInt``.
     """
-    p, q = np.broadcast_arrays(as_boxes(a), as_boxes(b))
-    with np.errstate(invalid="ignore"):
-        overlap = np.minimum(p[:, :2] + p[:, 2:], q[:, :2] + q[:, 2:]) - np.maximum(p[:, :2], q[:, :2])
-        inter = np.clip(overlap, 0, None).prod(axis=1)
-        union = p[:, 2] * p[:, 3] + q[:, 2] * q[:, 3] - inter
+    p, q = as_boxes(a), as_boxes(b)
+    (px, py, pw, ph), (qx, qy, qw, qh) = p.T, q.T
+    with np.errstate(invalid="ignore", over="ignore"):
+        across = np.minimum(px + pw, qx + qw) - np.maximum(px, qx)
+        down = np.minimum(py + ph, qy + qh) - np.maximum(py, qy)
+        inter = np.maximum(across, 0) * np.maximum(down, 0)
+        union = pw * ph + qw * qh - inter
     good = valid(p) & valid(q) & (union > 0)  # sides near the smallest float have an area of 0
-    values = np.divide(inter, union, out=np.full(len(p), np.nan), where=good)
+    values = np.divide(inter, union, out=np.full(len(union), np.nan), where=good)
     return np.minimum(values, 1.0)  # rounding may pass 1 by 1e-14
 
 

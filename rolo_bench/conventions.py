@@ -97,17 +97,18 @@ def errors(boxes: Array, truth: Array) -> tuple[Array, Array]:
 
     Source: Wu, Lim, Yang 2013; Müller et al. 2018 (TrackingNet), equation 1.
     """
-    offset = centers(boxes) - centers(truth)
-    size = np.where(truth[:, 2:] > 0, truth[:, 2:], np.nan)
-    with np.errstate(over="ignore"):
-        return np.hypot(*offset.T), np.hypot(*(offset / size).T)
+    (bx, by, bw, bh), (tx, ty, tw, th) = boxes.T, truth.T
+    across, down = (bx + bw / 2) - (tx + tw / 2), (by + bh / 2) - (ty + th / 2)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        scaled = np.where((tw > 0) & (th > 0), np.hypot(across / tw, down / th), np.nan)
+    return np.hypot(across, down), scaled
 
 
 def _overlap(boxes: Array, truth: Array, counted: NDArray[np.bool_] | None = None) -> Array:
     """Overlap ``(N,)``; 0 where one side is not a box or the frame does not count."""
     values = iou(boxes, truth)
     good = values > 0 if counted is None else (values > 0) & counted
-    return np.where(good, np.minimum(values, 1.0), 0.0)  # rounding can lift a perfect overlap above 1
+    return np.where(good, values, 0.0)
 
 
 def _pair(boxes: ArrayLike, truth: ArrayLike) -> tuple[Array, Array]:
@@ -123,7 +124,8 @@ def _first_true(boxes: Array, truth: Array) -> Array:
 
 def _positive(truth: Array) -> NDArray[np.bool_]:
     """Rows whose four 1-based numbers are all above zero: OTB's test of a valid annotation."""
-    return np.asarray((truth + ONE_BASED > 0).all(axis=1))
+    x, y, w, h = truth.T
+    return (x > -1) & (y > -1) & (w > 0) & (h > 0)
 
 
 def _failures(overlap: Array, truth: Array) -> int:
