@@ -78,8 +78,8 @@ def enlarged(image: Image, least: int = 480) -> tuple[Image, float]:
     return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), float(factor)  # type: ignore[return-value]
 
 
-def draw_box(image: Image, box: Array, colour: str, width: int = 2) -> None:
-    """Draw one box into an image, in place, with a thin border of the opposite brightness; NaN draws nothing."""
+def draw_box(image: Image, box: Array, colour: str, width: int = 2, border: bool = True) -> None:
+    """Draw one box into an image, in place, with a border of the opposite brightness or none; NaN draws nothing."""
     import cv2
 
     if not valid(box)[0]:
@@ -89,17 +89,22 @@ def draw_box(image: Image, box: Array, colour: str, width: int = 2) -> None:
     ends = np.clip([x, y, x + w - 1, y + h - 1], -limit, limit).round().astype(int)
     a, b = (int(ends[0]), int(ends[1])), (int(ends[2]), int(ends[3]))
     ink = rgb(colour)
-    border = (255, 255, 255) if sum(ink) < 330 else (0, 0, 0)
-    cv2.rectangle(image, a, b, border, width + 2, cv2.LINE_AA)
+    if border:
+        around = (255, 255, 255) if sum(ink) < 330 else (0, 0, 0)
+        cv2.rectangle(image, a, b, around, width + 2, cv2.LINE_AA)
     cv2.rectangle(image, a, b, ink, width, cv2.LINE_AA)
 
 
-def boxes_on(image: Image, shown: Items[Track], index: int, width: int = 2, scale: float = 1.0) -> Image:
+def boxes_on(
+    image: Image, shown: Items[Track], index: int, width: int = 2, scale: float = 1.0, border: bool = True
+) -> Image:
     """A copy of a frame with the boxes of frame ``index``: the first tracker above the next, the truth thin on top."""
     canvas = np.array(image, copy=True)
     for track in sorted(reversed(shown), key=lambda t: t.overlaps is None):
         thin = track.overlaps is None and len(shown) > 1
-        draw_box(canvas, track.boxes[index] * scale, track.colour, max(width - 1, 1) if thin else width)
+        draw_box(
+            canvas, track.boxes[index] * scale, track.colour, max(width - 1, 1) if thin else width, border
+        )
     return canvas
 
 
