@@ -8,25 +8,20 @@ in full first, so that damage to their numbers is always noticed; files saved wi
 
 from __future__ import annotations
 
-import io
 import re
-import struct
-import warnings
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array
 from rolo_bench.errors import DataError
 from rolo_bench.importers.geometry import to_boxes
+from rolo_bench.importers.mat5 import LARGEST, read_variables
 from rolo_bench.importers.reading import Reading, drop_invalid, read_bytes, real_rows
 from rolo_bench.protocols import SRE_SHIFTS
 
-LARGEST = 256 << 20
 SHIFTS = (
     "left", "right", "up", "down", "topLeft", "topRight", "bottomLeft", "bottomRight",
     "scale_8", "scale_9", "scale_11", "scale_12",
@@ -46,15 +41,13 @@ def read(path: Path, sequence: str, tracker: str) -> list[Reading]:
     Raises:
         DataError: not a MATLAB 5 file, damaged, or without a result in a known form.
     """
-    data = read_bytes(path, LARGEST)
-    check_container(data, path)
-    variables = _load(data, path)
+    variables = read_variables(read_bytes(path, LARGEST), path, ("results", "result"))
     if "results" in variables:
         starts = list(_structs(variables["results"], path))
     elif "result" in variables:
-        starts = [{"type": np.array(["rect"]), "res": variables["result"]}]  # MDNet's own form
+        starts = [{"type": "rect", "res": variables["result"]}]  # MDNet's own form
     else:
-        listed = ", ".join(k for k in variables if not k.startswith("__")) or "nothing"
+        listed = ", ".join(k for k in variables if k) or "nothing"
         raise DataError(f"{path}: holds no variable 'results' or 'result' (it holds {listed})")
     if not starts:
         raise DataError(f"{path}: its 'results' are empty")
@@ -75,67 +68,15 @@ def read(path: Path, sequence: str, tracker: str) -> list[Reading]:
     return sorted(readings, key=lambda r: r.number)
 
 
-def check_container(data: bytes, path: Path) -> None:
-    """Check the frame of a MATLAB 5 file: header, sizes of all parts, and the checksums of compressed ones.
-
-    Raises:
-        DataError: what is wrong, and where.
-    """
-    if data[:8] == b"\x89HDF\r\n\x1a\n" or data[512:520] == b"\x89HDF\r\n\x1a\n":
-        raise DataError(f"{path}: a MATLAB 7.3 (HDF5) file; save it again with -v7")
-    order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
-    if len(data) < 136 or order is None or 0 in data[:4]:
-        raise DataError(f"{path}: not a MATLAB 5 file")
-    if struct.unpack(order + "H", data[124:126])[0] != 0x0100:
-        raise DataError(f"{path}: an unknown version of MATLAB file; save it again with -v7")
-    position, total = 128, 0
-    while position < len(data):
-        if position + 8 > len(data):
-            raise DataError(f"{path}: cut off or damaged at byte {position}")
-        kind, size = struct.unpack(order + "II", data[position : position + 8])
-        end = position + 8 + size
-        if kind not in (14, 15) or end > len(data):
-            raise DataError(f"{path}: cut off or damaged at byte {position}")
-        if kind == 15:
-            total += _inflate(data[position + 8 : end], path, LARGEST - total)
-        position = end
-
-
-def _inflate(data: bytes, path: Path, limit: int) -> int:
-    """Size of a compressed part, all of it unpacked so that its checksum is compared."""
-    engine = zlib.decompressobj()
-    try:
-        content = engine.decompress(data, limit + 1)
-    except zlib.error:
-        raise DataError(f"{path}: its compressed contents are damaged") from None
-    if len(content) > limit:
-        raise DataError(f"{path}: unpacks to more than {LARGEST >> 20} MiB, too large for a result file")
-    if not engine.eof or engine.unused_data:
-        raise DataError(f"{path}: its compressed contents are cut off or damaged")
-    return len(content)
-
-
-def _load(data: bytes, path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # scipy only warns of some damage
-            return loadmat(io.BytesIO(data), appendmat=False)
-    except Exception as error:  # whatever scipy's reader meets in a damaged file
-        line = (str(error).strip() or type(error).__name__).split("\n")[0]
-        raise DataError(f"{path}: not a readable MATLAB file ({line[:80]})") from None
-
-
 def _structs(value: Any, path: Path) -> Iterator[dict[str, Any]]:
     """The structs inside cells, cells of cells and struct arrays, in order; empty ones are refused."""
-    if not isinstance(value, np.ndarray) or (value.dtype != object and not value.dtype.names):
+    if not isinstance(value, list):
         raise DataError(f"{path}: 'results' is not made of structs")
-    for item in value.ravel():
-        if value.dtype.names:
-            yield dict(zip(value.dtype.names, item.tolist() if hasattr(item, "tolist") else item))
+    for item in value:
+        if isinstance(item, dict):
+            yield item
         elif isinstance(item, np.ndarray) and not item.size:
-            raise DataError(f"{path}: one of its {value.size} starts is empty")
+            raise DataError(f"{path}: one of its {len(value)} starts is empty")
         else:
             yield from _structs(item, path)
 
@@ -196,19 +137,19 @@ def _text(fields: dict[str, Any], *names: str) -> str:
     """A text field under one of its names; empty where there is none."""
     for name in names:
         value = fields.get(name)
-        if isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1:
-            return str(value.ravel()[0]).strip()
+        if isinstance(value, str):
+            return value.strip()
     return ""
 
 
 def _numbers(fields: dict[str, Any], name: str, where: str) -> Array | None:
     """A numeric field, flattened; None where it is missing or empty."""
-    value: NDArray | None = fields.get(name)
-    if not isinstance(value, np.ndarray) or not value.size:
+    value = fields.get(name)
+    if value is None or (isinstance(value, np.ndarray) and not value.size):
         return None
-    if value.dtype.kind not in "iuf":
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         raise DataError(f"{where}: its {name} field is not a number")
-    return value.astype(np.float64).ravel()
+    return value.ravel()
 
 
 def _whole(fields: dict[str, Any], name: str, where: str) -> int | None:
