@@ -43,7 +43,8 @@ DIFFERENCES = (
     "tracker has (find_best_location in the authors' YOLO code).",
     "The window for frame t ends at frame t + 1: the box of a frame is made with the next frame in view "
     "(outputs are numbered by their last frame and compared with the truth one frame earlier).",
-    "Experiments 2 and 3 train on the first third of the very sequences that they test on.",
+    "Experiments 2 and 3 train on the very sequences that they test on: on the first third of each, and on all "
+    "frames of each with a third of the truth.",
 )
 PROTOCOL_NOTES = {
     "tre": "TRE: ROLO, YOLO and YOLO+SORT were not started anew; one run from frame 1 was scored from later frames on.",
