@@ -1,0 +1,72 @@
+"""Random changes of training images: mirrored, moved and scaled, other colours."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rolo_bench.datasets.labelled import LabelledImage
+
+Image = NDArray[np.uint8]
+FILL = (114, 114, 114)
+
+
+def jitter_colour(
+    image: Image, rng: np.random.Generator, hue: float, saturation: float, value: float
+) -> Image:
+    """Hue turned by up to ``hue`` of the circle; saturation and value multiplied by up to 1 ± their shares."""
+    turn = rng.uniform(-hue, hue)
+    scale = 1 + rng.uniform(-1, 1, 2) * (saturation, value)
+    levels = np.arange(256, dtype=np.float64)
+    tables = np.stack([(levels + 180 * turn) % 180, *(np.clip(levels * s, 0, 255) for s in scale)], axis=1)
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    return cv2.cvtColor(cv2.LUT(hsv, tables[None].astype(np.uint8)), cv2.COLOR_HSV2RGB)  # type: ignore[return-value]
+
+
+def move(example: LabelledImage, scale: float, shift: tuple[float, float]) -> LabelledImage:
+    """Scaled about the middle, then moved by ``shift`` pixels; the uncovered part is grey.
+
+    Objects of which less than half of the box is left inside are ignored; those quite outside are left out.
+    """
+    height, width = example.image.shape[:2]
+    offset = np.array([width, height]) * (1 - scale) / 2 + shift
+    matrix = np.array([[scale, 0, offset[0] + (scale - 1) / 2], [0, scale, offset[1] + (scale - 1) / 2]])
+    image: Image = cv2.warpAffine(  # type: ignore[assignment]
+        example.image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=FILL
+    )  # pixel i covers i … i + 1, so its middle moves by the half pixels added above
+    boxes = example.boxes * scale + [*offset, 0, 0]
+    sides = np.minimum(boxes[:, :2] + boxes[:, 2:], [width, height]) - np.maximum(boxes[:, :2], 0)
+    inside = np.clip(sides, 0, None).prod(axis=1) / np.maximum(boxes[:, 2:].prod(axis=1), 1e-9)
+    keep = inside > 0
+    ignored = example.ignored | (inside < 0.5)
+    return LabelledImage(image, boxes[keep], example.classes[keep], ignored[keep])
+
+
+def mirror(example: LabelledImage) -> LabelledImage:
+    """Left and right swapped."""
+    boxes = example.boxes.copy()
+    boxes[:, 0] = example.image.shape[1] - boxes[:, 0] - boxes[:, 2]
+    return LabelledImage(
+        np.ascontiguousarray(example.image[:, ::-1]), boxes, example.classes, example.ignored
+    )
+
+
+def augment(example: LabelledImage, rng: np.random.Generator, strength: float = 1.0) -> LabelledImage:
+    """Mirrored every second time, scaled and shifted by up to 20 %, hue ± 5 %, saturation and value ± 50 %.
+
+    The paper has scale and shift up to 20 % and a factor of up to 1.5 for exposure and saturation.
+
+    Args:
+        strength: 0 for no change, 1 for the full ranges.
+    """
+    if strength == 0:
+        return example
+    if rng.random() < 0.5:
+        example = mirror(example)
+    span = 0.2 * strength
+    size = np.array(example.image.shape[1::-1])
+    dx, dy = rng.uniform(-span, span, 2) * size
+    example = move(example, float(np.exp(rng.uniform(-span, span))), (float(dx), float(dy)))
+    image = jitter_colour(example.image, rng, 0.05 * strength, 0.5 * strength, 0.5 * strength)
+    return LabelledImage(image, example.boxes, example.classes, example.ignored)

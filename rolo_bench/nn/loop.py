@@ -1,0 +1,304 @@
+"""One training loop for all networks: seeded, resumable to the same result, with averaged weights and curves.
+
+    fit = run(network, objective, Schedule(steps=3000), folder, evaluate=scores, config={"data": "synthetic"})
+
+Everything random is drawn from the step's number, so a run that was stopped and resumed ends with the same
+weights as one that was not (same machine, same number of threads). The folder holds ``checkpoint.pt``,
+``curves.csv`` and ``curves.png``; each is replaced whole or not at all.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+import math
+import os
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rolo_bench.errors import UsageError, WeightsError
+
+Objective = Callable[[nn.Module, int], dict[str, Tensor]]
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Attributes:
+        steps: updates in all.
+        rate: highest learning rate of AdamW; reached after ``warmup`` steps, then half a cosine down to 1 %.
+        decay: weight decay, of matrices and kernels only.
+        average: the evaluated weights are a running mean with this memory per step (shorter at the start).
+        clip: gradients are scaled to at most this norm.
+        every: steps between evaluations, checkpoints and rows of the curves.
+        patience: evaluations without a better score after which training stops; 0 for never.
+        seed: of whatever is drawn.
+    """
+
+    steps: int
+    rate: float = 1e-3
+    warmup: int = 100
+    decay: float = 1e-4
+    average: float = 0.998
+    clip: float = 10.0
+    every: int = 250
+    patience: int = 0
+    seed: int = 0
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step (from 0)."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return self.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The outcome: the network with the best averaged weights, its step and score, and the curves."""
+
+    network: nn.Module
+    step: int
+    score: float
+    curves: list[Row]
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A seed for one step; different seeds and steps give unrelated streams."""
+    return (seed * 0x9E3779B1 + step * 0x85EBCA77 + 0x2545F491) % 2**31
+
+
+def run(
+    network: nn.Module,
+    objective: Objective,
+    schedule: Schedule,
+    folder: Path,
+    *,
+    evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
+    config: dict[str, Any] | None = None,
+    report: Callable[[Row], None] | None = None,
+    stop_at: int | None = None,
+) -> Fit:
+    """Train, or go on from the folder's checkpoint.
+
+    Args:
+        network: with its starting weights, on its device; trained in place.
+        objective: of network and step number: named terms, of which ``loss`` is minimised. It draws whatever
+            is random from `step_seed`; torch's own generator is seeded with that before each step.
+        folder: where checkpoint and curves go.
+        evaluate: of the averaged network (in evaluation mode): named figures, of which ``score`` is to be high.
+        config: what else the run depends on; a checkpoint of another configuration is refused.
+        report: called with each new row of the curves.
+        stop_at: end after this many steps as if interrupted (the schedule stays that of all steps).
+
+    Raises:
+        UsageError: the folder holds a run of another configuration.
+        WeightsError: the checkpoint is damaged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    identity = json.dumps({"schedule": asdict(schedule), **(config or {})}, sort_keys=True)
+    average = copy.deepcopy(network).requires_grad_(False)
+    optimiser = make_optimiser(network, schedule)
+    state: dict[str, Any] = {
+        "step": 0,
+        "curves": [],
+        "best": None,
+        "best_step": 0,
+        "score": -math.inf,
+        "stale": 0,
+    }
+    path = folder / "checkpoint.pt"
+    if path.is_file():
+        saved = read_checkpoint(path, identity)
+        network.load_state_dict(saved.pop("network"))
+        average.load_state_dict(saved.pop("average"))
+        optimiser.load_state_dict(saved.pop("optimiser"))
+        state.update(saved)
+    sums: dict[str, float] = {}
+    count, since = 0, time.perf_counter()
+    last = min(schedule.steps, stop_at or schedule.steps)
+    while state["step"] < last and not (schedule.patience and state["stale"] >= schedule.patience):
+        terms = update(network, average, optimiser, objective, schedule, state["step"])
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + value
+        state["step"] += 1
+        count += 1
+        if state["step"] % schedule.every and state["step"] != schedule.steps:
+            continue
+        row: Row = {"step": state["step"], "rate": schedule.rate_at(state["step"] - 1)}
+        row |= {name: total / count for name, total in sums.items()}
+        row["seconds"] = round(time.perf_counter() - since, 3)
+        figures = evaluate(average.eval()) if evaluate else {}
+        score = figures.get("score", float(state["step"]))  # without evaluation the last weights are the best
+        if score > state["score"]:
+            state |= {"score": score, "best_step": state["step"], "stale": 0}
+            state["best"] = copy.deepcopy(average.state_dict())
+        else:
+            state["stale"] += 1
+        row |= figures
+        state["curves"].append(row)
+        write_checkpoint(path, identity, network, average, optimiser, state)
+        write_curves(folder, state["curves"])
+        if report:
+            report(row)
+        sums, count, since = {}, 0, time.perf_counter()
+    if state["best"] is not None:
+        average.load_state_dict(state["best"])
+    return Fit(average.eval(), state["best_step"], state["score"], state["curves"])
+
+
+def make_optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
+    """AdamW; vectors (biases, batch norm) are not decayed."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": schedule.decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=schedule.rate)
+
+
+def update(
+    network: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    objective: Objective,
+    schedule: Schedule,
+    step: int,
+) -> dict[str, float]:
+    """One step: loss, gradients, weights, averaged weights. Gives the terms of the loss."""
+    network.train()
+    torch.manual_seed(step_seed(schedule.seed, step))
+    for group in optimiser.param_groups:
+        group["lr"] = schedule.rate_at(step)
+    terms = objective(network, step)
+    optimiser.zero_grad(set_to_none=True)
+    terms["loss"].backward()
+    if not torch.isfinite(terms["loss"]):
+        raise WeightsError(f"the loss is not finite at step {step}; a lower rate may help")
+    nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
+    optimiser.step()
+    memory = min(schedule.average, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for mean, value in zip(average.state_dict().values(), network.state_dict().values()):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - memory)
+            else:
+                mean.copy_(value)
+    return {name: float(value.detach()) for name, value in terms.items()}
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file whole: beside it first, then renamed."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+
+
+def write_checkpoint(
+    path: Path,
+    identity: str,
+    network: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    state: dict[str, Any],
+) -> None:
+    """Everything that is needed to go on."""
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "identity": identity,
+            "network": network.state_dict(),
+            "average": average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            **state,
+        },
+        buffer,
+    )
+    replace_file(path, buffer.getvalue())
+
+
+def read_checkpoint(path: Path, identity: str) -> dict[str, Any]:
+    """What `write_checkpoint` wrote, if it is of the same configuration.
+
+    Raises:
+        UsageError: another configuration.
+        WeightsError: damaged.
+    """
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        found = saved.pop("identity")
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        OSError,
+        ValueError,
+    ) as error:
+        raise WeightsError(
+            f"{path}: damaged checkpoint ({type(error).__name__}); delete it to start anew"
+        ) from None
+    if found != identity:
+        old, new = json.loads(found), json.loads(identity)
+        names = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
+        raise UsageError(
+            f"{path}: a run with other settings ({', '.join(names)}); give another folder or delete it"
+        )
+    return saved
+
+
+def write_curves(folder: Path, curves: list[Row]) -> None:
+    """``curves.csv`` and, of the columns loss and score, ``curves.png``."""
+    names = list(dict.fromkeys(name for row in curves for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in curves)
+    replace_file(folder / "curves.csv", text.getvalue().encode())
+    if len(curves) > 1:
+        replace_file(folder / "curves.png", draw_curves(curves))
+
+
+def draw_curves(curves: list[Row]) -> bytes:
+    """A PNG of loss (left axis, logarithmic) and score (right axis) over steps."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    steps = [row["step"] for row in curves]
+    axes.plot(steps, [row["loss"] for row in curves], color="#0072B2", label="training loss")
+    axes.set_xlabel("step")
+    axes.set_ylabel("training loss")
+    if min(row["loss"] for row in curves) > 0:
+        axes.set_yscale("log")
+    lines = axes.get_lines()
+    scored = [row for row in curves if "score" in row]
+    if scored:
+        other = axes.twinx()
+        other.plot(
+            [row["step"] for row in scored],
+            [row["score"] for row in scored],
+            color="#D55E00",
+            linestyle="--",
+            label="validation score",
+        )
+        other.set_ylabel("validation score")
+        lines = [*lines, *other.get_lines()]
+    axes.legend(handles=lines, frameon=False, loc="center right")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

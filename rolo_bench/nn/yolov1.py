@@ -1,0 +1,430 @@
+"""YOLOv1: the paper's networks, full, small and tiny, and the small ``demo`` network of the same kind.
+
+The image is stretched to a square and cut into S × S cells. Each cell predicts B boxes, each with a confidence,
+and one set of C class scores; a box belongs to the cell that holds its centre. The feature is what goes into
+the last layer: the 4096 outputs of the large connected layer in the paper's network.
+
+Sources: Redmon, Divvala, Girshick, Farhadi 2016, "You Only Look Once"; layer tables of the released files
+(Darknet ``cfg/yolov1``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.nn.darknet import BN_EPS, VOC, Floats, Section, take_norm
+from rolo_bench.nn.detector import Preparation, Raw, TorchDetector, pick_device
+from rolo_bench.nn.fused import accelerate
+from rolo_bench.weights import digest, obtain
+
+SHIPPED = Path(__file__).resolve().parents[1] / "shipped" / "demo-detector.safetensors"
+FEATURE = 4096  # size that the feature comes near to where it is pooled
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network of the YOLOv1 family.
+
+    Attributes:
+        layers: words: ``c64-7-2`` convolution (filters, kernel, stride 1 if left out), ``m`` max pooling 2 × 2,
+            ``l256-3`` locally connected, ``f4096`` fully connected; all followed by leaky ReLU 0.1; ``n256`` is
+            fully connected without it.
+        size: side of the input in pixels.
+        cells, boxes, classes: S, B and C.
+        norm: whether convolutions are batch-normalised.
+        last: ``connected`` predicts all cells from all values (the paper), ``cell`` each cell from its own.
+        softmax: whether class scores go through a softmax.
+    """
+
+    layers: str
+    size: int = 448
+    cells: int = 7
+    boxes: int = 2
+    classes: int = 20
+    norm: bool = True
+    last: str = "connected"
+    softmax: bool = False
+
+
+_PAPER = """c64-7-2 m c192-3 m c128-1 c256-3 c256-1 c512-3 m c256-1 c512-3 c256-1 c512-3 c256-1 c512-3 c256-1
+ c512-3 c512-1 c1024-3 m c512-1 c1024-3 c512-1 c1024-3 c1024-3 c1024-3-2 c1024-3 c1024-3"""
+_TINY = "c16-3 m c32-3 m c64-3 m c128-3 m c256-3 m c512-3 m c1024-3"
+_DEMO = "c32-5-4 c64-3-2 c64-3 c128-3-2 c128-3 c128-3 c256-3-2 c256-3 c256-3 c20-1"
+DEMO = Plan(_DEMO, size=224, classes=8, last="cell")
+
+# The forms in which each network was released; the first is the one that is trained here. Which one a Darknet
+# file holds shows in its number of floats.
+FORMS: dict[str, tuple[Plan, ...]] = {
+    "yolov1": (
+        Plan(_PAPER + " f4096", norm=False),  # the paper
+        Plan(_PAPER + " l256-3", boxes=3),  # yolov1.weights: locally connected, three boxes
+    ),
+    "yolov1-small": (Plan(_PAPER + " f512 f4096", norm=False),),
+    "yolov1-tiny": (
+        Plan(_TINY + " c256-3"),  # tiny-yolov1.weights
+        Plan(_TINY + " c1024-3 c1024-3 n256 f4096", norm=False),  # the earlier yolo-tiny.weights
+    ),
+}
+PLANS: dict[str, Plan] = {"demo": DEMO, **{name: forms[0] for name, forms in FORMS.items()}}
+
+
+class Prediction(NamedTuple):
+    """What the last layer says of a batch of N images.
+
+    Attributes:
+        classes: ``(N, S * S, C)`` class scores of each cell.
+        confidence: ``(N, S * S, B)``.
+        boxes: ``(N, S * S, B, 4)`` centre x, y within the cell (0 … 1), square roots of width and height
+            relative to the image.
+    """
+
+    classes: Tensor
+    confidence: Tensor
+    boxes: Tensor
+
+
+def split(values: Tensor, plan: Plan) -> Prediction:
+    """Values ``(N, S * S * (C + 5 B))`` in Darknet's order: all classes, all confidences, all boxes."""
+    n, places, b, c = len(values), plan.cells**2, plan.boxes, plan.classes
+    classes, confidence, boxes = values.split([places * c, places * b, places * b * 4], dim=1)
+    return Prediction(
+        classes.reshape(n, places, c), confidence.reshape(n, places, b), boxes.reshape(n, places, b, 4)
+    )
+
+
+def cell_corners(cells: int, device: torch.device | None = None) -> Tensor:
+    """Column and row of each cell ``(S * S, 2)``, row by row."""
+    index = torch.arange(cells * cells, device=device)
+    return torch.stack([index % cells, index // cells], dim=1).float()
+
+
+def decode(prediction: Prediction, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Boxes ``(N, S * S * B, 4)`` centre x, y, w, h in network pixels, and scores ``(N, S * S * B, C)``.
+
+    Score = confidence × class score, cut to 0 … 1 (the last layer is linear and may leave that range).
+
+    Source: paper, equation 1; Darknet ``get_detection_detections``.
+    """
+    classes, confidence, t = prediction
+    if plan.softmax:
+        classes = classes.softmax(dim=2)
+    corners = cell_corners(plan.cells, t.device)[:, None]  # (S * S, 1, 2)
+    boxes = torch.cat([(t[..., :2] + corners) / plan.cells, t[..., 2:] ** 2], dim=3) * plan.size
+    scores = confidence.clamp(0, 1)[..., None] * classes.clamp(0, 1)[:, :, None]  # (N, S * S, B, C)
+    return boxes.flatten(1, 2), scores.flatten(1, 2)
+
+
+class Conv(nn.Module):
+    """Convolution, batch norm, leaky ReLU 0.1."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, norm: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=not norm)
+        self.norm: nn.Module = nn.BatchNorm2d(c_out) if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(self.norm(self.conv(x)), 0.1)
+
+
+class Local(nn.Module):
+    """A 3 × 3 convolution with a kernel of its own at each place, leaky ReLU 0.1."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, side: int) -> None:
+        super().__init__()
+        self.kernel, self.side = kernel, side
+        self.weight = nn.Parameter(torch.zeros(side * side, c_out, c_in * kernel**2))
+        self.bias = nn.Parameter(torch.zeros(c_out, side * side))
+        nn.init.kaiming_uniform_(self.weight[0], a=0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        columns = F.unfold(x, self.kernel, padding=self.kernel // 2)  # (N, C * k * k, h * w)
+        y = torch.einsum("bkl,lnk->bnl", columns, self.weight) + self.bias
+        return F.leaky_relu(y.unflatten(2, (self.side, self.side)), 0.1)  # (N, C_out, h, w)
+
+
+class Full(nn.Module):
+    """Fully connected over channel, row, column; ``slope`` of the negative half, 1 for linear."""
+
+    def __init__(self, n_in: int, n_out: int, slope: float) -> None:
+        super().__init__()
+        self.linear, self.slope = nn.Linear(n_in, n_out), slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(self.linear(x.flatten(1)), self.slope)
+
+
+class YoloV1(nn.Module):
+    """A network of a plan: ``(N, 3, size, size)`` RGB 0 … 1 to `Raw`, or to `Prediction` for training.
+
+    Attributes:
+        feature_size: values of the feature.
+        pooled: side of the grid that a feature map is averaged to; 0 where the feature is taken as it is.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        self.layers = nn.ModuleList()
+        channels, side, flat = 3, plan.size, 0
+        for word in plan.layers.split():
+            numbers = [int(v) for v in word[1:].split("-") if v]
+            if word[0] == "c":
+                kernel, stride = numbers[1], numbers[2] if len(numbers) > 2 else 1
+                self.layers.append(Conv(channels, numbers[0], kernel, stride, plan.norm))
+                channels, side = numbers[0], (side + 2 * (kernel // 2) - kernel) // stride + 1
+            elif word[0] == "m":
+                self.layers.append(nn.MaxPool2d(2))
+                side //= 2
+            elif word[0] == "l":
+                self.layers.append(Local(channels, numbers[0], numbers[1], side))
+                channels = numbers[0]
+            else:
+                self.layers.append(
+                    Full(flat or channels * side**2, numbers[0], 0.1 if word[0] == "f" else 1.0)
+                )
+                flat = numbers[0]
+        per_cell = plan.classes + 5 * plan.boxes
+        if plan.last == "cell":
+            if flat or side != plan.cells:
+                raise WeightsError(
+                    f"a last layer by cell needs a map of {plan.cells} x {plan.cells}, not {side}"
+                )
+            self.last: nn.Module = nn.Conv2d(channels, per_cell, 1)
+        else:
+            self.last = nn.Linear(flat or channels * side**2, plan.cells**2 * per_cell)
+        self.pooled = 0
+        if not flat and channels * side**2 > 2 * FEATURE:
+            self.pooled = min(range(1, side + 1), key=lambda g: abs(channels * g * g - FEATURE))
+        self.feature_size = flat or channels * (self.pooled or side) ** 2
+        nn.init.normal_(self.last.weight, std=0.01)  # type: ignore[arg-type]
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """What goes into the last layer: a map ``(N, c, h, w)`` or values ``(N, n)``."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def head(self, hidden: Tensor) -> Prediction:
+        """The last layer."""
+        if self.plan.last == "connected":
+            return split(self.last(hidden.flatten(1)).float(), self.plan)
+        values = self.last(hidden).float().flatten(2).transpose(1, 2)  # (N, S * S, C + 5 B)
+        c, b = self.plan.classes, self.plan.boxes
+        classes, confidence, boxes = values.split([c, b, 4 * b], dim=2)
+        return Prediction(classes, confidence, boxes.unflatten(2, (b, 4)))
+
+    def predict(self, x: Tensor) -> Prediction:
+        """The last layer's answer, for the loss."""
+        return self.head(self.hidden(x))
+
+    def forward(self, x: Tensor) -> Raw:
+        hidden = self.hidden(x)
+        boxes, scores = decode(self.head(hidden), self.plan)
+        feature = F.adaptive_avg_pool2d(hidden.float(), self.pooled) if self.pooled else hidden.float()
+        return Raw(boxes, scores, feature.flatten(1), {"last": hidden} if hidden.ndim == 4 else {})
+
+
+def save_network(network: YoloV1, names: Sequence[str], about: dict[str, Any]) -> bytes:
+    """A self-describing safetensors file: float16 weights, plan, class names, and how it came about."""
+    from safetensors.torch import save
+
+    state = {k: v.detach().cpu() for k, v in network.state_dict().items() if v.is_floating_point()}
+    # variances may lie outside float16's range; statistics are small anyway
+    tensors = {k: (v.float() if "running" in k else v.half()).contiguous() for k, v in state.items()}
+    metadata = {
+        "format": "rolo-bench detector 1",
+        "plan": json.dumps(asdict(network.plan)),
+        "names": json.dumps(list(names)),
+        "about": json.dumps(about),
+    }
+    return save(tensors, metadata)
+
+
+def read_network(path: Path) -> tuple[YoloV1, tuple[str, ...]]:
+    """Network and class names of a file written by `save_network`, in evaluation mode.
+
+    Raises:
+        WeightsError: missing, damaged, or something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weight file; train one with `rolo-bench train detector`")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+        if metadata.get("format") != "rolo-bench detector 1":
+            raise WeightsError(
+                f"{path}: not a detector of this project; train one with `rolo-bench train detector`"
+            )
+        plan, names = Plan(**json.loads(metadata["plan"])), tuple(json.loads(metadata["names"]))
+        with torch.random.fork_rng(devices=[]):
+            network = YoloV1(plan)
+        counters = {k: v for k, v in network.state_dict().items() if not v.is_floating_point()}
+        network.load_state_dict({**counters, **state})
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        line = str(error).splitlines()[0][:100]
+        raise WeightsError(
+            f"{path}: damaged or of another network ({line}); fetch or train it again"
+        ) from None
+    if any(not torch.isfinite(v).all() for v in state.values()):
+        raise WeightsError(f"{path}: holds values that are not finite; fetch or train it again")
+    return network.eval(), names
+
+
+def copy_backbone(path: Path, network: YoloV1) -> int:
+    """Start from the convolutions of a trained classifier; gives the number of layers taken.
+
+    Raises:
+        WeightsError: damaged, or its first layers have other shapes.
+    """
+    other, _ = read_network(path)
+    taken = 0
+    for mine, its in zip(network.layers, other.layers):
+        if not isinstance(mine, Conv) and not isinstance(mine, nn.MaxPool2d):
+            break
+        wanted, given = mine.state_dict(), its.state_dict()
+        if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in given.items()}:
+            break
+        mine.load_state_dict(given)
+        taken += isinstance(mine, Conv)
+    if not taken:
+        raise WeightsError(f"{path}: no layer fits the network; train the backbone of the same network")
+    return taken
+
+
+def fold(network: YoloV1) -> YoloV1:
+    """The same network with batch norm folded into its convolutions, in place."""
+    for layer in network.layers:
+        if isinstance(layer, Conv) and isinstance(layer.norm, nn.BatchNorm2d):
+            layer.conv = nn.utils.fusion.fuse_conv_bn_eval(layer.conv, layer.norm)
+            layer.norm = nn.Identity()
+    return network
+
+
+def float_count(plan: Plan) -> int:
+    """Number of floats of a plan in a Darknet file."""
+    with torch.device("meta"):
+        network = YoloV1(plan)
+    return sum(v.numel() for v in network.state_dict().values() if v.ndim)  # all but the norms' step counters
+
+
+def read_darknet(path: Path, forms: Sequence[Plan]) -> YoloV1:
+    """The network of that form whose number of floats the file has, in evaluation mode.
+
+    Raises:
+        WeightsError: missing, damaged, or of none of these forms.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weight file")
+    floats = Floats(path)
+    counts = {float_count(plan): plan for plan in forms}
+    if len(floats.values) not in counts:
+        wanted = " or ".join(str(n) for n in counts)
+        raise WeightsError(
+            f"{path}: {len(floats.values)} floats, {wanted} needed; truncated or of another network"
+        )
+    with torch.random.fork_rng(devices=[]):
+        network = YoloV1(counts[len(floats.values)])
+    with torch.no_grad():
+        for index, layer in enumerate([*network.layers, network.last]):
+            section = Section(type(layer).__name__.lower(), {}, index + 1, index, str(path))
+            take_layer(layer, floats, section)
+    floats.finish()
+    return network.eval()
+
+
+def take_layer(layer: nn.Module, floats: Floats, section: Section) -> None:
+    """Fill one layer from a Darknet file: biases, batch norm, weights."""
+
+    def fill(tensor: Tensor, part: str) -> None:
+        tensor.copy_(floats.take(tuple(tensor.shape), section, part))
+
+    if isinstance(layer, Conv) and isinstance(layer.norm, nn.BatchNorm2d):
+        fill(layer.norm.bias, "biases")
+        scales, means, variances = take_norm(floats, section, len(layer.norm.bias))
+        layer.norm.weight.copy_(scales)
+        layer.norm.running_mean.copy_(means)  # type: ignore[union-attr]
+        layer.norm.running_var.copy_(variances)  # type: ignore[union-attr]
+        layer.norm.eps = BN_EPS
+        fill(layer.conv.weight, "weights")
+    elif not isinstance(layer, nn.MaxPool2d):
+        holder = {Conv: "conv", Full: "linear"}.get(type(layer))
+        inner = getattr(layer, holder) if holder else layer
+        fill(inner.bias, "biases")
+        fill(inner.weight, "weights")
+
+
+def fusible(module: nn.Module) -> tuple[nn.Conv2d, str] | None:
+    """Convolution and activation of a module that can run as one kernel."""
+    return (
+        (module.conv, "leaky") if isinstance(module, Conv) and isinstance(module.norm, nn.Identity) else None
+    )
+
+
+def load(
+    name: str,
+    *,
+    size: int | None = None,
+    threshold: float | None = None,
+    nms: float | None = None,
+    agnostic: bool = False,
+    device: str = "cpu",
+    half: bool = False,
+    weights: str | Path | None = None,
+    keep_maps: bool | Sequence[str] = (),
+) -> TorchDetector:
+    """A YOLOv1 detector; options as in `rolo_bench.nn.detector.load_detector`.
+
+    ``weights`` is a Darknet file or one written by ``rolo-bench train detector``. The map that can be kept is
+    ``last``, of what goes into the last layer, where that is a map.
+
+    Raises:
+        UsageError: a ``size`` that is not the network's own; its last layer fits no other.
+        WeightsError: the weights are missing, damaged or of another network.
+    """
+    path = Path(weights) if weights is not None else SHIPPED if name == "demo" else obtain(name)[0]
+    if path.suffix == ".safetensors":
+        network, classes = read_network(path)
+    elif name == "demo":
+        raise WeightsError(f"{path}: the demo detector's weights are a .safetensors file")
+    else:
+        network, classes = read_darknet(path, FORMS[name]), VOC
+    side = network.plan.size
+    if size is not None and size != side:
+        raise UsageError(f"{name} takes images of {side} pixels only, not {size}")
+    place, dtype = pick_device(device, half)
+    feature_size, stride = network.feature_size, side / network.plan.cells
+    network = fold(network).requires_grad_(False)
+    maps = {"last": stride} if not any(isinstance(m, Full) for m in network.layers) else {}
+    network = network.to(place, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if place.type == "cpu" and dtype is torch.float32:
+        example = torch.zeros(1, 3, side, side).to(memory_format=torch.channels_last)
+        network = accelerate(network, example, fusible)  # type: ignore[assignment]
+    return TorchDetector(
+        name=name,
+        network=network,
+        classes=classes,
+        size=side,
+        feature_size=feature_size,
+        weights_digest=digest(path),
+        preparation=Preparation(fit="stretch", order="rgb", divisor=255.0),
+        threshold=0.1 if threshold is None else threshold,
+        nms=0.45 if nms is None else nms,
+        agnostic=agnostic,
+        device=place,
+        dtype=dtype,
+        strides=maps,
+        keep_maps=keep_maps,
+    )
