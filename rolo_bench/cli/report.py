@@ -16,6 +16,8 @@ from rolo_bench.cli.options import (
 )
 from rolo_bench.errors import DataError
 
+DEFAULT_RULES = ("otb", "got10k", "pysot", "pytracking", "rolo2016")
+
 
 @click.command(epilog="Example: rolo-bench report --suite demo -o report.html --latex tables")
 @click.option("--suite", metavar="NAME", help="Suite [default: the only one in the results].")
@@ -29,7 +31,7 @@ from rolo_bench.errors import DataError
     "conventions",
     multiple=True,
     metavar="NAME",
-    help="Scoring rule to offer; repeat for several, the first one leads [default: otb, then all others].",
+    help="Scoring rule to offer; repeat for several, the first one leads [default: otb got10k pysot pytracking rolo2016].",
 )
 @click.option(
     "--frames",
@@ -63,7 +65,6 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: summary, curves to explore, tables, frames, provenance, warnings."""
     from rolo_bench.cli.plot import chosen_suite
-    from rolo_bench.conventions import CONVENTIONS
     from rolo_bench.report import latex_tables, write_report
     from rolo_bench.report_data import collect
     from rolo_bench.results import Store
@@ -79,7 +80,7 @@ def report(
         loaded = load_annotations(name, data or "", partial)
         console.print(f"no pictures of frames: {error}", markup=False)
         frames = 0
-    rules = conventions or tuple(CONVENTIONS)
+    rules = conventions or DEFAULT_RULES
     found = collect(store, loaded, trackers, protocol.lower(), rules, partial)
     click.echo(write_report(output, found, frames))
     if latex:

@@ -67,7 +67,7 @@
       svg.append(element("line", { x1: left, x2: W - right, y1: py(y), y2: py(y), stroke: "#e1e4e8" }));
       svg.append(element("text", { x: left - 6, y: py(y) + 4, "text-anchor": "end", fill: "#595f66" }, y.toFixed(1)));
     }
-    const rough = span / (W < 500 ? 4 : 8), power = 10 ** Math.floor(Math.log10(rough));
+    const rough = span / (W < 500 ? 5.5 : 8), power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((m) => m * power).find((m) => m >= rough * .999);
     for (let x = Math.ceil(first / step - 1e-9) * step; x <= first + span + 1e-9; x += step) {
       svg.append(element("line", { x1: px(x), x2: px(x), y1: top, y2: H - bottom, stroke: "#eef0f2" }));
@@ -211,7 +211,9 @@
     if (pictures.parsed === null) pictures.parsed = JSON.parse(pictures.text);
     const one = data.sequences[state.sequence], box = byId("frames");
     box.textContent = "";
-    for (const picture of pictures.parsed[one.name] || []) {
+    const found = pictures.parsed[one.name] || [];
+    byId("frames-note").hidden = !found.length;
+    for (const picture of found) {
       const figure = document.createElement("figure"), image = document.createElement("img");
       const words = document.createElement("figcaption");
       image.src = picture.image;
