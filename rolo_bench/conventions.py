@@ -98,10 +98,10 @@ def errors(boxes: Array, truth: Array) -> tuple[Array, Array]:
     Source: Wu, Lim, Yang 2013; Müller et al. 2018 (TrackingNet), equation 1.
     """
     (bx, by, bw, bh), (tx, ty, tw, th) = boxes.T, truth.T
-    across, down = (bx + bw / 2) - (tx + tw / 2), (by + bh / 2) - (ty + th / 2)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        across, down = (bx + bw / 2) - (tx + tw / 2), (by + bh / 2) - (ty + th / 2)
         scaled = np.where((tw > 0) & (th > 0), np.hypot(across / tw, down / th), np.nan)
-    return np.hypot(across, down), scaled
+        return np.hypot(across, down), scaled
 
 
 def _overlap(boxes: Array, truth: Array, counted: NDArray[np.bool_] | None = None) -> Array:
@@ -210,9 +210,9 @@ def pysot(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     b, t = _pair(boxes, truth)
     overlap = _overlap(b, t, _positive(t))
     error, _ = errors(b, t)
-    middle = t[:, :2] + 1 + (t[:, 2:] - 1) / 2  # the toolkit's 1-based centre
-    centred = (middle > 0).all(axis=1)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        middle = t[:, :2] + 1 + (t[:, 2:] - 1) / 2  # the toolkit's 1-based centre
+        centred = (middle > 0).all(axis=1)
         scaled = np.linalg.norm((centers(b) - centers(t)) / (t[:, 2:] + 1e-16), axis=1)
         centred_norm = (middle / (t[:, 2:] + 1e-16) > 0).all(axis=1)
     return Curves(
@@ -283,8 +283,9 @@ def rolo2016(boxes: ArrayLike, truth: ArrayLike) -> Curves:
 
 def _corner_as_centre(boxes: Array) -> Array:
     """Boxes ``(N, 4)`` whose corner, cut to whole 1-based pixels, stands where their centre should."""
-    whole = np.trunc(np.nan_to_num(boxes + ONE_BASED, nan=0.0))
-    return np.hstack([whole[:, :2] - whole[:, 2:] / 2, whole[:, 2:]])
+    whole = np.trunc(np.where(np.isnan(boxes), 0.0, boxes + ONE_BASED))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.hstack([whole[:, :2] - whole[:, 2:] / 2, whole[:, 2:]])
 
 
 def _held(boxes: Array, lost: NDArray[np.bool_]) -> Array:

@@ -188,7 +188,8 @@ def test_shares() -> None:
     assert share_within(values, np.array([0.0, 0.5, 1.0])).tolist() == [0.25, 0.5, 0.75]
 
 
-coordinate = st.one_of(st.floats(-200, 900), st.just(0.0), st.just(np.nan))
+extremes = st.sampled_from([0.0, np.nan, np.inf, -np.inf, 1e308, -1e308, 5e-324])
+coordinate = st.one_of(st.floats(-200, 900), extremes)
 rows = st.integers(1, 12).flatmap(lambda n: st.tuples(*[arrays(float, (n, 4), elements=coordinate)] * 2))
 
 
