@@ -26,7 +26,9 @@ class ImageFolder:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; one folder per class with its images is expected")
-        self.names = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")))
+        self.names = tuple(
+            sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+        )
         if len(self.names) < 2:
             raise DataError(f"{root}: {len(self.names)} class folders, at least 2 expected")
         self.items: list[tuple[Path, int]] = []

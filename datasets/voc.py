@@ -13,10 +13,10 @@ from rolo_bench.datasets.labelled import LabelledImage
 from rolo_bench.errors import DataError
 from rolo_bench.sequence import ImageFiles
 
-CLASSES = tuple(
-    """aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant
-    sheep sofa train tvmonitor""".split()
-)
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
 LARGEST = 4_000_000  # bytes; an annotation of a few kilobytes is the rule
 
 

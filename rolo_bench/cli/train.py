@@ -1,0 +1,188 @@
+"""``rolo-bench train``: backbone, detector and tracker. Runs are seeded and resumable."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rolo_bench.cli.options import console
+from rolo_bench.errors import UsageError
+
+ELSEWHERE = {"tracker": "rolo_bench.cli.train_tracker:tracker"}
+NETWORKS = ("demo", "yolov1", "yolov1-small", "yolov1-tiny")
+
+
+class TrainGroup(click.Group):
+    """The commands of this module and those of `ELSEWHERE`, imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        return [*self.commands, *ELSEWHERE]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One command."""
+        if cmd_name not in ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = ELSEWHERE[cmd_name].partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            return None
+
+
+@click.group(cls=TrainGroup, epilog="Example: rolo-bench train detector --data synthetic --out runs/demo")
+def train() -> None:
+    """Train backbone, detector or tracker.
+
+    A run that was stopped goes on when the same command is given again.
+    """
+
+
+def common(command: Any) -> Any:
+    """Options that the commands share."""
+    for option in (
+        click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
+                     help="Folder of the run: checkpoint, curves, weights."),
+        click.option("--network", type=click.Choice(NETWORKS), default="demo", show_default=True),
+        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--every", type=click.IntRange(1), default=100, show_default=True,
+                     help="Steps between evaluations and checkpoints."),
+        click.option("--patience", type=click.IntRange(0), default=0, show_default=True,
+                     help="Stop after so many evaluations without a better score; 0 for never."),
+        click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
+        click.option("--threads", type=click.IntRange(1), default=None, help="Processor threads [default: all]."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def set_threads(threads: int | None) -> None:
+    """Limit torch's threads."""
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def show_row(row: dict[str, float]) -> None:
+    """One line of progress."""
+    score = f"  score {row['score']:.4f}" if "score" in row else ""
+    console.print(f"step {row['step']:>6.0f}  loss {row['loss']:.4f}{score}  ({row['seconds']:.0f} s)")
+
+
+@train.command(
+    epilog="Example: rolo-bench train detector --data synthetic --out runs/demo\n\n"
+    "On VOC: rolo-bench train detector --data voc:VOCdevkit/VOC2007 --network yolov1-tiny --out runs/voc"
+)
+@common
+@click.option(
+    "--data", default="synthetic", show_default=True, metavar="NAME",
+    help="synthetic (seeds of the generator), or voc:FOLDER (splits train and val).",
+)  # fmt: skip
+@click.option("--images", type=click.IntRange(1), default=12000, show_default=True, help="Synthetic images.")
+@click.option("--valid", type=click.IntRange(1), default=500, show_default=True, help="Synthetic images to score.")
+@click.option("--steps", type=click.IntRange(1), default=2400, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images per step.")
+@click.option("--rate", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
+@click.option(
+    "--backbone", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+    help="Convolutions to start from, of `train backbone`.",
+)  # fmt: skip
+def detector(
+    out: Path, network: str, seed: int, every: int, patience: int, device: str, threads: int | None, data: str,
+    images: int, valid: int, steps: int, batch: int, rate: float, backbone: Path | None,
+) -> None:  # fmt: skip
+    """Train a YOLOv1 network with the paper's loss.
+
+    Writes DIR/detector.safetensors, which `--detector-weights` and `load_detector(weights=…)` take.
+    """
+    from rolo_bench.datasets.labelled import LabelledImages, SyntheticImages
+    from rolo_bench.nn.detector import pick_device
+    from rolo_bench.nn.loop import Schedule
+    from rolo_bench.nn.train_detector import Recipe, train_detector
+
+    pick_device(device, False)
+    set_threads(threads)
+    sets: tuple[LabelledImages, LabelledImages]
+    if data == "synthetic":
+        sets = SyntheticImages("train", 0, images, visible=0.4), SyntheticImages("valid", 0, valid)
+    elif data.startswith("voc:"):
+        from rolo_bench.datasets.voc import VocImages
+
+        root = Path(data.removeprefix("voc:"))
+        sets = VocImages(root, "train"), VocImages(root, "val")
+    else:
+        raise UsageError(f"unknown data {data!r}; use synthetic or voc:FOLDER")
+
+    def rendered(done: int, total: int) -> None:
+        if done % 1000 == 0 or done == total:
+            console.print(f"images {done} of {total}")
+
+    fit = train_detector(
+        *sets,
+        out,
+        Recipe(network=network, batch=batch),
+        Schedule(steps=steps, rate=rate, every=every, patience=patience, seed=seed),
+        device=device,
+        backbone=backbone,
+        report=show_row,
+        rendered=rendered,
+    )
+    console.print(f"mAP at 0.5: {fit.score:.4f} at step {fit.step}; wrote {out / 'detector.safetensors'}")
+
+
+@train.command(
+    epilog="Example: rolo-bench train backbone --data imagenet/train --valid imagenet/val "
+    "--network yolov1-tiny --out runs/backbone"
+)
+@common
+@click.option("--data", required=True, metavar="DIR", help="One folder of images per class, or `synthetic`.")
+@click.option("--valid", metavar="DIR", help="The same for scoring; needed unless --data is synthetic.")
+@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images per step.")
+@click.option("--size", type=click.IntRange(32), default=224, show_default=True, help="Side of the images.")
+@click.option("--rate", type=float, default=1e-3, show_default=True, help="Highest learning rate.")
+@click.option("--images", type=click.IntRange(1), default=2000, show_default=True, help="Synthetic images to cut from.")
+def backbone(
+    out: Path, network: str, seed: int, every: int, patience: int, device: str, threads: int | None, data: str,
+    valid: str | None, steps: int, batch: int, size: int, rate: float, images: int,
+) -> None:  # fmt: skip
+    """Pre-train the convolutions as a classifier (phase 1 of the paper).
+
+    Writes DIR/backbone.safetensors, which `train detector --backbone` takes.
+    """
+    from rolo_bench.nn.detector import pick_device
+    from rolo_bench.nn.loop import Schedule
+    from rolo_bench.nn.train_backbone import BackboneRecipe, LabelledPictures, train_backbone
+
+    pick_device(device, False)
+    set_threads(threads)
+    sets: tuple[LabelledPictures, LabelledPictures]
+    if data == "synthetic":
+        from rolo_bench.datasets.imagenet import Crops
+        from rolo_bench.datasets.labelled import SyntheticImages, store
+
+        sets = (
+            Crops(store(SyntheticImages("train", 0, images), out / "train", 320)),
+            Crops(store(SyntheticImages("valid", 0, max(images // 10, 1)), out / "valid", 320)),
+        )
+    else:
+        from rolo_bench.datasets.imagenet import ImageFolder
+
+        if valid is None:
+            raise UsageError("--valid DIR is missing: images of the same classes to score on")
+        sets = ImageFolder(Path(data)), ImageFolder(Path(valid))
+    fit = train_backbone(
+        *sets,
+        out,
+        BackboneRecipe(network=network, size=size, batch=batch),
+        Schedule(steps=steps, rate=rate, every=every, patience=patience, seed=seed),
+        device=device,
+        report=show_row,
+    )
+    console.print(f"accuracy: {fit.score:.4f} at step {fit.step}; wrote {out / 'backbone.safetensors'}")
