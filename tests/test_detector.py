@@ -1,0 +1,285 @@
+"""What all detectors share: preparation, suppression, plugins, region features."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.nn.detector import (
+    Detections,
+    Detector,
+    FeatureMap,
+    Preparation,
+    Raw,
+    TorchDetector,
+    fitting_scale,
+    load_detector,
+    pool_regions,
+    prepare,
+    select,
+    suppress,
+)
+
+GOLDEN = Path(__file__).parent / "golden" / "detector_yolo_nano_voc_opencv4.json"
+
+
+def one_by_one(
+    boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray | None, overlap: float
+) -> list[int]:
+    kept: list[int] = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        ok = True
+        for j in kept:
+            low, high = np.maximum(boxes[i, :2], boxes[j, :2]), np.minimum(boxes[i, 2:], boxes[j, 2:])
+            inter = np.prod(np.clip(high - low, 0, None))
+            union = np.prod(boxes[i, 2:] - boxes[i, :2]) + np.prod(boxes[j, 2:] - boxes[j, :2]) - inter
+            if inter / union > overlap and (classes is None or classes[i] == classes[j]):
+                ok = False
+        if ok:
+            kept.append(i)
+    return kept
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_suppression_equals_one_box_at_a_time(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(0, 120))
+    low = rng.uniform(0, 40, (n, 2))
+    boxes = np.hstack([low, low + rng.uniform(5, 40, (n, 2))])
+    scores = rng.uniform(size=n)
+    classes = rng.integers(0, 3, n) if seed % 2 else None
+    got = suppress(
+        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        torch.tensor(scores),
+        None if classes is None else torch.tensor(classes),
+        0.45,
+    )
+    assert got.tolist() == one_by_one(boxes, scores, classes, 0.45)
+
+
+def test_suppression_by_hand() -> None:
+    # a chain: 2 is taken away by 1 only; 1 itself goes, so 2 stays
+    boxes = torch.tensor([[0.0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]])
+    scores = torch.tensor([0.9, 0.8, 0.7])
+    # IoU of neighbours: 6 * 10 / (200 - 60) = 0.43; of the ends: 20 / 180 = 0.11
+    assert suppress(boxes, scores, None, 0.4).tolist() == [0, 2]
+    assert suppress(boxes, scores, None, 0.45).tolist() == [0, 1, 2]
+    assert suppress(boxes, scores, torch.tensor([0, 1, 0]), 0.4).tolist() == [0, 1, 2]
+
+
+def test_equal_scores_keep_their_order_and_limit_takes_the_best() -> None:
+    boxes = torch.tensor([[50.0 * i, 10, 20, 20] for i in range(6)])
+    scores = torch.full((6, 2), 0.1)
+    scores[3, 1] = 0.9
+    scores[5, 0] = 0.5
+    corners, s, c = select(boxes, scores, threshold=0.05, nms=0.5, agnostic=False, limit=2)
+    assert s.tolist() == pytest.approx([0.9, 0.5]) and c.tolist() == [1, 0]
+    assert corners[0].tolist() == [140, 0, 160, 20]
+
+
+@pytest.mark.parametrize(("shape", "scale"), [((100, 200), (0.32, 0.32)), ((200, 100), (0.32, 0.32))])
+def test_letterbox(shape: tuple[int, int], scale: tuple[float, float]) -> None:
+    image = np.full((*shape, 3), (10, 20, 30), np.uint8)
+    out = prepare(image, 64, Preparation(fit="letterbox", order="bgr", fill=114))
+    assert fitting_scale(shape, 64, "letterbox") == pytest.approx(scale)
+    h, w = int(shape[0] * 0.32), int(shape[1] * 0.32)
+    assert (out[:h, :w] == (30, 20, 10)).all()  # channels turned round, top-left
+    assert (out[h:] == 114).all() and (out[:, w:] == 114).all()
+
+
+def test_stretch() -> None:
+    image = np.zeros((50, 200, 3), np.uint8)
+    image[:, 100:] = 200
+    out = prepare(image, 64, Preparation(fit="stretch", order="rgb"))
+    assert out.shape == (64, 64, 3) and out[:, :30].max() == 0 and out[:, 34:].min() == 200
+    assert fitting_scale((50, 200), 64, "stretch") == (0.32, 1.28)
+
+
+class Planted:
+    """A network that says the same for every image: one sure box and its shadow."""
+
+    def __call__(self, x: torch.Tensor) -> Raw:
+        b = len(x)
+        boxes = torch.tensor([[32.0, 16, 16, 8], [33, 16, 16, 8], [5, 5, 4, 4]]).repeat(b, 1, 1)
+        scores = torch.tensor([[0.9, 0.0], [0.8, 0.0], [0.05, 0.2]]).repeat(b, 1, 1)
+        return Raw(boxes, scores, x.mean(dim=(2, 3)), {"m": x[:, :, ::8, ::8]})
+
+
+def planted(**changes: object) -> TorchDetector:
+    options: dict[str, object] = {
+        "name": "planted", "network": Planted(), "classes": ("a", "b"), "size": 64, "feature_size": 3,
+        "weights_digest": "0" * 64, "preparation": Preparation(divisor=1.0), "threshold": 0.1, "nms": 0.45,
+        "agnostic": False, "device": torch.device("cpu"), "dtype": torch.float32, "strides": {"m": 8.0},
+    }  # fmt: skip
+    return TorchDetector(**{**options, **changes})  # type: ignore[arg-type]
+
+
+def test_boxes_come_back_in_image_pixels() -> None:
+    detector = planted()
+    assert isinstance(detector, Detector)
+    found = detector([np.zeros((64, 128, 3), np.uint8), np.zeros((64, 64, 3), np.uint8)])
+    # 128 x 64 at 64: scale 0.5, so 32, 16, 16, 8 means centre 64, 32 and size 32 x 16
+    assert found[0].boxes[0].tolist() == [48, 24, 32, 16]
+    assert found[1].boxes[0].tolist() == [24, 12, 16, 8]
+    assert found[0].scores.tolist() == pytest.approx([0.9, 0.2]) and found[0].classes.tolist() == [0, 1]
+    assert found[0].names == ("a", "b")
+    assert detector([]) == []
+
+
+def test_identity_changes_with_all_that_matters() -> None:
+    made = [planted(), planted(threshold=0.2), planted(nms=0.5), planted(agnostic=True), planted(size=96),
+            planted(weights_digest="1" * 64), planted(dtype=torch.bfloat16), planted(name="other"),
+            planted(preparation=Preparation(fit="stretch"))]  # fmt: skip
+    assert len({d.identity for d in made}) == len(made)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), np.zeros((0, 8, 3), np.uint8)]
+)
+def test_odd_images_are_refused(image: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="RGB uint8"):
+        planted()([image])
+
+
+def test_maps_are_handed_out_on_request() -> None:
+    image = np.zeros((64, 128, 3), np.uint8)
+    assert planted()([image])[0].maps == ()
+    with pytest.raises(UsageError, match="keep_maps"):
+        planted()([image])[0].map("m")
+    found = planted(keep_maps=True)([image])[0]
+    assert found.map("m").values.shape == (3, 8, 8) and found.map("m").scale == (0.5, 0.5)
+    with pytest.raises(UsageError, match="no feature map 'x'"):
+        planted(keep_maps=("x",))
+
+
+def test_region_features_read_the_map_where_the_box_is() -> None:
+    # the map's value is the image x (channel 0) and y (channel 1) of each cell centre
+    stride, scale = 8.0, (0.5, 0.25)
+    j, i = np.meshgrid(np.arange(12), np.arange(10))
+    values = np.stack([(j + 0.5) * stride / scale[0], (i + 0.5) * stride / scale[1]])
+    fmap = FeatureMap("m", torch.tensor(values, dtype=torch.float32), stride, scale)
+    boxes = np.array([[30.0, 60.0, 40.0, 80.0], [50.0, 50.0, 20.0, 20.0]])
+    got = pool_regions(fmap, boxes, 2)
+    assert got.shape == (2, 2, 2, 2)
+    for box, patch in zip(boxes, got):
+        x = box[0] + box[2] * np.array([0.25, 0.75])
+        y = box[1] + box[3] * np.array([0.25, 0.75])
+        np.testing.assert_allclose(patch[0], np.stack([x, x]), atol=1e-3)
+        np.testing.assert_allclose(patch[1], np.stack([y, y], axis=1), atol=1e-3)
+    assert pool_regions(fmap, np.zeros((0, 4)), 3).shape == (0, 2, 3, 3)
+
+
+PLUGIN = """
+import numpy as np
+from rolo_bench.nn.detector import Detections
+
+class Blob:
+    name, classes, feature_size, size = "blob", ("blob",), 2, 0
+    def __init__(self, threshold=0.5):
+        self.threshold = threshold
+        self.identity = f"blob {threshold}"
+    def __call__(self, images):
+        return [Detections(np.zeros((0, 4)), np.zeros(0, np.float32), np.zeros(0, int), self.classes,
+                           np.zeros(2, np.float32)) for _ in images]
+"""
+
+
+def test_a_detector_is_a_plugin_file(tmp_path: Path) -> None:
+    path = tmp_path / "blob.py"
+    path.write_text(PLUGIN)
+    detector = load_detector(str(path), threshold=0.25)
+    assert detector.identity == "blob 0.25"
+    assert isinstance(detector([np.zeros((4, 4, 3), np.uint8)])[0], Detections)
+    with pytest.raises(UsageError, match="no option 'size'"):
+        load_detector(str(path), size=64)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("x = 1\n", UsageError, "exactly one class"),
+        ("1 / 0\n", WeightsError, "fails on import"),
+        (PLUGIN.replace('name, classes, feature_size, size = "blob", ("blob",), 2, 0', 'name = "n"'), UsageError,
+         "no attribute 'classes'"),
+        (PLUGIN.replace("self.threshold = threshold", "raise OSError('gone')"), WeightsError, "gone"),
+    ],
+)  # fmt: skip
+def test_broken_plugins_give_one_line(
+    text: str, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "d.py").write_text(text)
+    with pytest.raises(error, match=message):
+        load_detector(str(tmp_path / "d.py"))
+
+
+def test_misuse_is_told() -> None:
+    for options, message in [
+        ({"name": "nope"}, "known: yolox-nano"),
+        ({"name": "./absent.py"}, "no such detector plugin"),
+        ({"name": "yolox-nano", "size": 100}, "multiple of 32"),
+        ({"name": "yolox-nano", "threshold": 2.0}, "threshold"),
+        ({"name": "yolox-nano", "nms": -1.0}, "nms"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            load_detector(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
+def test_a_device_that_is_not_there(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))
+    with pytest.raises(UsageError, match="cuda"):
+        load_detector("yolox-nano", device="cuda")
+    with pytest.raises(UsageError, match="unknown device"):
+        load_detector("yolox-nano", device="quantum")
+
+
+@pytest.mark.shared
+def test_yolo_nano_voc_equals_opencv_4_on_twenty_frames(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+
+    golden = json.loads(GOLDEN.read_text())
+    assert golden["opencv"].startswith("4.") and len(golden["frames"]) == 20
+    monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))
+    detector = load_detector(
+        "yolo-nano-voc", size=golden["size"], threshold=golden["threshold"], nms=golden["nms"]
+    )
+    total = 0
+    for frame in golden["frames"]:
+        image = cv2.cvtColor(cv2.imread(str(shared / "data" / frame["frame"])), cv2.COLOR_BGR2RGB)
+        found = detector([image])[0]
+        boxes = np.array(frame["boxes"]).reshape(-1, 4)
+        assert len(found) == len(boxes), frame["frame"]
+        np.testing.assert_allclose(found.boxes, boxes, atol=0.1, err_msg=frame["frame"])
+        np.testing.assert_allclose(found.scores, frame["scores"], atol=1e-3)
+        assert found.classes.tolist() == frame["classes"]
+        assert found.feature.shape == (3920,)
+        total += len(found)
+    assert total > 100
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["yolox-nano", "yolo-nano-voc"])
+def test_same_bytes_twice_and_nearly_so_in_a_batch(
+    name: str, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+
+    monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))
+    paths = sorted((shared / "data" / "otb" / "Couple" / "img").glob("*.jpg"))[:3]
+    images = [cv2.cvtColor(cv2.imread(str(p)), cv2.COLOR_BGR2RGB) for p in paths]
+    detector = load_detector(name, size=320, threshold=0.1)
+    single = [detector([image])[0] for image in images]
+    again = detector([images[0]])[0]
+    assert again.boxes.tobytes() == single[0].boxes.tobytes()
+    assert again.feature.tobytes() == single[0].feature.tobytes()
+    for a, b in zip(single, detector(images)):
+        np.testing.assert_allclose(a.boxes, b.boxes, atol=0.01)
+        np.testing.assert_allclose(a.feature, b.feature, atol=1e-3)
