@@ -78,12 +78,12 @@ def paper_legends(
     wanted = suite.expected if part == "otb30" else suite.expected[22:]
     if suite.name != "otb30" or len(suite.expected) != 30:
         raise UsageError(f"the paper's legends are of the suite otb30, not of {suite.name}")
-    at_hand = set(store.trackers(suite.name, protocol))
+    at_hand = {name.lower(): name for name in store.trackers(suite.name, protocol)}
     rows = []
     for tracker, value in printed.items():
         row = {"set": part, "tracker": tracker, "printed": value}
-        if tracker in at_hand:
-            row |= _recomputed(store, suite, protocol, tracker, wanted, value, partial)
+        if tracker in reference.trackers() and tracker.lower() in at_hand:
+            row |= _recomputed(store, suite, protocol, at_hand[tracker.lower()], wanted, value, partial)
         else:
             row |= _not_at_hand(tracker, wanted, protocol)
         rows.append(row)

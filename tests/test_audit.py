@@ -91,6 +91,18 @@ def test_legends_without_boxes(tmp_path: Path) -> None:
     assert table.loc["LSK", "official_mean_iou"] == pytest.approx(0.3758, abs=5e-5)  # the published mean
 
 
+def test_names_match_in_any_case_but_own_runs_are_not_the_papers(tmp_path: Path) -> None:
+    store, suite = synthetic(tmp_path)
+    (tmp_path / "otb30/ope/STRUCK").rename(tmp_path / "otb30/ope/Struck")
+    for name in OTB30:
+        store.save("otb30", RunResult("yolo", name, "ope", suite.sequences[0].truth, np.full(25, 0.1)))
+    table = audit.paper_legends(store, suite).set_index("tracker")
+    assert table.loc["STRUCK", "prints_as"] == "0.935" and table.loc["STRUCK", "official_boxes"] == "0 of 30"
+    assert table.loc["YOLO", "verdict"] == "boxes not published" and np.isnan(
+        table.loc["YOLO", "official_auc"]
+    )
+
+
 def test_legends_are_of_otb30(tmp_path: Path) -> None:
     store, suite = synthetic(tmp_path)
     with pytest.raises(UsageError, match="no legend for otb30-test and sre"):
