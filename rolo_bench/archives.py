@@ -11,6 +11,7 @@ import shutil
 import stat
 import struct
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -119,15 +120,14 @@ def safe_path(archive: Path, info: zipfile.ZipInfo) -> PurePosixPath:
     """An entry's path, if it stays inside.
 
     Raises:
-        DataError: absolute, with ``..``, a drive, a backslash or a control character, or a link or device.
+        DataError: absolute, with ``..``, a drive or a control character, or a link or device.
     """
-    name = info.orig_filename
+    name = info.orig_filename.replace("\\", "/")  # as some Windows programs separate folders
     path = PurePosixPath(name)
     if (
         not path.parts
         or path.is_absolute()
         or ".." in path.parts
-        or "\\" in name
         or ":" in name
         or any(ord(c) < 32 for c in name)
         or len(name) > 512
@@ -194,6 +194,9 @@ def unpacked(
 ) -> Iterator[Path]:
     """A temporary folder under ``beside`` with the planned files; it is gone afterwards, whatever happened."""
     beside.mkdir(parents=True, exist_ok=True)
+    for stale in beside.glob(".unpack-*"):  # of a process that was killed
+        if time.time() - stale.stat().st_mtime > 86_400:
+            shutil.rmtree(stale, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=".unpack-", dir=beside))
     try:
         unpack(archive, folder / "files", members, progress)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -49,6 +51,25 @@ def test_refuses_paths_that_lead_outside(tmp_path: Path, name: str) -> None:
         archive.writestr("S/good.txt", b"good")
     with pytest.raises(DataError, match="outside the folder"):
         archives.plan(source)
+
+
+def test_backslashes_separate_folders(tmp_path: Path) -> None:
+    source = tmp_path / "a.zip"
+    info = zipfile.ZipInfo("placeholder")
+    info.filename = "S\\img\\0001.jpg"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr(info, b"x")
+    assert [str(m.path) for m in archives.plan(source)] == ["S/img/0001.jpg"]
+
+
+def test_leftovers_of_a_killed_process_go_after_a_day(tmp_path: Path) -> None:
+    source = make_zip(tmp_path / "a.zip", {"S/a": b"1"})
+    for name, age in ((".unpack-old", 90_000), (".unpack-new", 100)):
+        (tmp_path / "out" / name).mkdir(parents=True)
+        os.utime(tmp_path / "out" / name, (time.time() - age,) * 2)
+    with archives.unpacked(source, tmp_path / "out", archives.plan(source)):
+        pass
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [".unpack-new"]
 
 
 def test_refuses_a_name_with_a_hidden_end(tmp_path: Path) -> None:

@@ -93,6 +93,14 @@ def garbage(content: Content, rng: Rng) -> Content:
     return content[:a] + words[int(rng.integers(len(words)))] + content[a:]
 
 
+def other_digit(content: Content, rng: Rng) -> Content:
+    """The damage that only a checksum can show: one digit for another."""
+    data = bytearray(content)
+    digits = [i for i, c in enumerate(data) if 48 <= c <= 57]
+    data[digits[int(rng.integers(len(digits)))]] = 48 + int(rng.integers(10))
+    return bytes(data)
+
+
 # Damage to the structure of text tables
 
 
@@ -158,7 +166,7 @@ def lose_json_rows(content: Content, rng: Rng) -> Content:
 
 STRUCTURAL_TEXT = (lose_row, double_row, lose_cell, spoil_cell, truncate)
 STRUCTURAL_JSON = (swap_fields, spoil_field, lose_json_rows, truncate)
-ANY = (flip, replace_byte, truncate, drop_part, double_part, garbage)
+ANY = (flip, replace_byte, truncate, drop_part, double_part, garbage, other_digit)
 Mutator = Callable[[Content, Rng], Content]
 
 
