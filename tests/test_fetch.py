@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -83,6 +86,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: int(value)])
             self.wfile.flush()
             time.sleep(1.2)
+        elif deed == "slow":
+            for i in range(0, len(body), 4096):
+                self.wfile.write(body[i : i + 4096])
+                self.wfile.flush()
+                time.sleep(0.05)
         elif deed == "trickle":
             for i in range(40):
                 self.wfile.write(body[i : i + 1])
@@ -417,6 +425,39 @@ def test_fetch_results_from_an_archive(tmp_path: Path, capsys: pytest.CaptureFix
         main(["fetch", "results", "--archive", str(tmp_path / "bad.zip"), "--to", str(tmp_path / "o")]) == 1
     )
     assert "no result files" in capsys.readouterr().err
+
+
+def test_a_killed_download_goes_on(server: str, tmp_path: Path) -> None:
+    """SIGKILL in the middle; the same command then asks for the rest alone and leaves nothing behind."""
+    noise = {f"Couple_{t}.mat": bytes(np.random.default_rng(1).bytes(200_000)) for t in ("STRUCK", "OAB")}
+    Handler.files["/pami15_TRE.zip"] = zipped(noise)
+    Handler.script["/pami15_TRE.zip"] = ["slow"]
+    environment = os.environ | {"ROLO_BENCH_CACHE": str(tmp_path / "cache")}
+    command = [
+        sys.executable,
+        "-m",
+        "rolo_bench",
+        "fetch",
+        "results",
+        "--mirror",
+        server,
+        "--to",
+        str(tmp_path / "to"),
+    ]
+    part = tmp_path / "cache" / "archives" / "pami15_TRE.zip.part"
+    child = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (part.exists() and part.stat().st_size > 20_000) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.kill()
+    child.wait()
+    kept = part.stat().st_size
+    assert 20_000 < kept < 400_000 and not (tmp_path / "to").exists()
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+    assert Handler.log[-1] == ("/pami15_TRE.zip", f"bytes={kept}-")
+    unpacked = tmp_path / "to" / "pami15_TRE"
+    assert {p.name: p.read_bytes() for p in unpacked.iterdir()} == noise
+    assert left(tmp_path / "cache" / "archives") == ["pami15_TRE.zip"]
 
 
 # Real videos
