@@ -146,9 +146,8 @@ def _not_at_hand(tracker: str, wanted: tuple[str, ...], protocol: str) -> dict[s
 
 def _official_boxes(tracker: str, scores: pd.DataFrame) -> int | None:
     """On how many sequences the mean overlap is the published one; None where nothing is published."""
-    table = (
-        reference.table("nine_trackers_tb100").query("tracker == @tracker").set_index("sequence")["mean_iou"]
-    )
+    rows = reference.table("nine_trackers_tb100")
+    table = rows[rows["tracker"].str.lower() == tracker.lower()].set_index("sequence")["mean_iou"]
     if table.empty:
         return None
     values = scores.set_index("sequence")["mean_iou"]
