@@ -214,7 +214,6 @@ def fetch_file(file: WeightFile, folder: Path, progress: Progress | None = None)
         return path
     log.info("fetching %s", file.url)
     hint = f"try again, or put {file.name} into a folder and set ROLO_BENCH_WEIGHTS to it"
-    bar = _Bar(file.name, progress) if progress is not None else False
     pooch_log = pooch.get_logger()
     level = pooch_log.level
     pooch_log.setLevel("ERROR")  # it would print the hash of files without a known one as news
@@ -224,7 +223,7 @@ def fetch_file(file: WeightFile, folder: Path, progress: Progress | None = None)
             known_hash=None if file.sha256 is None else f"sha256:{file.sha256}",
             fname=file.name,
             path=folder,
-            downloader=pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT),
+            downloader=_downloader(file.name, progress),
         )
     except requests.RequestException as error:
         path.unlink(missing_ok=True)
@@ -247,21 +246,23 @@ def fetch_file(file: WeightFile, folder: Path, progress: Progress | None = None)
     return path
 
 
-class _Bar:
-    """What pooch calls with the progress of a download, passed on as (name, bytes done, bytes in all)."""
+def _downloader(name: str, progress: Progress | None) -> Callable[[str, str, object], None]:
+    """What pooch calls to bring an address into its temporary file, reporting name, bytes done and in all."""
 
-    def __init__(self, name: str, report: Progress) -> None:
-        self.name, self.report, self.done, self.total = name, report, 0, 0
+    def download(url: str, output_file: str, _: object) -> None:
+        import requests
 
-    def update(self, count: int) -> None:
-        self.done += count
-        self.report(self.name, self.done, int(self.total))
+        with requests.get(url, stream=True, timeout=TIMEOUT) as response:
+            response.raise_for_status()
+            total, done = int(response.headers.get("content-length", 0)), 0
+            with open(output_file, "wb") as target:
+                for chunk in response.iter_content(1 << 16):
+                    target.write(chunk)
+                    done += len(chunk)
+                    if progress is not None:
+                        progress(name, done, total)
 
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
-        pass
+    return download
 
 
 def _reason(error: Exception) -> str:
