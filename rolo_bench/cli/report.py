@@ -31,7 +31,7 @@ DEFAULT_RULES = ("otb", "got10k", "pysot", "pytracking", "rolo2016")
     "conventions",
     multiple=True,
     metavar="NAME",
-    help="Scoring rule to offer; repeat for several, the first one leads [default: otb got10k pysot pytracking rolo2016].",
+    help="Scoring rule; repeat for several, the first one leads [default: otb got10k pysot pytracking rolo2016].",
 )
 @click.option(
     "--frames",

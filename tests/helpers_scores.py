@@ -1,0 +1,71 @@
+"""A made-up result set with known order of trackers, held in memory: for figures and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rolo_bench.results import RunResult
+from rolo_bench.sequence import Sequence
+from rolo_bench.suites import ATTRIBUTES, NoFrames, Suite
+
+
+@dataclass(frozen=True)
+class MemoryStore:
+    """Answers what scoring and reports ask of a `Store`."""
+
+    results: dict[tuple[str, str], RunResult]
+    metas: dict[str, dict[str, Any]] = field(default_factory=dict)
+    root: Path = Path("memory")
+
+    def trackers(self, suite: str, protocol: str = "ope") -> tuple[str, ...]:
+        return tuple(dict.fromkeys(t for t, _ in self.results))
+
+    def sequences(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
+        return tuple(s for t, s in self.results if t == tracker)
+
+    def meta(self, suite: str, protocol: str, tracker: str) -> dict[str, Any]:
+        return self.metas.get(tracker, {})
+
+    def load(self, suite, protocol, tracker, sequence, meta=None) -> list[RunResult]:
+        return [self.results[tracker, sequence]]
+
+
+def made_up(
+    trackers: tuple[str, ...] = ("alpha", "beta", "gamma", "delta"),
+    count: int = 8,
+    frames: int = 60,
+    expected: int = 0,
+    seed: int = 0,
+) -> tuple[MemoryStore, Suite]:
+    """Trackers that drift the more the later they stand in the list, on ``count`` sequences."""
+    rng = np.random.default_rng(seed)
+    flags = tuple(ATTRIBUTES)
+    sequences, results = [], {}
+    for s in range(count):
+        path = np.cumsum(rng.normal(size=(frames, 2)), axis=0) * 2 + 150
+        truth = np.hstack([path, np.tile([40.0, 30.0], (frames, 1))])
+        own = tuple(f for k, f in enumerate(flags) if (s + k) % 3 == 0)
+        name = f"Seq{s + 1:02d}"
+        sequences.append(Sequence(name, NoFrames(frames), truth, own))
+        for k, tracker in enumerate(trackers):
+            drift = np.cumsum(rng.normal(size=(frames, 4)) * (0.5 + 0.45 * k), axis=0)
+            boxes = truth + drift * np.array([1, 1, 0.2, 0.2])
+            boxes[:, 2:] = np.maximum(boxes[:, 2:], 3)
+            boxes[0] = truth[0]
+            seconds = rng.gamma(6, 0.002 * (k + 1), size=frames)
+            results[tracker, name] = RunResult(tracker, name, "ope", boxes, seconds)
+    names = tuple(s.name for s in sequences)
+    missing = tuple(f"Gone{i:02d}" for i in range(expected - count)) if expected else ()
+    machine = {"processor": "Test CPU", "cores": 2, "device": "cpu", "load_at_start": 0.1}
+    metas = {
+        t: {
+            "tracker": t, "origin": "built in", "options": {"step": 6}, "oracle": "oracle" in t,
+            "machine": machine, "seed": 0, "jobs": 1, "made": "2026-01-02T03:04:05+00:00",
+        }
+        for t in trackers
+    }  # fmt: skip
+    return MemoryStore(results, metas), Suite("made-up", tuple(sequences), names + missing, missing)
