@@ -22,10 +22,11 @@ import pytest
 
 from rolo_bench import fetch
 from rolo_bench.cli import main
+from rolo_bench.download import Patience, UnreachableError, download
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.suites import Entry, annotation_digest
 
-QUICK = fetch.Patience(timeout=0.4, attempts=3, most=12, pause=0.01)
+QUICK = Patience(timeout=0.4, attempts=3, most=12, pause=0.01)
 CONTENT = bytes(np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8))
 
 
@@ -122,13 +123,11 @@ def left(folder: Path) -> list[str]:
 def test_download_and_progress(server: str, tmp_path: Path) -> None:
     ticks: list[tuple[str, int, int | None]] = []
     digest = hashlib.sha256(CONTENT).hexdigest()
-    path = fetch.download(
-        f"{server}/f", tmp_path / "f", len(CONTENT), digest, QUICK, lambda *t: ticks.append(t)
-    )
+    path = download(f"{server}/f", tmp_path / "f", len(CONTENT), digest, QUICK, lambda *t: ticks.append(t))
     assert path.read_bytes() == CONTENT
     assert ticks[-1] == ("f", len(CONTENT), len(CONTENT))
     assert left(tmp_path) == ["f"]
-    fetch.download(f"{server}/f", tmp_path / "f", len(CONTENT), digest, QUICK)
+    download(f"{server}/f", tmp_path / "f", len(CONTENT), digest, QUICK)
     assert len(Handler.log) == 1, "a file that is whole is not asked for again"
 
 
@@ -146,7 +145,7 @@ def test_goes_on_after_failures(
     server: str, tmp_path: Path, deeds: list[str], requests: list[str | None]
 ) -> None:
     Handler.script["/f"] = list(deeds)
-    assert fetch.download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
+    assert download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
     assert [r for _, r in Handler.log] == requests
     assert left(tmp_path) == ["f"]
 
@@ -154,18 +153,18 @@ def test_goes_on_after_failures(
 def test_gives_up_after_bounded_tries_and_keeps_what_came(server: str, tmp_path: Path) -> None:
     Handler.script["/f"] = ["truncate:90000"] + ["500"] * 99
     with pytest.raises(DataError, match=r"500 .*3 tries in a row.*90000 bytes are kept"):
-        fetch.download(f"{server}/f", tmp_path / "f", patience=QUICK)
+        download(f"{server}/f", tmp_path / "f", patience=QUICK)
     assert len(Handler.log) == 4
     assert (tmp_path / "f.part").read_bytes() == CONTENT[:90000]
     Handler.script.clear()
-    assert fetch.download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
+    assert download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
     assert Handler.log[-1] == ("/f", "bytes=90000-")
 
 
 def test_progress_without_end_is_bounded_too(server: str, tmp_path: Path) -> None:
     Handler.script["/f"] = ["truncate:10"] * 99
     with pytest.raises(DataError, match="120 bytes are kept"):
-        fetch.download(f"{server}/f", tmp_path / "f", patience=QUICK)
+        download(f"{server}/f", tmp_path / "f", patience=QUICK)
     assert len(Handler.log) == QUICK.most
 
 
@@ -173,46 +172,46 @@ def test_a_trickle_counts_as_a_stall(server: str, tmp_path: Path) -> None:
     Handler.script["/f"] = ["trickle"] * 3
     begin = time.monotonic()
     with pytest.raises(DataError, match="stalled"):
-        fetch.download(f"{server}/f", tmp_path / "f", patience=fetch.Patience(0.3, 2, 2, 0.01))
+        download(f"{server}/f", tmp_path / "f", patience=Patience(0.3, 2, 2, 0.01))
     assert time.monotonic() - begin < 2.0
 
 
 def test_a_file_that_changed_in_between_starts_afresh(server: str, tmp_path: Path) -> None:
     Handler.script["/f"] = ["truncate:100000"] + ["500"] * 3
     with pytest.raises(DataError):
-        fetch.download(f"{server}/f", tmp_path / "f", patience=QUICK)
+        download(f"{server}/f", tmp_path / "f", patience=QUICK)
     Handler.files["/f"], Handler.etag = CONTENT[::-1], '"two"'
     Handler.script.clear()
-    assert fetch.download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT[::-1]
+    assert download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT[::-1]
 
 
 def test_final_refusals(server: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="404"):
-        fetch.download(f"{server}/nothing", tmp_path / "n", patience=QUICK)
+        download(f"{server}/nothing", tmp_path / "n", patience=QUICK)
     assert len(Handler.log) == 1, "a missing file is not asked for again"
     with pytest.raises(DataError, match="offers 300000 bytes, expected 5"):
-        fetch.download(f"{server}/f", tmp_path / "f", size=5, patience=QUICK)
+        download(f"{server}/f", tmp_path / "f", size=5, patience=QUICK)
     with pytest.raises(DataError, match="SHA-256"):
-        fetch.download(f"{server}/f", tmp_path / "f", sha256="0" * 64, patience=QUICK)
+        download(f"{server}/f", tmp_path / "f", sha256="0" * 64, patience=QUICK)
     assert not (tmp_path / "f").exists() and not (tmp_path / "f.part").exists()
     Handler.script["/f"] = ["truncate:9", "wrong-range"]
     with pytest.raises(DataError, match="another part"):
-        fetch.download(f"{server}/f", tmp_path / "f", patience=QUICK)
+        download(f"{server}/f", tmp_path / "f", patience=QUICK)
     for bad in ("file:///etc/passwd", "ftp://x/y", "nonsense", "http://a b/"):
         with pytest.raises(UsageError, match="http"):
-            fetch.download(bad, tmp_path / "g")
+            download(bad, tmp_path / "g")
 
 
 def test_a_part_that_is_whole_or_too_long(server: str, tmp_path: Path) -> None:
     (tmp_path / "f.part").write_bytes(CONTENT)
-    assert fetch.download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
+    assert download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
     (tmp_path / "g.part").write_bytes(CONTENT + b"more")
-    assert fetch.download(f"{server}/f", tmp_path / "g", patience=QUICK).read_bytes() == CONTENT
+    assert download(f"{server}/f", tmp_path / "g", patience=QUICK).read_bytes() == CONTENT
 
 
 def test_unreachable_server(tmp_path: Path) -> None:
-    with pytest.raises(fetch.UnreachableError, match="cannot be reached"):
-        fetch.download("http://127.0.0.1:9/f", tmp_path / "f", patience=QUICK)
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        download("http://127.0.0.1:9/f", tmp_path / "f", patience=QUICK)
 
 
 def test_two_downloads_of_one_file_do_not_mix(server: str, tmp_path: Path) -> None:
@@ -220,7 +219,7 @@ def test_two_downloads_of_one_file_do_not_mix(server: str, tmp_path: Path) -> No
     with (tmp_path / "f.part.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(DataError, match="another process"):
-            fetch.download(f"{server}/f", tmp_path / "f", patience=QUICK)
+            download(f"{server}/f", tmp_path / "f", patience=QUICK)
     assert Handler.log == []
 
 
@@ -361,7 +360,7 @@ def test_an_incomplete_folder_is_kept_aside(suite: str, tmp_path: Path) -> None:
 
 
 def test_unreachable_mirror_stops_at_once(suite: str, tmp_path: Path) -> None:
-    with pytest.raises(fetch.UnreachableError):
+    with pytest.raises(UnreachableError):
         get(suite, tmp_path, "http://127.0.0.1:9")
     with pytest.raises(UsageError, match="not both"):
         get(suite, tmp_path, "http://127.0.0.1:9", archive=tmp_path)
@@ -476,7 +475,7 @@ def test_a_real_video_through_the_whole_way(server: str, shared: Path, tmp_path:
     files = {f"Couple/{p.relative_to(source)}": p.read_bytes() for p in source.rglob("*") if p.is_file()}
     Handler.files["/Couple.zip"] = zipped(files)
     Handler.script["/Couple.zip"] = ["truncate:200000", "stall:100000", "500"]
-    archive = fetch.download(f"{server}/Couple.zip", tmp_path / "Couple.zip", patience=QUICK)
+    archive = download(f"{server}/Couple.zip", tmp_path / "Couple.zip", patience=QUICK)
     fetch.install(archive, video, tmp_path / "data")
     assert fetch.is_there(tmp_path / "data", video)
     truth = tmp_path / "data" / "Couple" / "groundtruth_rect.txt"

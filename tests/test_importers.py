@@ -23,8 +23,9 @@ from rolo_bench.importers import geometry, otb_json, otb_mat, text
 from rolo_bench.importers.mat5 import read_variables
 from rolo_bench.importers.place import Repairs, index_names, place, spelling, split_stem
 from rolo_bench.importers.reading import Reading, spans
+from rolo_bench.protocols import tre_starts
 from rolo_bench.results import Store
-from rolo_bench.suites import Entry, entries, load_annotations, tb100
+from rolo_bench.suites import Entry, entries, load_annotations, tb100, tre_omit
 
 FRAMES = 6
 ENTRIES = (
@@ -676,6 +677,20 @@ def test_other_published_runs_are_taken_in_whole(shared: Path, tmp_path: Path, n
     assert not [n for o in outcomes for n in o.notes if "first box" in n]
     missing = sum(np.isnan(store.load("otb30", "ope", name, n)[0].boxes[:, 0]).sum() for n in truths)
     assert (missing > 0) == (name == "TLD")
+
+
+@pytest.mark.shared
+def test_starts_of_a_published_tre_run_are_ours(shared: Path, tmp_path: Path) -> None:
+    """SiamFC's published TRE files, made with the authors' toolkit: the 20 starts on each of the 30 sequences."""
+    store = Store(tmp_path)
+    root = shared / "data" / "results" / "otb_mat" / "SiamFC-3s"
+    outcomes = importers.import_results(
+        "otb-mat", root, "otb30", entries("otb30"), store, "S", protocol="tre"
+    )
+    assert {o.what for o in outcomes} == {"imported"}
+    for sequence in load_annotations("otb30", shared / "data" / "annotations").sequences:
+        starts = [r.start for r in store.load("otb30", "tre", "S", sequence.name)]
+        assert starts == tre_starts(sequence.truth, tre_omit(sequence)) and len(starts) == 20
 
 
 @pytest.mark.shared

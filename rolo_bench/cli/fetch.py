@@ -13,7 +13,7 @@ from rolo_bench.cli.options import console, data_option
 from rolo_bench.errors import DataError
 
 if TYPE_CHECKING:
-    from rolo_bench.fetch import Progress
+    from rolo_bench.download import Progress
 
 
 class LazyWeights(click.Group):
@@ -71,7 +71,8 @@ def data(
     Each video is unpacked beside its place, its frames are counted and the SHA-256 of its annotation is
     compared; only then does it appear in the data folder.
     """
-    from rolo_bench.fetch import Patience, fetch_data
+    from rolo_bench.download import Patience
+    from rolo_bench.fetch import fetch_data
     from rolo_bench.suites import cache_folder, data_folder
 
     place = data_folder(data)
@@ -115,7 +116,8 @@ def results(
     protocol: str, folder: Path | None, mirror: str | None, archive: Path | None, every: bool, timeout: float
 ) -> None:
     """Get the published raw results of the nine trackers that the ROLO paper compares with (about 220 MB)."""
-    from rolo_bench.fetch import Patience, fetch_results
+    from rolo_bench.download import Patience
+    from rolo_bench.fetch import fetch_results
     from rolo_bench.suites import cache_folder
 
     cache = cache_folder()
