@@ -579,7 +579,10 @@ def test_importing_again(tmp_path: Path) -> None:
     np.testing.assert_allclose(stored(tmp_path, "T")[0].boxes, BOXES, atol=1e-6)
     assert run("otb-mat", path, tmp_path, force=True)[0].what == "imported"
     Store(tmp_path / "res").write_meta("mini", "ope", "Own", {"sequences": {}, "fingerprint": {}})
-    assert "holds results of a run" in str(run("otb-mat", path, tmp_path, tracker="Own")[0].error)
+    with pytest.raises(UsageError, match="holds results of a run"):
+        run("otb-mat", path, tmp_path, tracker="Own")
+    save_json(tmp_path / "T" / "Alpha.json", json_of(tracker="../evil"))
+    assert "--tracker NAME" in str(run("otb-json", tmp_path / "T", tmp_path)[0].error)
 
 
 def test_several_trackers_in_a_folder(tmp_path: Path) -> None:

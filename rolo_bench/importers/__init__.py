@@ -140,7 +140,8 @@ def import_results(
         force: replace results that are there already and were made otherwise.
 
     Raises:
-        UsageError: the path or format is wrong, or ``tracker`` is none of several in the folder.
+        UsageError: the path or format is wrong, ``tracker`` is none of several in the folder, or results of a run
+            stand under that name and ``force`` is not given.
     """
     found, name = select(find_files(format_, root, entries), tracker)
     names, known = index_names(entries), index_names(tb100())
@@ -163,6 +164,8 @@ def import_results(
                 zero_based,
                 force,
             )
+        except UsageError:
+            raise
         except RoloBenchError as error:
             yield Outcome(item.path, "refused", item.sequence, name or item.tracker, error=str(error))
 
@@ -200,7 +203,7 @@ def _import_file(
         return Outcome(found.path, "outside", found.sequence, tracker or found.tracker)
     readings = choose(read(format_, found, zero_based), protocol)
     entry = _entry(found, readings[0], names)
-    label = check_name("tracker", tracker or readings[0].tracker or found.tracker or "imported")
+    label = tracker or _safe_name(found, readings[0].tracker or found.tracker or "imported")
     kind = readings[0].protocol
     digest = hashlib.sha256(found.path.read_bytes()).hexdigest()
     meta = store.meta(suite, kind, label) or _new_meta(format_, suite, kind, label, names)
@@ -222,7 +225,7 @@ def _import_file(
         return Outcome(found.path, "unchanged", entry.name, label, kind)
     other = [s for s in stems if s in meta["sequences"] and meta["sequences"][s].get("sha256") != digest]
     if other and not force:
-        raise UsageError(
+        raise DataError(
             f"{found.path}: {label} has results on {entry.name} from another file "
             f"({meta['sequences'][other[0]].get('source')}); replace them with --force"
         )
@@ -249,6 +252,13 @@ def _import_file(
     store.write_meta(suite, kind, label, meta)
     notes = tuple(f"{s}: {n}" if len(stems) > 1 else n for s, p in zip(stems, placed) for n in p.notes)
     return Outcome(found.path, "imported", entry.name, label, kind, notes=notes + extra)
+
+
+def _safe_name(found: Found, name: str) -> str:
+    try:
+        return check_name("tracker", name)
+    except UsageError as error:
+        raise DataError(f"{found.path}: {error}; give it a name with --tracker NAME") from None
 
 
 def _entry(found: Found, reading: Reading, names: dict[str, Entry]) -> Entry:
