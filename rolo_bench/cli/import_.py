@@ -124,6 +124,5 @@ def _summary(outcomes: list[Outcome], suite: str, entries: tuple[Entry, ...]) ->
     for outcome in refused:
         console.print(f"refused: {outcome.error}", markup=False)
     if refused:
-        raise DataError(
-            f"{len(refused)} of {len(outcomes)} files refused (see above); the others are imported"
-        )
+        rest = "" if len(refused) == len(outcomes) else "; the others are imported"
+        raise DataError(f"{len(refused)} of {len(outcomes)} files refused (see above){rest}")
