@@ -1,0 +1,137 @@
+"""``rolo-bench train tracker``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rolo_bench.cli.options import console
+from rolo_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from rolo_bench.sequence import Sequence
+
+
+@click.command(
+    epilog="Example: rolo-bench train tracker --data videos/train --motion annotations "
+    "--detector yolox-nano --out runs/rolo"
+)
+@click.option("--data", "folders", multiple=True, metavar="DIR",
+              help="Folder of videos in OTB, VOT or ILSVRC VID layout, or `synthetic`; repeatable.")  # fmt: skip
+@click.option("--suite", "suites", multiple=True, metavar="NAME",
+              help="Built-in suite to train on, for instance otb30-train (experiment 1); repeatable.")  # fmt: skip
+@click.option("--videos", metavar="DIR", help="Folder of the suites' videos [default: $ROLO_BENCH_DATA].")
+@click.option("--motion", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
+              help="Folder of annotation files for pre-training on simulated detections; OTB-30 is left out "
+              "[default: the truth of the videos].")  # fmt: skip
+@click.option("--split", type=click.Choice(["all", "first-third", "third-truth"]), default="all",
+              show_default=True, help="Which frames and truth: experiments 2 and 3 of the paper.")  # fmt: skip
+@click.option("--detector", default="yolox-nano", show_default=True, metavar="NAME")
+@click.option(
+    "--size", type=int, default=None, help="Side of the detector's input [default: 416; demo: its own]."
+)
+@click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder].")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
+              help="Folder of the run: checkpoint, curves, rolo.safetensors.")  # fmt: skip
+@click.option("--start", "start_from", type=click.Path(path_type=Path, exists=True), metavar="FILE",
+              help="Weights to fine-tune.")  # fmt: skip
+@click.option(
+    "--form", type=click.Choice(["offset", "absolute", "heatmap"]), default="offset", show_default=True
+)
+@click.option("--paper-size", is_flag=True, help="The paper's network: 4102 inputs and states.")
+@click.option("--steps", type=click.IntRange(0), default=6, show_default=True, help="Window; 0 is streaming.")
+@click.option("--hidden", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--projection", type=click.IntRange(0), default=64, show_default=True,
+              help="Features are projected to so many; 0 feeds them as they are.")  # fmt: skip
+@click.option("--no-features", is_flag=True, help="Boxes alone.")
+@click.option("--loss", type=click.Choice(["iou", "mse"]), default="iou", show_default=True)
+@click.option(
+    "--pretrain", type=click.IntRange(0), default=600, show_default=True, help="Steps on simulated runs."
+)
+@click.option(
+    "--finetune", type=click.IntRange(1), default=900, show_default=True, help="Steps with real runs."
+)
+@click.option("--batch", type=click.IntRange(1), default=128, show_default=True)
+@click.option("--rate", type=float, default=2e-3, show_default=True)
+@click.option("--feature-dropout", type=click.FloatRange(0, 1), default=0.5, show_default=True)
+@click.option("--box-jitter", type=float, default=0.0, show_default=True, help="Random offset of fed boxes.")
+@click.option("--auxiliary", type=float, default=0.0, show_default=True, help="Weight of the detection cost.")
+@click.option("--hold-out", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
+              help="Share of the videos for early stopping; 0 trains to the end.")  # fmt: skip
+@click.option("--scenes", default=150, show_default=True, help="Number of scenes with --data synthetic.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=None, help="Processor threads [default: all].")
+def tracker(**o: Any) -> None:
+    """Train ROLO's LSTM on stored detections; the same command goes on with a stopped run."""
+    import torch
+
+    from rolo_bench.detections import open_detector
+    from rolo_bench.nn.rolo import RoloConfig, load_rolo, paper_config, save_rolo
+    from rolo_bench.nn.tracks import collect
+    from rolo_bench.nn.train_tracker import Recipe, prepare_runs, train, write_curves
+
+    if o["threads"]:
+        torch.set_num_threads(o["threads"])
+    size = o["size"] or (None if o["detector"] == "demo" else 416)
+    detector = open_detector(o["detector"], size=size, threshold=0.1, cache=o["cache"] or True)
+    width = 0 if o["no_features"] else detector.feature_size
+    if o["paper_size"]:
+        config = paper_config(width, o["steps"], o["form"])
+    else:
+        config = RoloConfig(form=o["form"], feature_size=width, projection=o["projection"], hidden=o["hidden"],
+                            steps=o["steps"], detector=o["detector"], size=size)  # fmt: skip
+    recipe = Recipe(
+        pretrain=o["pretrain"], finetune=o["finetune"], batch=o["batch"], rate=o["rate"], loss=o["loss"],
+        feature_dropout=o["feature_dropout"], box_jitter=o["box_jitter"], auxiliary=o["auxiliary"], seed=o["seed"],
+    )  # fmt: skip
+    sequences = training_sequences(o["folders"], o["suites"], o["videos"], o["scenes"], o["seed"])
+    console.print(f"detections of {len(sequences)} videos by {o['detector']}")
+    tracks, features = collect(
+        sequences, detector, width > 0, o["split"], lambda line: console.print(f"  {line}")
+    )
+    runs = prepare_runs(tracks, config, o["motion"], o["hold_out"], o["seed"])
+    begin = load_rolo(o["start_from"])[0].state_dict() if o["start_from"] else None
+    network, progress = train(
+        config, recipe, runs.simulated, runs.real, runs.held_out, features,
+        o["out"] / "checkpoint.pt", lambda line: console.print(line, markup=False), begin,
+    )  # fmt: skip
+    about = {
+        "videos": [t.name for t in tracks], "held_out": runs.held_out_names, "split": o["split"],
+        "motion": o["motion"].name if o["motion"] else "", "recipe": vars(recipe), "best_step": progress.best_step,
+        "held_out_iou": progress.best if runs.held_out is not None else None,
+    }  # fmt: skip
+    save_rolo(network, o["out"] / "rolo.safetensors", about)
+    write_curves(progress, o["out"] / "curves.csv")
+    console.print(
+        f"wrote {o['out'] / 'rolo.safetensors'}; try it with -o network={o['out'] / 'rolo.safetensors'}"
+    )
+
+
+def training_sequences(
+    folders: tuple[str, ...], suites: tuple[str, ...], videos: str | None, scenes: int, seed: int
+) -> list[Sequence]:
+    """The videos that the options name.
+
+    Raises:
+        UsageError: none named.
+    """
+    from rolo_bench.datasets import vid
+    from rolo_bench.suites import load_suite
+
+    found: list[Sequence] = []
+    for folder in folders:
+        if folder == "synthetic":
+            from rolo_bench.nn.tracks import synthetic_scenes
+
+            found += synthetic_scenes(scenes, seed)
+        elif vid.is_vid_folder(Path(folder)):
+            found += vid.load_vid(Path(folder))
+        else:
+            found += load_suite(folder).sequences
+    for suite in suites:
+        found += load_suite(suite, videos).sequences
+    if not found:
+        raise UsageError("name training videos with --data DIR or --suite NAME")
+    return found

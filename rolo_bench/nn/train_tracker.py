@@ -1,0 +1,393 @@
+"""Training ROLO on runs of the association: closed-loop rollouts, windows, losses, early stopping."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from rolo_bench.nn.heatmap import to_heatmap
+from rolo_bench.nn.rolo import Recurrence, Rolo, RoloConfig, box_offset, decode, encode
+from rolo_bench.nn.rolo_data import Runs, Track, real_runs, simulated_runs
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        pretrain, finetune: steps of the optimiser on simulated runs alone, and on real runs with simulated.
+        batch: windows a step. rate: of Adam, falling to a twentieth along a cosine.
+        real_share: share of real windows in fine-tuning.
+        feature_dropout: share of windows whose features are dropped whole (an option that the paper tried).
+        box_jitter: random offset of fed boxes in box sizes (an option that the paper tried).
+        auxiliary: weight of an extra cost that draws the output to the fed detection (the third).
+        loss: ``iou`` (1 - IoU and a smooth L1 on the offset) or ``mse``, the paper's.
+        refresh: after so many steps the fed boxes of missed frames are made anew from the network's outputs.
+        context: frames of a training window in streaming mode.
+        check: after so many steps the held-out score is taken; patience: checks without a better one.
+    """
+
+    pretrain: int = 600
+    finetune: int = 900
+    batch: int = 128
+    rate: float = 2e-3
+    real_share: float = 0.6
+    feature_dropout: float = 0.5
+    box_jitter: float = 0.0
+    auxiliary: float = 0.0
+    loss: str = "iou"
+    refresh: int = 300
+    context: int = 32
+    check: int = 300
+    patience: int = 2
+    weight_decay: float = 1e-4
+    seed: int = 0
+
+
+def relative_iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU ``(...)`` of boxes given as centre and size ``(..., 4)``."""
+    low = torch.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
+    high = torch.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
+    inter = (high - low).clamp(min=0).prod(dim=-1)
+    area = a[..., 2:].clamp(min=0).prod(dim=-1) + b[..., 2:].clamp(min=0).prod(dim=-1)
+    return inter / (area - inter + 1e-9)
+
+
+@dataclass
+class Fed:
+    """What a network is fed over runs: boxes ``(R, T, 4)``, frames since a detection ``(R, T)``, its outputs."""
+
+    boxes: Tensor
+    missed: Tensor
+    outputs: Tensor
+
+
+@torch.no_grad()
+def rollout(network: Rolo, runs: Runs, features: Tensor | None = None) -> Fed:
+    """Run a network over all runs at once, each frame's missing box filled by its own last output."""
+    network.eval()
+    config = network.config
+    accepted, given = torch.from_numpy(runs.accepted), torch.from_numpy(runs.given)
+    drawn, rows = torch.from_numpy(runs.drawn), torch.from_numpy(runs.rows)
+    count, length = accepted.shape[:2]
+    recurrence = Recurrence(network.lstm, config.steps, count)
+    fed, missed, outputs = [], [], []
+    none = torch.isnan(accepted[:, :, 0])
+    last = before = torch.where(none[:, :1], given, accepted[:, 0])
+    output, since = given, torch.zeros(count)
+    for t in range(length):
+        since = torch.where(none[:, t] & (t > 0), since + 1, torch.zeros(()))
+        last = torch.where(none[:, t, None], last, accepted[:, t])
+        now = torch.where(none[:, t, None] & (t > 0), output, last) if config.missing == "output" else last
+        shown = now
+        if config.missing == "zero" and config.form != "offset":
+            shown = torch.where((since > 0)[:, None], torch.full_like(now, float("nan")), now)
+        x = network.inputs(
+            _features(features, rows[:, t], network), encode(config, shown, before, since, drawn)
+        )
+        box = decode(config, network.head(recurrence.push(x)), shown)
+        good = torch.isfinite(box).all(dim=1, keepdim=True) & (box[:, 2:] > 0).all(dim=1, keepdim=True)
+        box = torch.where(good, box, output)
+        output = given if t == 0 else box
+        before = now
+        fed.append(shown)
+        missed.append(since)
+        outputs.append(output)
+    return Fed(torch.stack(fed, dim=1), torch.stack(missed, dim=1), torch.stack(outputs, dim=1))
+
+
+def _features(table: Tensor | None, rows: Tensor, network: Rolo) -> Tensor | None:
+    """Features ``(..., F)`` of rows; a row of -1 is a frame without: a constant, normalised to zeros."""
+    if table is None or not network.config.feature_size:
+        return None
+    values = table[rows.clamp(min=0)].float()
+    return torch.where((rows >= 0)[..., None], values, torch.zeros(()))
+
+
+@torch.no_grad()
+def score(network: Rolo, runs: Runs, features: Tensor | None = None) -> NDArray[np.float64]:
+    """Mean IoU of each run ``(R,)`` over the frames with truth, the first left out."""
+    outputs = rollout(network, runs, features).outputs
+    truth = torch.from_numpy(runs.truth)
+    values = torch.nan_to_num(relative_iou(outputs, truth), nan=0.0)[:, 1:]
+    known = ~torch.isnan(truth[:, 1:, 0])
+    return ((values * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)).double().numpy()
+
+
+@dataclass
+class Window:
+    """A batch of windows: fed boxes, boxes fed before, truth ``(B, n, 4)``, and the rest of the input."""
+
+    fed: Tensor
+    before: Tensor
+    truth: Tensor
+    missed: Tensor
+    drawn: Tensor
+    rows: Tensor
+    weight: Tensor
+
+
+def draw_windows(
+    runs: Runs, fed: Fed, count: int, steps: int, rng: np.random.Generator, recipe: Recipe, move: bool
+) -> Window:
+    """Random windows, moved as a whole: mirrored, shifted and scaled, so that place carries no identity.
+
+    A window at the start of a run counts at all its frames; others mostly at the last, which saw all of it.
+    """
+    length = runs.accepted.shape[1]
+    run = rng.integers(len(runs), size=count)
+    known = (~np.isnan(runs.truth[run, :, 0])).cumsum(axis=1).argmax(axis=1) + 1
+    start = (rng.random(count) * np.maximum(known - steps + 1, 1)).astype(np.int64)
+    start[rng.random(count) < 0.08] = 0
+    at = np.minimum(start[:, None] + np.arange(steps), length - 1)  # (B, n)
+    r = torch.from_numpy(run)[:, None]
+    t = torch.from_numpy(at)
+    weight = torch.full((count, steps), 0.1)
+    weight[:, steps // 2 if steps > 12 else -1 :] = 1.0
+    weight[torch.from_numpy(start == 0)] = 1.0
+    boxes = fed.boxes[r, t]
+    before = fed.boxes[r, (t - 1).clamp(min=0)]
+    truth = torch.from_numpy(runs.truth)[r, t]
+    rows = torch.from_numpy(runs.rows)[r, t]
+    drawn = torch.from_numpy(runs.drawn)[r].expand(count, steps, 4)
+    if recipe.box_jitter:
+        wobble = torch.from_numpy(rng.normal(0, recipe.box_jitter, (count, steps, 2)).astype(np.float32))
+        boxes = torch.cat([boxes[..., :2] + wobble * boxes[..., 2:], boxes[..., 2:]], dim=-1)
+    if move:
+        boxes, before, truth, drawn = _move((boxes, before, truth, drawn), rng)
+        rows = torch.full_like(rows, -1)
+    return Window(boxes, before, truth, fed.missed[r, t], drawn, rows, weight)
+
+
+def _move(parts: tuple[Tensor, Tensor, Tensor, Tensor], rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """Mirror, scale and shift boxes of a batch of windows; the drawn offset is only mirrored."""
+    boxes, before, truth, drawn = parts
+    count = len(boxes)
+    flip = torch.from_numpy(np.where(rng.random((count, 1, 1)) < 0.5, -1.0, 1.0).astype(np.float32))
+    scale = torch.from_numpy(np.exp(rng.uniform(-0.7, 0.5, (count, 1, 2))).astype(np.float32))
+    target = torch.from_numpy(rng.uniform(0.1, 0.9, (count, 1, 2)).astype(np.float32))
+    mirror = torch.cat([flip, torch.ones_like(flip)], dim=2)  # (B, 1, 2)
+    origin = torch.nan_to_num(boxes[:, :1, :2], nan=0.5)
+    moved = [
+        torch.cat([(b[..., :2] - origin) * mirror * scale + target, b[..., 2:] * scale], dim=-1)
+        for b in (boxes, before, truth)
+    ]
+    return (*moved, torch.cat([drawn[..., :2] * mirror, drawn[..., 2:]], dim=-1))
+
+
+def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: Recipe) -> Tensor:
+    """The loss of a batch of windows; frames whose truth is unknown or out of reach do not count."""
+    config = network.config
+    x = network.inputs(features, encode(config, window.fed, window.before, window.missed, window.drawn))
+    raw = network(x)
+    known = ~torch.isnan(window.truth[..., 0])
+    truth = torch.where(known[..., None], window.truth, torch.full((), 0.5))
+    fed = torch.nan_to_num(window.fed, nan=0.5)
+    near = relative_iou(fed, truth) > 0.02 if config.form != "absolute" else known
+    weight = window.weight * known * near
+    if config.form == "heatmap":
+        each = ((heat_raw(raw, window.fed) - to_heatmap(truth)) ** 2).sum(dim=-1)
+    elif recipe.loss == "mse" or config.form == "absolute":
+        each = ((decode(config, raw, fed) - truth) ** 2).sum(dim=-1)
+    else:
+        box = decode(config, raw, fed)
+        wanted = box_offset(truth, fed).clamp(-config.limit, config.limit)
+        slack = F.smooth_l1_loss(box_offset(box, fed), wanted, reduction="none", beta=0.1).sum(dim=-1)
+        each = 1 - relative_iou(box, truth) + 0.25 * slack
+    if recipe.auxiliary and config.form != "heatmap":
+        each = each + recipe.auxiliary * ((decode(config, raw, fed) - fed) ** 2).sum(dim=-1)
+    return (each * weight).sum() / weight.sum().clamp(min=1)
+
+
+def heat_raw(raw: Tensor, fed: Tensor) -> Tensor:
+    """The map before it is cut to 0 … 1, so that gradients pass."""
+    return to_heatmap(fed) + raw
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Runs to train on: simulated, real, and held out, with the names of the videos held out."""
+
+    simulated: Runs
+    real: Runs
+    held_out: Runs | None
+    held_out_names: list[str]
+
+
+def prepare_runs(
+    tracks: list[Track], config: RoloConfig, motion: Path | None, share: float, seed: int,
+    length: int = 200, starts: int = 4, simulated: int = 600,
+) -> Prepared:  # fmt: skip
+    """Runs over tracks, some of whose groups are held out, and simulated ones over trajectories.
+
+    Args:
+        motion: folder of annotation files, of which the names of OTB-30 are left out; None takes the truth of
+            the tracks that are not held out.
+        share: share of the groups to hold out; 0 for none.
+    """
+    from rolo_bench.nn.tracks import held_out, trajectories
+    from rolo_bench.suites import entries
+
+    out = held_out(tracks, share, seed) if share else set()
+    runs, owner = real_runs(tracks, config, length, starts)
+    aside = np.isin(owner, sorted(out))
+    if motion is not None:
+        paths = trajectories(motion, {e.name for e in entries("otb30")})
+    else:
+        paths = [t.truth for i, t in enumerate(tracks) if i not in out]
+    return Prepared(
+        simulated_runs(paths, simulated, length, np.random.default_rng(seed)),
+        runs.take(np.flatnonzero(~aside)),
+        runs.take(np.flatnonzero(aside)) if out else None,
+        [tracks[i].name for i in sorted(out)],
+    )
+
+
+def write_curves(progress: Progress, path: Path) -> None:
+    """The curves of a training as CSV: ``step, loss, held_out_iou``."""
+    rows = zip(progress.steps, progress.loss, progress.held_out)
+    text = "step,loss,held_out_iou\n" + "".join(f"{s},{v:.6f},{h:.6f}\n" for s, v, h in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@dataclass
+class Progress:
+    """Curves of a training: per check the step, mean loss since the last, and held-out mean IoU."""
+
+    steps: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    held_out: list[float] = field(default_factory=list)
+    best: float = -1.0
+    best_step: int = 0
+
+
+def train(
+    config: RoloConfig,
+    recipe: Recipe,
+    simulated: Runs | None,
+    real: Runs | None,
+    held_out: Runs | None = None,
+    features: Tensor | None = None,
+    checkpoint: Path | None = None,
+    report: Callable[[str], None] = lambda line: None,
+    begin_with: dict[str, Tensor] | None = None,
+) -> tuple[Rolo, Progress]:
+    """Train a network: simulated runs first, then real ones among them; the best on held-out runs is kept.
+
+    Args:
+        begin_with: weights to start from, of a network of the same configuration.
+        held_out: runs of videos that are not in ``real``; None trains to the end and keeps the last.
+        features: ``(M, F)`` table that ``rows`` of the real runs point into.
+        checkpoint: file to go on from if it is there, and to keep the state in.
+    """
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    network = Rolo(config)
+    if begin_with is not None:
+        network.load_state_dict(begin_with)
+    optimiser = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.weight_decay)
+    total = (recipe.pretrain if simulated is not None else 0) + (recipe.finetune if real is not None else 0)
+    turn = recipe.pretrain if simulated is not None else 0
+    progress, best, begin = Progress(), {k: v.clone() for k, v in network.state_dict().items()}, 0
+    if checkpoint is not None and checkpoint.is_file():
+        begin, best = _resume(checkpoint, config, recipe, network, optimiser, progress, rng)
+        report(f"going on from step {begin} of {total}")
+    losses: list[float] = []
+    fed_real = fed_sim = None
+    for step in range(begin, total):
+        for group in optimiser.param_groups:
+            group["lr"] = (
+                recipe.rate
+                * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * step / total)))
+                * min(1, (step + 1) / 50)
+            )
+        tuning = step >= turn and real is not None
+        if step % recipe.refresh == 0 or step in (begin, turn):
+            fed_sim = rollout(network, simulated) if simulated is not None else None
+            fed_real = rollout(network, real, features) if real is not None and tuning else None
+        network.train()
+        use_real = tuning and (simulated is None or rng.random() < recipe.real_share)
+        source, fed = (real, fed_real) if use_real else (simulated, fed_sim)
+        assert source is not None and fed is not None
+        with_features = use_real and features is not None and rng.random() >= recipe.feature_dropout
+        window = draw_windows(
+            source, fed, recipe.batch, config.steps or recipe.context, rng, recipe, not with_features
+        )
+        loss = window_loss(
+            network, window, _features(features, window.rows, network) if with_features else None, recipe
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        losses.append(loss.item())
+        done = step + 1
+        if done % recipe.check == 0 or done == total:
+            value = float(score(network, held_out, features).mean()) if held_out is not None else float("nan")
+            progress.steps.append(done)
+            progress.loss.append(float(np.mean(losses)))
+            progress.held_out.append(value)
+            losses = []
+            better = held_out is None or value > progress.best
+            if better and (done > turn or real is None or held_out is None):
+                progress.best, progress.best_step = value, done
+                best = {k: v.clone() for k, v in network.state_dict().items()}
+            report(f"step {done:5d} of {total}  loss {progress.loss[-1]:.4f}  held-out IoU {value:.4f}")
+            if checkpoint is not None:
+                _keep(checkpoint, config, recipe, network, optimiser, progress, best, done, rng)
+            waited = (done - max(progress.best_step, turn)) / recipe.check
+            if held_out is not None and done > turn and waited >= recipe.patience:
+                report(f"no better for {recipe.patience} checks: stops")
+                break
+    network.load_state_dict(best)
+    return network.eval(), progress
+
+
+def _keep(
+    path: Path, config: RoloConfig, recipe: Recipe, network: Rolo, optimiser: torch.optim.Optimizer,
+    progress: Progress, best: dict[str, Tensor], step: int, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    torch.save(
+        {
+            "config": json.dumps(asdict(config), sort_keys=True), "recipe": json.dumps(asdict(recipe), sort_keys=True),
+            "network": network.state_dict(), "optimiser": optimiser.state_dict(), "best": best,
+            "progress": asdict(progress), "step": step, "torch": torch.get_rng_state(),
+            "numpy": json.dumps(rng.bit_generator.state),
+        },
+        partial,
+    )  # fmt: skip
+    partial.replace(path)
+
+
+def _resume(
+    path: Path, config: RoloConfig, recipe: Recipe, network: Rolo, optimiser: torch.optim.Optimizer,
+    progress: Progress, rng: np.random.Generator,
+) -> tuple[int, dict[str, Tensor]]:  # fmt: skip
+    from rolo_bench.errors import UsageError
+
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    same = state["config"] == json.dumps(asdict(config), sort_keys=True)
+    if not same or state["recipe"] != json.dumps(asdict(recipe), sort_keys=True):
+        raise UsageError(f"{path}: was made with other settings; give another file or delete it")
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    for key, value in state["progress"].items():
+        setattr(progress, key, value)
+    torch.set_rng_state(state["torch"])
+    rng.bit_generator.state = json.loads(state["numpy"])
+    return state["step"], state["best"]

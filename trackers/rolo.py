@@ -1,0 +1,115 @@
+"""ROLO: detections, the paper's association, and an LSTM that gives the box. It runs on through misses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rolo_bench.association import best_overlap
+from rolo_bench.boxes import Array, as_boxes, valid
+from rolo_bench.detections import open_detector
+from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.sequence import Image
+
+
+class Rolo:
+    """ROLO with weights that come with rolo-bench or were trained by ``rolo-bench train tracker``.
+
+    Args:
+        detector: name of a detector, or path of a detector plugin.
+        size: side of the detector's input in pixels; by default that of the network's training.
+        network: a weights file, or the name of one that comes along; by default the one for the detector.
+        variant: which of those for the detector: ``coordinates``, ``heatmap``, or ``steps1``, ``steps3``,
+            ``steps9`` of the step-size study.
+        steps: frames in a window; by default the network's own. ``streaming`` keeps one state for the whole
+            video instead.
+        threshold, history, iou_min, widen, centre: of the association (`rolo_bench.association`); by default
+            those of the network's training.
+        device, half, weights: for the detector.
+        cache: folder for detections (True: the default one), so that a second run need not detect again.
+        association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
+            ROLO authors' code chose it; a study of what that is worth, never a fair result.
+
+    What differs from the paper is named in `rolo_bench.nn.rolo`; `heatmap` is the last map ``(32, 32)`` of the
+    heatmap variant, for overlays.
+    """
+
+    suite_defaults = {"demo": {"detector": "demo", "size": None}}
+
+    def __init__(
+        self,
+        detector: str = "yolox-nano",
+        size: int | None = None,
+        network: str | None = None,
+        variant: str = "coordinates",
+        steps: int | None = None,
+        streaming: bool = False,
+        threshold: float | None = None,
+        history: int | None = None,
+        iou_min: float | None = None,
+        widen: float | None = None,
+        centre: str | None = None,
+        device: str = "cpu",
+        half: bool = False,
+        weights: str | None = None,
+        cache: str | bool | None = None,
+        association: str = "causal",
+    ) -> None:
+        from rolo_bench.nn.rolo import load_rolo, shipped_path
+        from rolo_bench.weights import digest
+
+        if association not in ("causal", "oracle"):
+            raise UsageError(f"association must be causal or oracle, not {association!r}")
+        self.oracle = association == "oracle"
+        name = network or f"rolo-{Path(detector).stem}" + ("" if variant == "coordinates" else f"-{variant}")
+        path = Path(name) if Path(name).suffix == ".safetensors" else shipped_path(name)
+        changes = {
+            "threshold": threshold,
+            "history": history,
+            "iou_min": iou_min,
+            "widen": widen,
+            "centre": centre,
+        }
+        self.network, self.about = load_rolo(path, steps=0 if streaming else steps, **changes)
+        config = self.network.config
+        self.detector = open_detector(
+            detector, size=size or config.size, threshold=config.threshold, device=device, half=half,
+            weights=weights, cache=cache,
+        )  # fmt: skip
+        if config.feature_size not in (0, self.detector.feature_size):
+            raise WeightsError(
+                f"{path.name} expects features of {config.feature_size} values, {detector} gives "
+                f"{self.detector.feature_size}; choose the network for it with -o network=FILE"
+            )
+        self.weights_digests = {path.name: digest(path)}
+        self.truth: Array = np.full(4, np.nan)
+        self.heatmap: NDArray[np.float32] | None = None
+
+    def reveal(self, box: Array) -> None:
+        """Take the truth of the coming frame; called only where ``association`` is ``oracle``."""
+        self.truth = as_boxes(box)[0]
+
+    def init(self, image: Image, box: Array) -> None:
+        """Start association and network at the given box."""
+        from rolo_bench.nn.rolo import Follower
+
+        self.follower = Follower(self.network, (image.shape[1], image.shape[0]))
+        self.follower.start(self.detector([image])[0], as_boxes(box)[0])
+        self._keep_map()
+
+    def update(self, image: Image) -> Array:
+        """The network's box for this frame."""
+        found = self.detector([image])[0]
+        if self.oracle:
+            index = best_overlap(self.truth, found.boxes) if valid(self.truth)[0] else None
+            box = self.follower.advance(found, index)
+        else:
+            box = self.follower.step(found)
+        self._keep_map()
+        return box
+
+    def _keep_map(self) -> None:
+        flat = self.follower.map
+        self.heatmap = None if flat is None else flat.numpy().reshape(32, 32)
