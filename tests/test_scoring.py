@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from rolo_bench.cli import main
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import SRE_SHIFTS, tre_starts
-from rolo_bench.results import RunResult, Store
+from rolo_bench.results import RunResult, Store, parse_fixed, parse_table
 from rolo_bench.scoring import (
     CURVES,
     KEYS,
@@ -322,3 +325,44 @@ def test_struck_from_result_files(shared: Path, tmp_path: Path) -> None:
     assert summary(scores)["auc"].iloc[0] == pytest.approx(0.434140, abs=1e-6)
     assert scores["auc"].to_numpy()[22:].mean() == pytest.approx(0.4601, abs=5e-5)
     assert summary(scores)["fps"].iloc[0] == pytest.approx(10.15, abs=0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays(float, st.tuples(st.integers(1, 9), st.just(4)), elements=st.floats(-1e5, 1e5)), st.integers(1, 9)
+)
+def test_fast_reader_gives_the_very_same_numbers(boxes: np.ndarray, decimals: int) -> None:
+    text = "".join(",".join(f"{v:.{decimals}f}" for v in row) + "\n" for row in boxes)
+    expected = [[float(cell) for cell in line.split(",")] for line in text.splitlines()]
+    values = parse_fixed(text.encode(), 4)
+    assert values is not None and np.array_equal(values, expected)
+
+
+ODD = [
+    "1.0,2.0,3.0,4.0",  # no line end
+    "1.0,2.0,3.0\n",
+    "1.0,2.0,3.0,4.0,5.0\n1.0,2.0,3.0\n",  # the right number of numbers, in wrong rows
+    "1.0,2.0,3.0,4.00\n",
+    "1,2,3,4\n",
+    "nan,nan,nan,nan\n",
+    "1.0,2.0,3.0,1e5\n",
+    "1-0.0,2.0,3.0,4.0\n",
+    "--1.0,1.0,1.0,1.0\n",
+    "1..,0.0,1.0,1.0\n",
+    "1.0,2.0,3.0,99999999999999999999.0\n",
+    "1.0\t2.0\t3.0\t4.0\n",
+    "1.0,2.0,3.0,:.0\n",
+    "\n",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_fast_reader_leaves_odd_files_to_the_careful_one(text: str) -> None:
+    assert parse_fixed(text.encode(), 4) is None
+
+
+def test_careful_reader_agrees(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.txt"
+    path.write_text("1.25,-2.50,3.00,4.75\n-0.25,0.00,1.00,2.00\n")
+    assert np.array_equal(parse_table(path, 4), parse_fixed(path.read_bytes(), 4))
