@@ -101,7 +101,7 @@ def test_unknown_class_and_wrong_size(tmp_path):
         VocImages(root).example(0)
     (root / "Annotations" / "a.xml").write_text(GOOD)
     cv2.imwrite(str(root / "JPEGImages" / "a.jpg"), np.zeros((31, 40, 3), np.uint8))
-    with pytest.raises(DataError, match="says 40 x 30, but a.jpg is 40 x 31"):
+    with pytest.raises(DataError, match=r"says 40 x 30, but a\.jpg is 40 x 31"):
         VocImages(root).example(0)
 
 

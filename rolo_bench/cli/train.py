@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +88,24 @@ def show_row(row: dict[str, float]) -> None:
 @click.option("--images", type=click.IntRange(1), default=12000, show_default=True, help="Synthetic images.")
 @click.option("--valid", type=click.IntRange(1), default=500, show_default=True, help="Synthetic images to score.")
 @click.option("--steps", type=click.IntRange(1), default=2400, show_default=True)
+@click.option(
+    "--cycles", type=click.IntRange(1), default=1, show_default=True,
+    help="How often the learning rate rises and falls, each time to half the height.",
+)  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images per step.")
 @click.option("--rate", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
+@click.option(
+    "--pretrain", type=click.IntRange(0), default=0, show_default=True, metavar="STEPS",
+    help="First train the convolutions to classify the objects, cut out, for so many steps.",
+)  # fmt: skip
 @click.option(
     "--backbone", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
     help="Convolutions to start from, of `train backbone`.",
 )  # fmt: skip
 def detector(
     out: Path, network: str, seed: int, every: int, patience: int, device: str, threads: int | None, data: str,
-    images: int, valid: int, steps: int, batch: int, rate: float, backbone: Path | None,
+    images: int, valid: int, steps: int, cycles: int, batch: int, rate: float, pretrain: int,
+    backbone: Path | None,
 ) -> None:  # fmt: skip
     """Train a YOLOv1 network with the paper's loss.
 
@@ -123,17 +133,38 @@ def detector(
         if done % 1000 == 0 or done == total:
             console.print(f"images {done} of {total}")
 
+    if pretrain:
+        if backbone:
+            raise UsageError("--pretrain makes the backbone that --backbone names; give one of them")
+        backbone = pretrain_on_objects(sets, out, network, device, Schedule(pretrain, rate, every=every, seed=seed), rendered)
     fit = train_detector(
         *sets,
         out,
         Recipe(network=network, batch=batch),
-        Schedule(steps=steps, rate=rate, every=every, patience=patience, seed=seed),
+        Schedule(steps=steps, rate=rate, every=every, patience=patience, seed=seed, cycles=cycles),
         device=device,
         backbone=backbone,
         report=show_row,
         rendered=rendered,
     )
     console.print(f"mAP at 0.5: {fit.score:.4f} at step {fit.step}; wrote {out / 'detector.safetensors'}")
+
+
+def pretrain_on_objects(
+    sets: tuple[Any, Any], out: Path, network: str, device: str, schedule: Any, rendered: Callable[[int, int], None]
+) -> Path:
+    """Phase 1 on the objects of the detector's own images; gives the file of the backbone."""
+    from rolo_bench.datasets.imagenet import Crops
+    from rolo_bench.datasets.labelled import store
+    from rolo_bench.nn.train_backbone import BackboneRecipe, train_backbone
+    from rolo_bench.nn.yolov1 import PLANS
+
+    size = PLANS[network].size
+    crops = [Crops(store(s, out / n, size, rendered)) for s, n in zip(sets, ("train", "valid"))]
+    recipe = BackboneRecipe(network=network, size=64)
+    fit = train_backbone(*crops, out / "backbone", recipe, schedule, device=device, report=show_row)
+    console.print(f"accuracy on cut-out objects: {fit.score:.4f} at step {fit.step}")
+    return out / "backbone" / "backbone.safetensors"
 
 
 @train.command(

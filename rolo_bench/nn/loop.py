@@ -38,6 +38,7 @@ class Schedule:
     Attributes:
         steps: updates in all.
         rate: highest learning rate of AdamW; reached after ``warmup`` steps, then half a cosine down to 1 %.
+        cycles: how often the rate rises and falls; each time to half the height (warm restarts).
         decay: weight decay, of matrices and kernels only.
         average: the evaluated weights are a running mean with this memory per step (shorter at the start).
         clip: gradients are scaled to at most this norm.
@@ -55,13 +56,21 @@ class Schedule:
     every: int = 250
     patience: int = 0
     seed: int = 0
+    cycles: int = 1
+
+    def place(self, step: int) -> tuple[int, int, int]:
+        """Cycle that a step (from 0) is in, its number within the cycle, and the cycle's length."""
+        length = -(-self.steps // self.cycles)
+        return step // length, step % length, length
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step (from 0)."""
-        if step < self.warmup:
-            return self.rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
-        return self.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        cycle, within, length = self.place(step)
+        top = self.rate / 2**cycle
+        if within < self.warmup:
+            return top * (within + 1) / self.warmup
+        done = (within - self.warmup) / max(length - self.warmup, 1)
+        return top * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ class Recipe:
         network: of `rolo_bench.nn.yolov1.PLANS`.
         batch: images per step.
         strength: of the augmentation, 0 … 1.
-        plain: share of the steps, at the end, that see images as they are.
+        plain: share of the steps, at the end of each cycle of the rate, that see images as they are.
         coord, noobj: weights of the loss.
         half: convolutions in bfloat16 (the weights stay float32).
     """
@@ -86,6 +87,23 @@ def pick(number: int, count: int, seed: int) -> int:
         _ORDERS.clear()
         _ORDERS[key] = np.random.default_rng([seed, key[0], count]).permutation(count)
     return int(_ORDERS[key][number % count])
+
+
+class Ahead:
+    """A function of the step whose next value is made in another thread while this one is used."""
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        self.make = make
+        self.thread = ThreadPoolExecutor(1)
+        self.coming: tuple[int, Future[Any]] | None = None
+
+    def __call__(self, step: int) -> Any:
+        """The value of a step."""
+        coming = self.coming
+        future = coming[1] if coming and coming[0] == step else self.thread.submit(self.make, step)
+        value = future.result()
+        self.coming = (step + 1, self.thread.submit(self.make, step + 1))
+        return value
 
 
 def to_input(pixels: Tensor, device: torch.device | str) -> Tensor:
@@ -164,10 +182,15 @@ def train_detector(
         copy_backbone(backbone, network)
     kind = torch.device(device).type
 
+    def batch(step: int) -> tuple[Tensor, Targets]:
+        _, within, length = schedule.place(step)
+        strength = 0.0 if within >= length * (1 - recipe.plain) else recipe.strength
+        return make_batch(train_images, step, recipe, plan, schedule.seed, strength)
+
+    ahead = Ahead(batch)
+
     def objective(net: nn.Module, step: int) -> dict[str, Tensor]:
-        plain = step >= schedule.steps * (1 - recipe.plain)
-        strength = 0.0 if plain else recipe.strength
-        pixels, targets = make_batch(train_images, step, recipe, plan, schedule.seed, strength)
+        pixels, targets = ahead(step)
         with torch.autocast(kind, torch.bfloat16, enabled=recipe.half):
             prediction = net.predict(to_input(pixels, device))  # type: ignore[operator]
         return yolo_loss(prediction, targets.to(device), plan.cells, coord=recipe.coord, noobj=recipe.noobj)
