@@ -24,7 +24,8 @@ from rolo_bench import fetch
 from rolo_bench.cli import main
 from rolo_bench.download import Patience, UnreachableError, download
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
-from rolo_bench.suites import Entry, annotation_digest
+from rolo_bench.results import read_boxes
+from rolo_bench.suites import Entry, annotation_digest, tb100
 
 QUICK = Patience(timeout=0.4, attempts=3, most=12, pause=0.01)
 CONTENT = bytes(np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8))
@@ -366,6 +367,8 @@ def test_unreachable_mirror_stops_at_once(suite: str, tmp_path: Path) -> None:
         get(suite, tmp_path, "http://127.0.0.1:9", archive=tmp_path)
     with pytest.raises(UsageError, match="no such file"):
         get(suite, tmp_path, archive=tmp_path / "nothing")
+    with pytest.raises(UsageError, match="rendered on the fly"):
+        fetch.videos("demo")
 
 
 def test_command_line(
@@ -466,6 +469,22 @@ def test_a_killed_download_goes_on(server: str, tmp_path: Path) -> None:
 def test_real_videos_pass_their_check(shared: Path) -> None:
     there = [v.name for v in fetch.videos("otb30") if fetch.is_there(shared / "data" / "otb", v)]
     assert sorted(there) == sorted(p.name for p in (shared / "data" / "otb").iterdir())
+
+
+@pytest.mark.shared
+def test_all_annotations_are_recorded(shared: Path) -> None:
+    """Every TB-100 annotation, whole and cut to the benchmark's range; a changed number is noticed in both."""
+    folder = shared / "data" / "annotations"
+    assert len(fetch.file_digests()) == len(tb100()) == 100
+    for entry in tb100():
+        whole = read_boxes(folder / f"{entry.name}.txt")
+        assert fetch.file_digests()[entry.name] == (len(whole), annotation_digest(whole))
+        assert entry.first and entry.last and entry.frames
+        cut = whole if len(whole) == entry.frames else whole[entry.first - 1 : entry.last]
+        assert annotation_digest(cut) == entry.digest
+        cut = cut.copy()
+        cut[-1, 0] += 1
+        assert annotation_digest(cut) != entry.digest
 
 
 @pytest.mark.shared
