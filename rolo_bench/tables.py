@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "md", "latex", "json")
 DECIMALS = {"printed": 3, "fps": 1, "seconds": 1, "mean_rank": 2, "p": 4, "p_holm": 4, "p_best": 4}
+LEAST = ("success75", "failures", "norm_precision", "mean_iou", "success50", "vs_best", "auc_95")
+"""Columns of a summary that a narrow terminal does without, the first to go first."""
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     c: f"\\{c}" for c in "&%$#_{}"
 }
@@ -81,6 +83,18 @@ def for_people(summary: pd.DataFrame) -> pd.DataFrame:
     if "p_best" in summary and len(summary) > 1:
         columns["vs_best"] = [_versus(r, p) for r, p in zip(summary["rank"], summary["p_best"])]
     return pd.DataFrame(columns)
+
+
+def fit(table: pd.DataFrame, width: int, least: tuple[str, ...] = LEAST) -> tuple[pd.DataFrame, list[str]]:
+    """A table whose lines fit a terminal of ``width`` columns, and the columns that were left out for it."""
+    left_out: list[str] = []
+    for name in least:
+        if len(render(table).split("\n", 1)[0]) <= width:
+            break
+        if name in table:
+            table = table.drop(columns=name)
+            left_out.append(name)
+    return table, left_out
 
 
 def _versus(rank: float, p: float) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from rolo_bench.errors import UsageError
-from rolo_bench.tables import FORMATS, for_people, render
+from rolo_bench.tables import FORMATS, fit, for_people, render
 
 TABLE = pd.DataFrame(
     {
@@ -84,3 +84,13 @@ def test_for_people() -> None:
     assert table["auc_95"].tolist() == ["0.400 to 0.600", "0.300 to 0.500", ""]
     assert table["sequences"].tolist() == ["16 of 30", "16 of 30", "30"]
     assert table["vs_best"].tolist() == ["best", "same", "p < 0.001"]
+
+
+def test_fit_drops_the_least_columns_first() -> None:
+    table = pd.DataFrame({"tracker": ["a"], "auc": [0.5], "success75": [0.5], "failures": [3], "fps": [1.0]})
+    whole, left_out = fit(table, 200)
+    assert list(whole) == list(table) and left_out == []
+    narrow, left_out = fit(table, len("tracker    auc  failures  fps"))
+    assert left_out == ["success75"] and list(narrow) == ["tracker", "auc", "failures", "fps"]
+    narrow, left_out = fit(table, 10)  # what cannot fit keeps what matters
+    assert left_out == ["success75", "failures"] and list(narrow) == ["tracker", "auc", "fps"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -60,7 +62,7 @@ def score(
     from rolo_bench.scoring import coverage
     from rolo_bench.scoring import score as score_results
     from rolo_bench.suites import load_annotations
-    from rolo_bench.tables import render
+    from rolo_bench.tables import fit, render
 
     if published and view != "summary":
         raise UsageError("--published goes with --view summary")
@@ -69,13 +71,19 @@ def score(
         Store(results), loaded, trackers, protocol.lower(), convention, partial, not all_sequences
     )
     table = _view(scores, view, published, format_)
+    notes = list(scores.attrs["notes"])
+    if view == "summary" and format_ is None and not output and sys.stdout.isatty():
+        table, hidden = fit(table, shutil.get_terminal_size().columns)
+        notes += (
+            [f"too wide for this terminal: {', '.join(hidden)}; --format md shows them"] if hidden else []
+        )
     text = render(table, format_)
     if output:
         write_atomic(output, text)
         console.print(f"wrote {output}", markup=False)
     else:
         click.echo(text, nl=False)
-    for note in scores.attrs["notes"]:
+    for note in notes:
         console.print(note, markup=False)
     first = scores.iloc[0]
     console.print(
