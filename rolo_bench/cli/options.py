@@ -44,7 +44,7 @@ sequence_option = click.option(
 )
 convention_option = click.option(
     "--convention", default="otb", show_default=True, metavar="NAME",
-    help="Scoring rule: otb, got10k, pysot, pytracking, pytracking-int, rolo2016.",
+    help="Scoring rule: otb, otb-matlab, got10k, pysot, pytracking, pytracking-int, rolo2016.",
 )  # fmt: skip
 format_option = click.option(
     "--format", "format_", type=click.Choice(["csv", "md", "latex", "json"]), default=None,
