@@ -21,6 +21,7 @@ from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.errors import DataError, UsageError
 
 SEGMENT = re.compile(r"^(?P<sequence>.+)_(?P<segment>(?:tre|sre)\d\d)$")
+NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE)
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+\- ]*$")
 
 
@@ -92,7 +93,10 @@ def format_numbers(values: Array) -> str:
 
 
 def parse_table(path: Path, columns: int) -> Array:
-    """A text table of numbers ``(N, columns)``, separated by commas, tabs, semicolons or blanks.
+    """A text table of numbers ``(N, columns)``: in each row commas, else semicolons, else tabs or blanks separate.
+
+    Strict, since a value that is lost must not be made up for by its neighbours: an empty row in between, an
+    empty cell, or a spelling that only Python reads (``1_0``) is an error.
 
     Raises:
         DataError: no such file, no rows, a row with another number of columns or a value that is no number
@@ -104,19 +108,17 @@ def parse_table(path: Path, columns: int) -> Array:
         raise DataError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a readable text file ({type(error).__name__})") from None
+    if not text.strip():
+        raise DataError(f"{path}: holds no rows")
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        cells = re.split(r"[,;\s]+", line.strip().strip(",;"))
+    for number, line in enumerate(text.rstrip().split("\n"), 1):
+        separator = next((s for s in (",", ";") if s in line), None)
+        cells = [c.strip() for c in line.split(separator)] if separator else line.split()
         if len(cells) != columns:
             raise DataError(f"{path}, row {number}: expected {columns} numbers, found {len(cells)}")
-        try:
-            rows.append([float(cell) for cell in cells])
-        except ValueError:
-            raise DataError(f"{path}, row {number}: not a number: {line.strip()[:60]!r}") from None
-    if not rows:
-        raise DataError(f"{path}: holds no rows")
+        if not all(NUMBER.fullmatch(cell) for cell in cells):
+            raise DataError(f"{path}, row {number}: not a number: {line.strip()[:60]!r}")
+        rows.append([float(cell) for cell in cells])
     return np.asarray(rows, dtype=np.float64)
 
 
@@ -145,11 +147,11 @@ def parse_fast(path: Path, columns: int) -> Array:
     fixed = parse_fixed(data, columns)
     if fixed is not None:
         return fixed
-    lines = text.strip("\n").split("\n")
+    lines = text.rstrip("\n").split("\n")
     counts = {line.count(",") for line in lines}
-    if counts == {columns - 1}:
+    if counts == {columns - 1} and "_" not in text:
         try:
-            values = np.array(text.replace("\n", ",").strip(",").split(","), dtype=np.float64)
+            values = np.array(text.rstrip("\n").replace("\n", ",").split(","), dtype=np.float64)
         except ValueError:
             return parse_table(path, columns)
         if values.size == len(lines) * columns:

@@ -37,7 +37,7 @@ from rolo_bench.cli import main
 from rolo_bench.errors import RoloBenchError
 from rolo_bench.exporters import layout
 from rolo_bench.importers.place import Repairs, index_names, place, spelling
-from rolo_bench.results import RunResult
+from rolo_bench.results import RunResult, Store
 from rolo_bench.suites import entries, load_annotations, tb100
 
 Rng = np.random.Generator
@@ -358,6 +358,35 @@ def damage_annotations(shared: Path, folder: Path, copies: int, seed: int) -> Co
     return counts
 
 
+def damage_store(shared: Path, folder: Path, copies: int, seed: int) -> Counter[str]:
+    """The project's own result files: boxes beside times, whose number of rows is the check on lost rows."""
+    rng = np.random.default_rng(seed)
+    counts: Counter[str] = Counter()
+    source = shared / "data" / "results" / "jwlim_json" / "STRUCK" / "Jump.json"
+    boxes = _boxes(source, "otb-json")
+    store = Store(folder)
+    for number in range(copies):
+        store.save("mini", RunResult("T", "Jump", "ope", boxes, np.full(len(boxes), 0.1)))
+        path = folder / "mini" / "ope" / "T" / "Jump.txt"
+        choices: tuple[Mutator, ...] = ANY + STRUCTURAL_TEXT
+        mutate = choices[int(rng.integers(len(choices)))]
+        content = mutate(path.read_bytes(), rng)
+        path.write_bytes(content)
+        try:
+            found = store.load("mini", "ope", "T", "Jump")[0].boxes
+        except RoloBenchError as error:
+            verdict = "refused" if "\n" not in str(error) else "WRONG: a message of several lines"
+        except Exception as error:
+            verdict = f"WRONG: {type(error).__name__}: {error}"
+        else:
+            said = plain_reading(content, "got10k") - np.array([1.0, 1, 0, 0])
+            verdict = "same boxes" if same(found, boxes) else "other boxes, as the text says"
+            verdict = verdict if same(found, said) else "WRONG: not what the damaged text says"
+        assert not verdict.startswith("WRONG"), f"copy {number} ({mutate.__name__} of own results): {verdict}"
+        counts[verdict] += 1
+    return counts
+
+
 def load_one(folder: Path, name: str) -> Array:
     from rolo_bench.suites import load_suite
 
@@ -365,11 +394,13 @@ def load_one(folder: Path, name: str) -> Array:
 
 
 def run_damage(shared: Path, folder: Path, copies: int, seed: int) -> None:
-    results = damage_results(shared, folder, copies * 3 // 4, seed)
-    annotations = damage_annotations(shared, folder, copies - copies * 3 // 4, seed)
+    results = damage_results(shared, folder, copies * 6 // 10, seed)
+    annotations = damage_annotations(shared, folder, copies * 2 // 10, seed)
+    own = damage_store(shared, folder / "own", copies * 2 // 10, seed)
     print(f"\n{sum(results.values())} damaged result files: {dict(results)}")
     print(f"{sum(annotations.values())} damaged annotations: {dict(annotations)}")
-    assert results["refused"] and annotations["refused"], "the damage must bite"
+    print(f"{sum(own.values())} damaged files of own results: {dict(own)}")
+    assert own["refused"] and results["refused"] and annotations["refused"], "the damage must bite"
 
 
 @pytest.mark.shared

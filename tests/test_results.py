@@ -28,12 +28,30 @@ def test_file_is_one_based(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["1,2,3,4\n5,6,7,8\n", "1\t2\t3\t4\n5\t6\t7\t8", "1 2 3 4\r\n5 6 7 8\r\n", "1;2;3;4\n\n5;6;7;8"]
+    "text", ["1,2,3,4\n5,6,7,8\n", "1\t2\t3\t4\n5\t6\t7\t8", "1 2 3 4\r\n5 6 7 8\r\n", "1;2;3;4\n5;6;7;8\n\n"]
 )
 def test_separators(tmp_path, text):
     path = tmp_path / "a.txt"
     path.write_text(text)
     assert parse_fast(path, 4).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,,2,3,4\n",
+        "1,2,3,4\n\n5,6,7,8\n",
+        "\n1,2,3,4\n",
+        "1_0,2,3,4\n",
+        "1,2,3,4,\n",
+        "1,2,3,4\x0c5,6,7,8\n",
+    ],
+)
+def test_a_value_that_is_lost_is_not_made_up_for(tmp_path, text):
+    path = tmp_path / "a.txt"
+    path.write_bytes(text.encode())
+    with pytest.raises(DataError, match=r"row [12]"):
+        parse_fast(path, 4)
 
 
 @pytest.mark.parametrize(
