@@ -91,8 +91,8 @@ def draw_box(image: Image, box: Array, colour: str, width: int = 2, border: bool
     ink = rgb(colour)
     if border:
         around = (255, 255, 255) if sum(ink) < 330 else (0, 0, 0)
-        cv2.rectangle(image, a, b, around, width + 2, cv2.LINE_AA)
-    cv2.rectangle(image, a, b, ink, width, cv2.LINE_AA)
+        cv2.rectangle(image, a, b, around, width + 2, cv2.LINE_8)
+    cv2.rectangle(image, a, b, ink, width, cv2.LINE_8)
 
 
 def boxes_on(

@@ -127,7 +127,7 @@ def _curve_plot(
     marks = _reference_marks(reference, setting)
     if marks:
         notes.append(
-            f"{DAGGER} marks at 0.5: success at that overlap as published by others, moved sideways where they are close."
+            f"{DAGGER} marks at 0.5: success at that overlap as published by others, set apart where they are close."
         )
     words = [*labels, *(label for label, *_ in marks)]
     figure, ax = sheet(kind.title, setting.subtitle, notes, words, legend_title=kind.legend)
@@ -255,10 +255,14 @@ def _panel(ax: Axes, scores: pd.DataFrame, flag: str, setting: Setting) -> None:
     best = [t for t in curves if t not in setting.oracle][:3]
     for k, tracker in enumerate(best):
         ax.text(
-            0.03, 0.05 + 0.085 * (len(best) - 1 - k), f"{curves[tracker]['success'].mean():.3f} {tracker}",
+            0.03, 0.05 + 0.085 * (len(best) - 1 - k), f"{curves[tracker]['success'].mean():.3f} {_short(tracker)}",
             transform=ax.transAxes, fontsize=6.3, color="#222222",
             bbox={"facecolor": "white", "alpha": 0.88, "edgecolor": "none", "pad": 0.6}, zorder=9,
         )  # fmt: skip
+
+
+def _short(name: str, most: int = 16) -> str:
+    return name if len(name) <= most else name[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _attribute_significance(scores: pd.DataFrame, setting: Setting, flags: list[str]) -> str:

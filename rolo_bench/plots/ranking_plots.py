@@ -110,7 +110,7 @@ def ranks(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
     half = (len(fair) + 1) // 2
     bars = _bar_rows(test)
     rows = max(bars) + 1 if bars else 0
-    names = [setting.label(t) for t in test.names]
+    names = [f"{setting.label(t)} ({r:.2f})" for t, r in zip(test.names, test.mean_ranks)]
     side = 0.62 + max(text_width(n, 8.5) for n in names)
     axis = 4.6
     body = 0.42 + 0.11 * rows + 0.3 * half
@@ -146,10 +146,6 @@ def ranks(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
         ax.text(
             edge + (-0.06 if left else 0.06) * inch, y, names[i], ha="right" if left else "left", va="center",
             fontsize=8.5,
-        )  # fmt: skip
-        ax.text(
-            edge + (0.05 if left else -0.05) * inch, y - 0.015, f"{rank:.2f}", ha="left" if left else "right",
-            va="bottom", fontsize=7, color="#555555",
         )  # fmt: skip
     index = {n: k for k, n in enumerate(test.names)}
     for row, group in zip(bars, test.groups()):

@@ -1,0 +1,183 @@
+"""Pictures of trackers: boxes where they belong, legible strips, video that can be read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from rolo_bench import show
+from rolo_bench.cli import main
+from rolo_bench.cli.show import parse_frames, spaced
+from rolo_bench.errors import DataError, UsageError
+from rolo_bench.plots.style import COLOURS, rgb
+from rolo_bench.results import RunResult, Store
+from tests.helpers_video import otb_folder, square_sequence
+
+NAN = np.full(4, np.nan)
+
+
+def moved(truth, by):
+    return truth + np.array([by, 0, 0, 0])
+
+
+def test_a_box_is_drawn_on_its_outline_and_nowhere_inside():
+    image = np.full((60, 80, 3), 120, np.uint8)
+    show.draw_box(image, np.array([20, 15, 30, 20]), COLOURS[0], 1, border=False)
+    assert tuple(image[15, 35]) == rgb(COLOURS[0]) and tuple(image[34, 35]) == rgb(COLOURS[0])
+    assert tuple(image[25, 20]) == rgb(COLOURS[0]) and tuple(image[25, 49]) == rgb(COLOURS[0])
+    assert (image[17:33, 22:47] == 120).all() and (image[:13] == 120).all()
+
+
+@pytest.mark.parametrize("box", [NAN, np.array([1, 1, 0, 5.0]), np.array([1e9, 1e9, 10, 10.0])])
+def test_no_box_and_far_boxes_change_nothing(box):
+    image = np.full((20, 20, 3), 7, np.uint8)
+    show.draw_box(image, box, COLOURS[1])
+    assert (image == 7).all()
+
+
+def test_tracks_carry_overlaps_and_the_colours_of_the_figures():
+    sequence = square_sequence()
+    shown = show.tracks(sequence, {"one": sequence.truth, "two": moved(sequence.truth, 12)})
+    assert [t.name for t in shown] == ["truth", "one", "two"]
+    assert shown[1].colour == COLOURS[0] and np.allclose(shown[1].overlaps, 1)
+    assert np.allclose(shown[2].overlaps, 12 / 36)  # 24 wide, moved by 12: 12 of 36 columns are shared
+    with pytest.raises(UsageError, match="29 boxes for 30 frames"):
+        show.tracks(sequence, {"short": sequence.truth[:-1]})
+
+
+def test_failures_are_falls_to_zero_after_tracking():
+    nan = np.nan
+    overlaps = np.array([1, 0.5, 0, 0, 0.2, nan, 0, nan, 0, 0.1])
+    assert show.failures(overlaps) == [2, 6]
+    assert show.failures(np.zeros(4)) == []
+
+
+def test_strip_keeps_its_height_over_the_frames_of_a_sequence():
+    sequence = square_sequence()
+    shown = show.tracks(sequence, {f"tracker number {k}": moved(sequence.truth, k) for k in range(6)})
+    shapes = {show.framed(sequence, shown, i).shape for i in (0, 7, 29)}
+    assert len(shapes) == 1
+
+
+def test_small_frames_are_enlarged_with_their_boxes():
+    sequence = square_sequence()
+    image = show.framed(sequence, show.tracks(sequence, {}), 0, least=480)
+    assert image.shape[1] == 600  # 150 wide, four times
+    assert image[20 * 4 : 20 * 4 + 3, 10 * 4 + 30].max() >= 200
+
+
+def test_overlay_is_bright_where_the_heatmap_is_and_leaves_the_rest():
+    image = np.full((64, 96, 3), 60, np.uint8)
+    heat = np.zeros((32, 32))
+    heat[24:, 24:] = 1.0
+    mixed = show.overlay(image, heat, np.array([72, 48, 20, 12.0]))
+    assert mixed.shape == image.shape and (image == 60).all()
+    assert (mixed[:40, :60] == 60).all()
+    assert mixed[62, 94].astype(int).sum() > 300
+    assert (show.overlay(image, np.full((32, 32), np.nan)) == 60).all()
+    with pytest.raises(ValueError, match="shape"):
+        show.overlay(image, np.zeros(1024))
+
+
+def test_contact_sheet_holds_every_image():
+    images = [np.full((10, 12, 3), 10 * k + 10, np.uint8) for k in range(5)]
+    sheet = show.contact_sheet(images, columns=3, gap=2)
+    assert sheet.shape == (2 * 12 + 2, 3 * 14 + 2, 3)
+    for k in range(5):
+        assert (sheet == 10 * k + 10).all(axis=2).sum() == 120
+    with pytest.raises(UsageError, match="at least one"):
+        show.contact_sheet([])
+
+
+def test_failure_strip_shows_the_frame_of_the_failure():
+    sequence = square_sequence()
+    boxes = sequence.truth.copy()
+    boxes[15:] = boxes[14] - np.array([40, 0, 0, 0])
+    track = show.tracks(sequence, {"one": boxes})[1]
+    assert show.failures(track.overlaps) == [15]
+    strip = show.failure_strip(sequence, track, 15)
+    assert strip.shape[1] > 5 * 260 and strip.dtype == np.uint8
+
+
+def test_mp4_reads_back_with_all_frames(tmp_path):
+    images = [np.full((48, 64, 3), (255, 8 * k, 0), np.uint8) for k in range(12)]
+    path = show.write_video(tmp_path / "a.mp4", iter(images), 10)
+    video = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        good, frame = video.read()
+        if not good:
+            break
+        frames.append(frame)
+    assert len(frames) == 12 and frames[0].shape == (48, 64, 3)
+    assert frames[0][20, 20, 2] > 200 and frames[0][20, 20, 0] < 60  # red stays red
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_gif_reads_back_with_all_frames(tmp_path):
+    images = [np.full((20, 30, 3), (255, 20 * k, 0), np.uint8) for k in range(5)]
+    with Picture.open(show.write_video(tmp_path / "a.gif", images, 10)) as gif:
+        assert gif.n_frames == 5 and gif.size == (30, 20) and gif.info["duration"] == 100
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a"])
+def test_other_video_endings_and_empty_videos_are_refused(name, tmp_path):
+    with pytest.raises(UsageError, match=r"\.mp4 or \.gif"):
+        show.write_video(tmp_path / name, [np.zeros((4, 4, 3), np.uint8)])
+    for kind in ("mp4", "gif"):
+        with pytest.raises(UsageError, match="no frames"):
+            show.write_video(tmp_path / f"a.{kind}", [])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=r"\.png or \.jpg"):
+        show.write_image(tmp_path / "a.tif", np.zeros((4, 4, 3), np.uint8))
+
+
+def test_frame_lists():
+    sequence = square_sequence().slice(10, 20)  # frames 11 to 20 of the video
+    assert parse_frames("11,13-15", sequence) == [0, 2, 3, 4]
+    assert spaced(10, 3) == [0, 4, 9] and spaced(2, 6) == [0, 1]
+    with pytest.raises(DataError, match="11 to 20"):
+        parse_frames("5", sequence)
+    with pytest.raises(UsageError, match="ranges"):
+        parse_frames("a-b", sequence)
+
+
+@pytest.fixture
+def store(tmp_path) -> tuple[Path, Path]:
+    data = otb_folder(tmp_path / "videos")
+    root = Store(tmp_path / "results")
+    truth = square_sequence().truth
+    lost = truth.copy()
+    lost[10:] -= np.array([60, 0, 0, 0])
+    for name, boxes in (("good", moved(truth, 2)), ("bad", lost)):
+        root.save("videos", RunResult(name, "Square", "ope", boxes, np.full(len(truth), 0.01)))
+    return data, root.root
+
+
+def test_show_writes_sheet_video_and_failures(store, tmp_path, monkeypatch, capsys):
+    data, results = store
+    monkeypatch.chdir(tmp_path)
+    common = ["show", "Square", "--suite", str(data), "--results", str(results)]
+    assert main(common) == 0
+    assert capsys.readouterr().out.strip() == "figures/Square.png"
+    assert main([*common, "--sheet", "s.jpg", "--video", "v.gif", "--frames", "1-4"]) == 0
+    with Picture.open("v.gif") as gif:
+        assert gif.n_frames == 4
+    assert Path("s.jpg").is_file()
+    assert main([*common, "--failures"]) == 0
+    out = capsys.readouterr()
+    assert "bad on Square: 1 failures at frames 11" in out.err and "good on Square: 0 failures" in out.err
+    assert Path("figures/Square_bad_0011.png").is_file()
+
+
+def test_show_errors_are_one_line(store, capsys):
+    data, results = store
+    assert main(["show", "Nowhere", "--suite", str(data), "--results", str(results)]) != 0
+    assert main(["show", "Square", "--suite", str(data), "--results", str(results), "--frames", "99"]) == 1
+    assert "has frames 1 to 30" in capsys.readouterr().err
+    assert main(["show", "Square", "--suite", str(data), "--results", str(results), "--tracker", "no"]) == 1
+    assert "no result of no on Square" in capsys.readouterr().err
