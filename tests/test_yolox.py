@@ -159,15 +159,30 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_decoding_by_hand() -> None:
     # 32 px input: levels of 4 x 4, 2 x 2 and 1 x 1 cells, 21 rows in all
-    out = torch.zeros(1, 21, 5 + 3)
-    out[0, 6] = torch.tensor([0.5, 0.25, np.log(2.0), 0.0, 0.8, 0.1, 0.5, 0.2])  # row 1, column 2, stride 8
-    out[0, 20] = torch.tensor([0.1, 0.2, 0.0, np.log(0.5), 0.5, 1.0, 0.0, 0.0])  # the one cell of stride 32
-    maps = [torch.zeros(1, 2, n, n) for n in (4, 2, 1, 4, 2, 1)]
-    raw = yolox.as_raw(out, maps, 32)
-    assert raw.boxes[0, 6].tolist() == pytest.approx([(2 + 0.5) * 8, (1 + 0.25) * 8, 16, 8])
-    assert raw.boxes[0, 20].tolist() == pytest.approx([3.2, 6.4, 32, 16])
-    assert raw.scores[0, 6].tolist() == pytest.approx([0.08, 0.4, 0.16])
-    assert raw.scores[0, 20].tolist() == pytest.approx([0.5, 0, 0])
+    box = torch.zeros(1, 21, 4)
+    box[0, 6] = torch.tensor([0.5, 0.25, np.log(2.0), 0.0])  # row 1, column 2, stride 8
+    box[0, 20] = torch.tensor([0.1, 0.2, 0.0, np.log(0.5)])  # the one cell of stride 32
+    boxes = yolox.decode(box, 32)
+    assert boxes[0, 6].tolist() == pytest.approx([(2 + 0.5) * 8, (1 + 0.25) * 8, 16, 8])
+    assert boxes[0, 20].tolist() == pytest.approx([3.2, 6.4, 32, 16])
+
+
+def test_cells_run_level_by_level_and_row_by_row() -> None:
+    levels = [torch.arange(2 * n * n).reshape(1, 2, n, n) + 100 * n for n in (2, 1)]
+    assert yolox.rows(levels).tolist() == [[[200, 204], [201, 205], [202, 206], [203, 207], [100, 101]]]
+
+
+def test_score_is_objectness_times_best_class() -> None:
+    network = random_network()
+    x = torch.rand(1, 3, 64, 64) * 255
+    with torch.inference_mode():
+        out, raw = network.outputs(x), network(x)
+    product = out[..., 4:5] * out[..., 5:]
+    torch.testing.assert_close(raw.scores, product.max(dim=2).values, atol=1e-6, rtol=1e-5)
+    assert raw.classes is not None
+    torch.testing.assert_close(
+        product.gather(2, raw.classes[..., None])[..., 0], raw.scores, atol=1e-6, rtol=1e-5
+    )
 
 
 def test_fast_path_equals_the_plain_network(tmp_path: Path) -> None:
@@ -178,8 +193,7 @@ def test_fast_path_equals_the_plain_network(tmp_path: Path) -> None:
     with torch.inference_mode():
         want = network.outputs(x)
         got = fast.network.outputs(x.to(memory_format=torch.channels_last))  # type: ignore[attr-defined]
-    for a, b in zip(got, want):
-        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(got, want, atol=1e-3, rtol=1e-4)
 
 
 def test_half_precision_stays_close(tmp_path: Path) -> None:
@@ -227,7 +241,7 @@ def test_parity_with_onnxruntime_on_twenty_frames(shared: Path, monkeypatch: pyt
         image = cv2.cvtColor(cv2.imread(str(shared / "data" / name)), cv2.COLOR_BGR2RGB)
         x = detector.tensor([image])  # type: ignore[attr-defined]
         with torch.inference_mode():
-            ours = detector.network.outputs(x)[0].numpy()[0]  # type: ignore[attr-defined]
+            ours = detector.network.outputs(x).numpy()[0]  # type: ignore[attr-defined]
         theirs = session.run(None, {"images": np.ascontiguousarray(x.numpy())})[0][0]
         largest = max(largest, float(np.abs(ours - theirs).max()))
         # decode onnxruntime's output here, in plain numpy

@@ -124,15 +124,17 @@ class Raw:
 
     Attributes:
         boxes: ``(B, N, 4)`` centre x, centre y, width, height.
-        scores: ``(B, N, C)`` score of each class, objectness included.
+        scores: ``(B, N, C)`` score of each class, objectness included; or ``(B, N)``, of the best class.
         feature: ``(B, F)``.
         maps: name to ``(B, C, h, w)``.
+        classes: ``(B, N)`` index of the best class, where ``scores`` is ``(B, N)``.
     """
 
     boxes: Tensor
     scores: Tensor
     feature: Tensor
     maps: dict[str, Tensor] = field(default_factory=dict)
+    classes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,14 @@ def suppress(boxes: Tensor, scores: Tensor, classes: Tensor | None, overlap: flo
 
 
 def select(
-    boxes: Tensor, scores: Tensor, *, threshold: float, nms: float, agnostic: bool, limit: int = 1000
+    boxes: Tensor,
+    scores: Tensor,
+    classes: Tensor | None = None,
+    *,
+    threshold: float,
+    nms: float,
+    agnostic: bool,
+    limit: int = 1000,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, scores and classes of one image after threshold and suppression, best first.
 
@@ -221,9 +230,9 @@ def select(
 
     Args:
         boxes: ``(N, 4)`` centre x, centre y, width, height.
-        scores: ``(N, C)``.
+        scores: ``(N, C)``, or ``(N,)`` with ``classes`` ``(N,)`` where the best class is already known.
     """
-    best, classes = scores.max(dim=1)
+    best, classes = scores.max(dim=1) if classes is None else (scores, classes)
     index = torch.nonzero(best >= threshold).squeeze(1)
     if len(index) > limit:
         index = index[torch.topk(best[index], limit).indices]
@@ -301,7 +310,12 @@ class TorchDetector:
     def _one(self, raw: Raw, i: int, shape: tuple[int, int]) -> Detections:
         scale = fitting_scale(shape, self.size, self.preparation.fit)
         corners, scores, classes = select(
-            raw.boxes[i], raw.scores[i], threshold=self.threshold, nms=self.nms, agnostic=self.agnostic
+            raw.boxes[i],
+            raw.scores[i],
+            None if raw.classes is None else raw.classes[i],
+            threshold=self.threshold,
+            nms=self.nms,
+            agnostic=self.agnostic,
         )
         boxes = corners.cpu().numpy().astype(np.float64) / np.array([*scale, *scale])
         boxes[:, 2:] -= boxes[:, :2]

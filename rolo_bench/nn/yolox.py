@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -230,20 +231,27 @@ class Head(nn.Module):
         self.reg_preds = nn.ModuleList([nn.Conv2d(c, 4, 1) for _ in STRIDES])
         self.obj_preds = nn.ModuleList([nn.Conv2d(c, 1, 1) for _ in STRIDES])
 
-    def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        """Box (4, not decoded), objectness and class scores: ``(B, N, 5 + C)``, as the ONNX export has it."""
+    def forward(self, levels: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """For each level box (B, 4, h, w), objectness (B, 1, h, w) and class (B, C, h, w), all as they come."""
         out = []
         for k, level in enumerate(levels):
             x = self.stems[k](level)
-            classes = self.cls_preds[k](self.cls_convs[k](x)).sigmoid()
+            classes = self.cls_preds[k](self.cls_convs[k](x))
             box = self.reg_convs[k](x)
-            parts = [self.reg_preds[k](box), self.obj_preds[k](box).sigmoid(), classes]
-            out.append(torch.cat(parts, dim=1).permute(0, 2, 3, 1).flatten(1, 2))  # (B, h * w, 5 + C)
-        return torch.cat(out, dim=1)
+            out.append((self.reg_preds[k](box), self.obj_preds[k](box), classes))
+        return out
+
+
+def rows(parts: Sequence[Tensor]) -> Tensor:
+    """Maps of the levels ``(B, C, h, w)`` as one list of cells ``(B, N, C)``."""
+    return torch.cat([p.permute(0, 2, 3, 1).flatten(1, 2) for p in parts], dim=1)
 
 
 class YOLOX(nn.Module):
-    """The network: ``(B, 3, S, S)`` BGR 0 … 255 to `Raw` in network pixels."""
+    """The network: ``(B, 3, S, S)`` BGR 0 … 255 to `Raw` in network pixels.
+
+    The feature is ``dark5`` averaged to 4 × 4 cells: 4096 values for nano.
+    """
 
     def __init__(self, depth: float, width: float, separable: bool, n_classes: int = 80) -> None:
         super().__init__()
@@ -251,39 +259,43 @@ class YOLOX(nn.Module):
         self.head = Head(width, n_classes, separable)
         self.feature_size = int(1024 * width) * 16
 
-    def outputs(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The head's output ``(B, N, 5 + C)`` and the six maps, in the order of `MAPS`."""
-        maps = self.backbone(x)
-        return self.head(maps[3:]), *maps
+    def outputs(self, x: Tensor) -> Tensor:
+        """What the ONNX export gives, ``(B, N, 5 + C)``: box (not decoded), objectness and class scores."""
+        levels = self.head(self.backbone(x)[3:])
+        return rows([torch.cat([box, o.sigmoid(), c.sigmoid()], dim=1) for box, o, c in levels])
 
     def forward(self, x: Tensor) -> Raw:
-        out, *maps = self.outputs(x)
-        return as_raw(out, maps, x.shape[-1])
+        maps = self.backbone(x)
+        box, objectness, classes = (rows(parts) for parts in zip(*self.head(maps[3:])))
+        best, which = classes.max(dim=2)  # (B, N)
+        feature = F.adaptive_avg_pool2d(maps[2].float(), 4).flatten(1)  # (B, C * 16)
+        scores = objectness.float().squeeze(2).sigmoid() * best.float().sigmoid()
+        return Raw(decode(box, x.shape[-1]), scores, feature, dict(zip(MAPS, maps)), which)
 
 
-def as_raw(out: Tensor, maps: Sequence[Tensor], size: int) -> Raw:
-    """The head's output decoded: centre = (offset + cell) * stride, side = exp(value) * stride.
+def decode(box: Tensor, size: int) -> Tensor:
+    """Box values ``(B, N, 4)`` to centre x, centre y, width, height in network pixels.
 
-    The feature is ``dark5`` averaged to 4 × 4 cells: 4096 values for nano.
+    Centre = (offset + cell) * stride, side = exp(value) * stride.
 
     Source: YOLOX ``decode_outputs``.
     """
-    out = out.float()
-    cells, strides = lattice(size, out.device)
-    boxes = torch.cat([(out[..., :2] + cells) * strides, out[..., 2:4].exp() * strides], dim=2)  # (B, N, 4)
-    feature = F.adaptive_avg_pool2d(maps[2].float(), 4).flatten(1)  # (B, C * 16)
-    return Raw(boxes, out[..., 4:5] * out[..., 5:], feature, dict(zip(MAPS, maps)))
+    box = box.float()
+    cells, strides = lattice(size, box.device)
+    return torch.cat([(box[..., :2] + cells) * strides, box[..., 2:].exp() * strides], dim=2)
 
 
+@lru_cache(maxsize=8)
 def lattice(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cell corners ``(N, 2)`` as column, row and strides ``(N, 1)`` of all levels for an input of ``size``."""
     cells, strides = [], []
-    for stride in STRIDES:
-        n = size // stride
-        index = torch.arange(n * n, device=device)
-        cells.append(torch.stack([index % n, index // n], dim=1))
-        strides.append(torch.full((n * n, 1), float(stride), device=device))
-    return torch.cat(cells).float(), torch.cat(strides)
+    with torch.inference_mode(False):
+        for stride in STRIDES:
+            n = size // stride
+            index = torch.arange(n * n, device=device)
+            cells.append(torch.stack([index % n, index // n], dim=1))
+            strides.append(torch.full((n * n, 1), float(stride), device=device))
+        return torch.cat(cells).float(), torch.cat(strides)
 
 
 def folded(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
