@@ -18,7 +18,7 @@ import os
 import struct
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 Image = NDArray[np.uint8]
+STORED = 0.01  # least score of what is stored of a built-in detector
 MAGIC = b"RBDET\x01\x00\x00"
 # magic, key of the image, checksum of header and payload, number of detections, length of the feature
 HEADER = struct.Struct("<8s16s16sII")
@@ -120,6 +121,13 @@ class Cached:
 
     The arrays it hands out are read-only views of the stored file. Feature maps are not stored.
 
+    Args:
+        detector: what is asked on a miss.
+        folder: where results lie; created where it is missing.
+        threshold: hand out only detections with at least this score. Suppression goes from the best score
+            down, so what is left is what the detector itself would give at that threshold, and one store
+            filled at a low threshold serves all higher ones.
+
     Attributes:
         hits, misses: images answered from the store and by the detector so far.
 
@@ -128,16 +136,18 @@ class Cached:
         DataError: the folder cannot be written.
     """
 
-    def __init__(self, detector: Detector, folder: str | Path) -> None:
+    def __init__(self, detector: Detector, folder: str | Path, threshold: float = 0.0) -> None:
         if getattr(detector, "keep_maps", ()):
             raise UsageError(
                 f"{detector.name}: feature maps are not cached; make the detector without keep_maps"
             )
-        self.detector = detector
+        self.detector, self.threshold = detector, threshold
         self.name, self.classes, self.identity = detector.name, detector.classes, detector.identity
+        if threshold:
+            self.identity += f":from={threshold:g}"
         self.feature_size, self.size = detector.feature_size, detector.size
         self.hits = self.misses = 0
-        self.folder = Path(folder) / hashlib.blake2b(self.identity.encode(), digest_size=16).hexdigest()
+        self.folder = Path(folder) / hashlib.blake2b(detector.identity.encode(), digest_size=16).hexdigest()
         self._segments: dict[str, Segment] = {}
         self._index: dict[bytes, tuple[Segment, int]] = {}
         self._bad: set[tuple[str, int]] = set()
@@ -147,7 +157,7 @@ class Cached:
             note = self.folder / "identity.txt"
             if not note.exists():
                 partial = note.with_name(f"{uuid.uuid4().hex}.tmp")
-                partial.write_text(self.identity + "\n")
+                partial.write_text(detector.identity + "\n")
                 partial.replace(note)
         except OSError as error:
             raise DataError(f"{self.folder}: cannot keep detections there ({error.strerror})") from None
@@ -166,7 +176,7 @@ class Cached:
             for i, new in zip(todo, self.detector([images[i] for i in todo])):
                 found[i] = new
                 self._append(encode(keys[i], new))
-        return [f for f in found if f is not None]
+        return [above(f, self.threshold) for f in found if f is not None]
 
     def _lookup(self, key: bytes) -> Detections | None:
         from rolo_bench.nn.detector import Detections
@@ -215,6 +225,14 @@ class Cached:
             self.close()
 
 
+def above(found: Detections, threshold: float) -> Detections:
+    """The detections with at least a score; they come first, as scores fall."""
+    n = int((found.scores >= threshold).sum())
+    if n == len(found.scores):
+        return found
+    return replace(found, boxes=found.boxes[:n], scores=found.scores[:n], classes=found.classes[:n])
+
+
 @lru_cache(maxsize=4)
 def open_detector(
     name: str,
@@ -235,12 +253,15 @@ def open_detector(
     between runs, True for the default one (``detections`` in the cache folder), None for none. Frames per
     second measured with a cache are those of reading, not of detecting.
     """
-    from rolo_bench.nn.detector import load_detector
+    from rolo_bench.nn.detector import DETECTORS, load_detector
 
+    # one store serves all thresholds of a built-in detector; a plugin's may mean something else
+    shared = bool(cache) and name in DETECTORS
+    least = 0.1 if threshold is None else threshold
     detector = load_detector(
         name,
         size=size,
-        threshold=threshold,
+        threshold=min(least, STORED) if shared else threshold,
         nms=nms,
         agnostic=agnostic,
         device=device,
@@ -253,5 +274,5 @@ def open_detector(
     if cache is True:
         from rolo_bench.weights import cache_folder
 
-        return Cached(detector, cache_folder().parent / "detections")
-    return Cached(detector, cache)
+        cache = str(cache_folder().parent / "detections")
+    return Cached(detector, cache, least if shared else 0.0)

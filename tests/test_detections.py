@@ -147,6 +147,17 @@ def test_what_another_process_adds_is_seen(tmp_path: Path) -> None:
     assert (a.calls, b.calls) == (1, 1)
 
 
+def test_one_store_for_all_thresholds(tmp_path: Path) -> None:
+    detector = Counting()
+    whole = detector.one(frame(3))
+    low, high = Cached(detector, tmp_path), Cached(detector, tmp_path, threshold=float(whole.scores[1]))
+    assert len(low([frame(3)])[0]) == 3
+    part = high([frame(3)])[0]
+    assert len(part) == 2 and np.array_equal(part.boxes, whole.boxes[:2]) and len(part.classes) == 2
+    assert np.array_equal(part.feature, whole.feature)
+    assert detector.calls == 1 and low.identity != high.identity
+
+
 def test_results_cannot_be_written_to(tmp_path: Path) -> None:
     cached = Cached(Counting(), tmp_path)
     cached([frame(3)])
