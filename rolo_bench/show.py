@@ -108,9 +108,20 @@ def boxes_on(
     return canvas
 
 
-def framed(sequence: Sequence, shown: Items[Track], index: int, least: int = 480) -> Image:
-    """One frame with boxes, and under it a strip with sequence, frame number, names and overlaps."""
+def framed(
+    sequence: Sequence,
+    shown: Items[Track],
+    index: int,
+    least: int = 480,
+    heat: NDArray[Any] | None = None,
+) -> Image:
+    """One frame with boxes, and under it a strip with sequence, frame number, names and overlaps.
+
+    ``heat`` ``(h, w)`` of 0 … 1 is laid over the frame, under the boxes.
+    """
     image, scale = enlarged(sequence.frames.image(index), least)
+    if heat is not None:
+        image = overlay(image, heat)
     canvas = boxes_on(image, shown, index, 2, scale)
     title = f"{sequence.name}  frame {sequence.first_frame + index}"
     return np.vstack([canvas, _strip(title, shown, index, canvas.shape[1])])
@@ -261,11 +272,40 @@ def _cut(sequence: Sequence, shown: Items[Track], index: int, side: int = 260) -
 
 
 def frames_between(
-    sequence: Sequence, shown: Items[Track], indices: Iterable[int], least: int = 480
+    sequence: Sequence,
+    shown: Items[Track],
+    indices: Iterable[int],
+    least: int = 480,
+    maps: Items[NDArray[Any] | None] = (),
 ) -> Iterator[Image]:
-    """Framed images one by one, for video."""
+    """Framed images one by one, for video; ``maps`` holds a heatmap or None for each frame of the sequence."""
     for index in indices:
-        yield framed(sequence, shown, index, least)
+        yield framed(sequence, shown, index, least, maps[index] if maps else None)
+
+
+def run_with_maps(sequence: Sequence, tracker: Any, stop: int) -> tuple[Array, list[NDArray[Any] | None]]:
+    """Run a tracker over the first ``stop`` frames and keep its heatmaps beside its boxes.
+
+    Returns:
+        boxes ``(N, 4)``, NaN from frame ``stop`` on, and for each frame the tracker's ``heatmap`` ``(h, w)`` or None.
+
+    Raises:
+        UsageError: the tracker has no heatmap.
+    """
+    boxes = np.full((len(sequence), 4), np.nan)
+    maps: list[NDArray[Any] | None] = [None] * len(sequence)
+    boxes[0] = sequence.truth[0]
+    for index in range(min(stop, len(sequence))):
+        image = sequence.frames.image(index)
+        if index == 0:
+            tracker.init(image, boxes[0])
+        else:
+            boxes[index] = np.asarray(tracker.update(image), dtype=np.float64)
+        heat = getattr(tracker, "heatmap", None)
+        maps[index] = None if heat is None else np.array(heat)
+    if all(m is None for m in maps):
+        raise UsageError("this tracker makes no heatmaps; try --heatmap rolo -o variant=heatmap")
+    return boxes, maps
 
 
 def write_image(path: Path, image: Image) -> Path:

@@ -174,6 +174,38 @@ def test_show_writes_sheet_video_and_failures(store, tmp_path, monkeypatch, caps
     assert Path("figures/Square_bad_0011.png").is_file()
 
 
+PLUGIN = """
+import numpy as np
+
+class Warm:
+    \"\"\"Moves with the square; its map is warm in one corner.\"\"\"
+
+    def init(self, image, box):
+        self.box, self.heatmap = np.array(box), None
+
+    def update(self, image):
+        self.box = self.box + np.array([2, 1, 0, 0])
+        self.heatmap = np.zeros((32, 32), np.float32)
+        self.heatmap[:8, :8] = 1
+        return self.box
+"""
+
+
+def test_heatmaps_of_a_tracker_are_laid_over_the_frames(store, tmp_path, capsys):
+    data, results = store
+    (tmp_path / "warm.py").write_text(PLUGIN)
+    warm, cold = tmp_path / "warm.png", tmp_path / "cold.png"
+    common = ["show", "Square", "--suite", str(data), "--results", str(results), "--frames", "3,9"]
+    assert main([*common, "--heatmap", str(tmp_path / "warm.py"), "--sheet", str(warm)]) == 0
+    assert main([*common, "--tracker", "good", "--sheet", str(cold)]) == 0
+    a, b = (np.asarray(Picture.open(p).convert("RGB")).astype(int) for p in (warm, cold))
+    corner, far = np.s_[8:60, 8:60], np.s_[8:60, 300:400]
+    assert a[corner].mean() > b[corner].mean() + 40
+    assert np.abs(a[far] - b[far]).max() == 0
+    assert main([*common, "--heatmap", "static"]) == 2
+    assert "makes no heatmaps" in capsys.readouterr().err
+
+
 def test_show_errors_are_one_line(store, capsys):
     data, results = store
     assert main(["show", "Nowhere", "--suite", str(data), "--results", str(results)]) != 0

@@ -37,6 +37,15 @@ if TYPE_CHECKING:
     "--failures", is_flag=True, help="Strips of the frames around each loss of the target, a file each."
 )
 @click.option(
+    "--heatmap",
+    metavar="TRACKER",
+    help="Run this tracker on the sequence and lay its heatmaps over the frames.",
+)
+@click.option(
+    "-o", "--option", "pairs", multiple=True, metavar="NAME=VALUE",
+    help="Option of the --heatmap tracker [default: variant=heatmap for rolo].",
+)  # fmt: skip
+@click.option(
     "--count", default=6, show_default=True, help="Frames on the sheet where --frames is not given."
 )
 @click.option("--columns", default=0, help="Frames in a row of the sheet [default: by their number].")
@@ -55,6 +64,8 @@ def show(
     sheet: Path | None,
     video: Path | None,
     failures: bool,
+    heatmap: str | None,
+    pairs: tuple[str, ...],
     count: int,
     columns: int,
     rate: float,
@@ -70,28 +81,51 @@ def show(
     from rolo_bench.suites import load_suite
 
     store = Store(results)
-    name = chosen_suite(store, suite)
+    name = suite or ("demo" if heatmap and not trackers else chosen_suite(store, None))
     loaded = load_suite(name, data, partial, only=(sequence,))
     one = loaded.sequences[0]
-    shown = _tracks(store, loaded.name, one, trackers)
+    shown = _tracks(store, loaded.name, one, trackers, bool(heatmap))
     numbers = parse_frames(frames, one) if frames else None
+    maps: tuple[Any, ...] = ()
+    if heatmap:
+        last = max(numbers) + 1 if numbers else len(one)
+        shown, maps = _with_maps(heatmap, pairs, loaded.name, one, shown, last)
     if failures:
         _write_failures(one, shown, folder)
     if video:
         wanted = range(len(one)) if numbers is None else numbers
-        click.echo(pictures.write_video(video, pictures.frames_between(one, shown, wanted), rate))
+        click.echo(pictures.write_video(video, pictures.frames_between(one, shown, wanted, maps=maps), rate))
     if sheet or not (failures or video):
         wanted = numbers if numbers is not None else spaced(len(one), count)
-        images = list(pictures.frames_between(one, shown, wanted, 360))
+        images = list(pictures.frames_between(one, shown, wanted, 360, maps))
         click.echo(
             pictures.write_image(sheet or folder / f"{one.name}.png", pictures.contact_sheet(images, columns))
         )
 
 
-def _tracks(store: Any, suite: str, one: Sequence, trackers: tuple[str, ...]) -> tuple[Track, ...]:
+def _with_maps(
+    name: str, pairs: tuple[str, ...], suite: str, one: Sequence, shown: tuple[Track, ...], stop: int
+) -> tuple[tuple[Track, ...], tuple[Any, ...]]:
+    """Run a tracker with heatmaps and put its boxes before the others."""
+    from rolo_bench.plugins import find_plugin, parse_options
+    from rolo_bench.show import run_with_maps, tracks
+    from rolo_bench.tracker import suite_defaults
+
+    plugin = find_plugin(name)
+    options = {"variant": "heatmap"} if name == "rolo" and not pairs else {}
+    options |= suite_defaults(plugin.cls, suite) | parse_options(pairs)
+    boxes, maps = run_with_maps(one, plugin.make(options), stop)
+    return tracks(one, {f"{name} (heatmap)": boxes} | {t.name: t.boxes for t in shown[1:]}), tuple(maps)
+
+
+def _tracks(
+    store: Any, suite: str, one: Sequence, trackers: tuple[str, ...], only_named: bool = False
+) -> tuple[Track, ...]:
     """The truth and the trackers asked for, or all that have results on the sequence."""
     from rolo_bench.show import tracks
 
+    if only_named and not trackers:
+        return tracks(one, {})
     names = trackers or tuple(
         t for t in store.trackers(suite, "ope") if one.name in store.sequences(suite, "ope", t)
     )
