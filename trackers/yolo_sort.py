@@ -12,6 +12,12 @@ from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.detections import open_detector
 from rolo_bench.sequence import Image
 
+# Detector: options that did best on the training videos (18 sequences, five starts each, forwards and backwards).
+CHOSEN: dict[str, dict[str, Any]] = {
+    "yolox-nano": {"size": 416, "threshold": 0.1, "iou_min": 0.1},
+    "yolo-nano-voc": {"size": 416, "threshold": 0.1, "iou_min": 0.1},
+}
+OTHERS: dict[str, Any] = {"size": None, "threshold": 0.1, "iou_min": 0.1}
 LEAST_AREA = 1.0  # square pixels; a target never shrinks below
 
 
@@ -60,33 +66,41 @@ class YoloSort:
         size: side of the detector's input in pixels.
         threshold: least score of a detection.
         iou_min: least IoU of a detection with the predicted box.
+            What is None of these three is taken from `CHOSEN` for the detector, from `OTHERS` for one not there.
         device, half, weights: for the detector.
         cache: folder for detections (True: the default one).
 
     SORT drops a track after a few misses and opens new ones; here the one track lives on, and its velocity
-    is set to zero where the area would become negative, as in SORT. Threshold and iou_min were chosen on
-    training videos alone (docs/results.md).
+    is set to zero where the area would become negative, as in SORT.
 
     Source: ROLO paper, baseline "YOLO + SORT"; Bewley et al. 2016.
     """
 
-    suite_defaults = {"demo": {"detector": "demo", "size": None}}
+    suite_defaults = {"demo": {"detector": "demo"}}
 
     def __init__(
         self,
         detector: str = "yolox-nano",
-        size: int | None = 416,
-        threshold: float = 0.1,
-        iou_min: float = 0.1,
+        size: int | None = None,
+        threshold: float | None = None,
+        iou_min: float | None = None,
         device: str = "cpu",
         half: bool = False,
         weights: str | None = None,
         cache: str | bool | None = None,
     ) -> None:
+        own = {"size": size, "threshold": threshold, "iou_min": iou_min}
+        use = CHOSEN.get(detector, OTHERS) | {k: v for k, v in own.items() if v is not None}
         self.detector = open_detector(
-            detector, size=size, threshold=threshold, device=device, half=half, weights=weights, cache=cache
+            detector,
+            size=use["size"],
+            threshold=use["threshold"],
+            device=device,
+            half=half,
+            weights=weights,
+            cache=cache,
         )
-        self.iou_min = iou_min
+        self.iou_min = use["iou_min"]
         self.weights_digests = {self.detector.name: self.detector.identity}
 
     def init(self, image: Image, box: Array) -> None:
