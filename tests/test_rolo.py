@@ -1,0 +1,205 @@
+"""The ROLO network: windows and streams against torch's LSTM, causality, encodings, weights files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.nn.detector import Detections
+from rolo_bench.nn.rolo import (
+    Follower,
+    Recurrence,
+    Rolo,
+    RoloConfig,
+    add_offset,
+    box_offset,
+    decode,
+    encode,
+    follow,
+    load_rolo,
+    paper_config,
+    save_rolo,
+    shipped_path,
+)
+
+SIZE = (320, 240)
+
+
+def network(form="offset", seed=0, **changes):
+    """A small network with random weights, also in the head, so that everything matters."""
+    torch.manual_seed(seed)
+    config = RoloConfig(form=form, feature_size=12, projection=5, hidden=9, **changes)
+    net = Rolo(config)
+    torch.nn.init.normal_(net.head.weight, std=0.3)
+    return net.eval()
+
+
+def video(count=30, seed=0, missing=()):
+    """Detections of a box that moves right, with a distractor; none in the frames named."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for t in range(count):
+        boxes = np.array([[40 + 3 * t, 60, 30, 50], [250, 20, 20, 20]]) + rng.normal(0, 0.5, (2, 4))
+        keep = slice(1, 2) if t in missing else slice(0, 2)
+        feature = rng.normal(size=12).astype(np.float32)
+        scores = np.array([0.9, 0.8], np.float32)[keep]
+        found.append(Detections(boxes[keep], scores, np.zeros(len(scores), np.int64), ("a",), feature))
+    return found, np.array([40.0, 60, 30, 50])
+
+
+@pytest.mark.parametrize("steps", [1, 3, 6])
+def test_windows_equal_torchs_lstm_run_anew_over_each_window(steps):
+    torch.manual_seed(3)
+    lstm = torch.nn.LSTM(7, 11, batch_first=True)
+    x = torch.randn(2, 20, 7)
+    recurrence = Recurrence(lstm, steps, videos=2)
+    with torch.no_grad():
+        for t in range(20):
+            got = recurrence.push(x[:, t])
+            window = x[:, max(0, t - steps + 1) : t + 1]
+            torch.testing.assert_close(got, lstm(window)[0][:, -1], rtol=0, atol=1e-5)
+    assert recurrence.h.shape == (2, steps, 11)
+
+
+def test_streaming_equals_torchs_lstm_over_the_whole_video():
+    torch.manual_seed(4)
+    lstm = torch.nn.LSTM(7, 11, batch_first=True)
+    x = torch.randn(1, 50, 7)
+    recurrence = Recurrence(lstm, 0)
+    with torch.no_grad():
+        got = torch.stack([recurrence.push(x[:, t]) for t in range(50)], dim=1)
+        torch.testing.assert_close(got, lstm(x)[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["offset", "absolute", "heatmap"])
+@pytest.mark.parametrize("steps", [0, 4])
+def test_the_box_of_a_frame_does_not_depend_on_later_frames(form, steps):
+    net = network(form, steps=steps, missing="output" if form == "offset" else "zero")
+    found, box = video(missing=(8, 9, 10))
+    other, _ = video(seed=99, missing=(8, 9, 10))
+    whole = follow(net, found, box, SIZE)
+    changed = follow(net, found[:20] + other[20:], box, SIZE)
+    np.testing.assert_array_equal(whole[:20], changed[:20])
+    assert not np.array_equal(whole[20:], changed[20:])
+
+
+def test_windowed_mode_forgets_what_left_the_window_and_streaming_does_not():
+    found, box = video(count=12)
+    other, _ = video(count=12, seed=5)
+    mixed = [found[0], other[1], *found[2:]]  # another feature and jitter in frame 1 alone
+    for steps, same in ((3, True), (0, False)):
+        net = network(steps=steps, missing="last")
+        a, b = follow(net, found, box, SIZE)[8:], follow(net, mixed, box, SIZE)[8:]
+        assert np.array_equal(a, b) == same
+
+
+def test_a_new_offset_or_heatmap_network_gives_the_fed_box():
+    found, box = video()
+    for form, tolerance in (("offset", 1e-3), ("heatmap", 1.5)):
+        config = RoloConfig(form=form, feature_size=12, projection=5, hidden=9, missing="last")
+        follower = Follower(Rolo(config).eval(), SIZE)
+        follower.start(found[0], box)
+        for frame in found[1:]:
+            got = follower.step(frame)
+            assert follower.accepted is not None
+            np.testing.assert_allclose(got, frame.boxes[follower.accepted], atol=tolerance)
+
+
+def test_the_network_runs_on_when_nothing_is_detected():
+    net = network(steps=6)
+    found, box = video(missing=range(10, 30))
+    boxes = follow(net, found, box, SIZE)
+    assert np.isfinite(boxes).all() and (boxes[:, 2:] > 0).all()
+    assert len(np.unique(boxes[10:], axis=0)) > 10  # not one held box
+
+
+def test_paper_input_is_zero_x_y_w_h_zero():
+    box = torch.tensor([[0.5, 0.25, 0.2, 0.1]])
+    got = encode(paper_config(12), box, box, torch.zeros(1), torch.zeros(1, 4))
+    torch.testing.assert_close(got, torch.tensor([[0.0, 0.5, 0.25, 0.2, 0.1, 0.0]]))
+
+
+def test_paper_size_is_4102_inputs_and_states():
+    config = paper_config()
+    with torch.device("meta"):
+        net = Rolo(config)
+    assert (net.lstm.input_size, net.lstm.hidden_size) == (4102, 4102)
+    assert config.steps == 6 and config.form == "absolute" and config.widen == 0
+
+
+def test_motion_input_does_not_depend_on_the_place_in_the_image():
+    fed, before = torch.tensor([[0.5, 0.5, 0.2, 0.1]]), torch.tensor([[0.49, 0.5, 0.2, 0.1]])
+    shift = torch.tensor([0.3, -0.2, 0, 0])
+    config = RoloConfig()
+    drawn = torch.full((1, 4), 0.1)
+    a = encode(config, fed, before, torch.zeros(1), drawn)[0, 6:]
+    b = encode(config, fed + shift, before + shift, torch.zeros(1), drawn)[0, 6:]
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+    # accepted, no misses; moved by 0.01 / 0.2 box widths, times 4; the drawn offset
+    torch.testing.assert_close(a, torch.tensor([1, 0, 0.2, 0, 0, 0, 0.1, 0.1, 0.1, 0.1]), rtol=0, atol=1e-4)
+
+
+def test_offsets_are_inverse_and_bounded():
+    a, b = torch.tensor([0.5, 0.5, 0.2, 0.1]), torch.tensor([0.55, 0.45, 0.3, 0.08])
+    torch.testing.assert_close(add_offset(b, box_offset(a, b)), a)
+    far = decode(RoloConfig(limit=0.5), torch.tensor([100.0, 0, 100, 0]), a)
+    torch.testing.assert_close(far, torch.tensor([0.6, 0.5, 0.2 * np.exp(0.5), 0.1]).float())
+
+
+def test_features_matter_and_their_absence_is_zeros():
+    net = network()
+    boxes = torch.zeros(1, 16)
+    assert not torch.equal(net.inputs(torch.randn(1, 12), boxes), net.inputs(torch.randn(1, 12), boxes))
+    assert net.inputs(None, boxes)[0, :5].abs().sum() == 0
+
+
+def test_weights_describe_themselves_and_come_back(tmp_path):
+    net = network(steps=3)
+    save_rolo(net, tmp_path / "net.safetensors", {"seed": 7}, half=False)
+    back, about = load_rolo(tmp_path / "net.safetensors")
+    assert back.config == net.config and about == {"seed": 7}
+    found, box = video()
+    np.testing.assert_array_equal(follow(net, found, box, SIZE), follow(back, found, box, SIZE))
+    changed, _ = load_rolo(tmp_path / "net.safetensors", steps=0, threshold=None)
+    assert changed.config.steps == 0 and changed.config.threshold == net.config.threshold
+
+
+def test_bad_weights_are_one_clear_error(tmp_path):
+    path = tmp_path / "net.safetensors"
+    with pytest.raises(WeightsError, match="no such"):
+        load_rolo(path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(WeightsError, match="damaged"):
+        load_rolo(path)
+    save_rolo(network(), path)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-100])
+    with pytest.raises(WeightsError, match="damaged"):
+        load_rolo(path)
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, path, {"format": "other"})
+    with pytest.raises(WeightsError, match="not ROLO"):
+        load_rolo(path)
+    with pytest.raises(UsageError, match="known"):
+        shipped_path("rolo-nothing")
+    with pytest.raises(UsageError, match="form"):
+        RoloConfig(form="other")
+
+
+def test_shipped_weights_load_and_say_what_they_were_trained_on():
+    folder = shipped_path("rolo-yolox-nano").parent
+    paths = sorted(folder.glob("rolo-*.safetensors"))
+    total = 0
+    for path in paths:
+        if path.name.startswith("rolo-plus"):
+            continue
+        net, about = load_rolo(path)
+        assert about["videos"] and about["recipe"]["seed"] >= 0
+        json.dumps(about)
+        assert net.config.detector in path.name
+        total += path.stat().st_size
+        assert path.stat().st_size < 20e6
+    assert total < 35e6
