@@ -1,0 +1,203 @@
+"""rolo-plus: YOLO on a crop, an LSTM that expects the next box, a correlation filter, and a learnt judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rolo_bench.boxes import Array, as_boxes, iou
+from rolo_bench.errors import UsageError
+from rolo_bench.sequence import Image
+
+WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
+
+
+class RoloPlus:
+    """The strongest causal tracker of rolo-bench. All values were chosen on training video (docs/results_rolo_plus.md).
+
+    A frame goes through one pass of the detector's network on a square crop around the box that the LSTM
+    expects. The filter gives the prior box; the network's boxes, merged, are the other candidates; the judge
+    estimates the overlap of each with the target; the best ones are averaged.
+
+    Args:
+        detector: name of a detector whose network is at hand (not a plugin).
+        size: side of the detector's input in pixels.
+        network: a weights file of ``rolo-bench train plus``, the name of one that comes along, or ``none`` for
+            the hand-made judge and no LSTM; by default the one for the detector, or ``none`` if there is none.
+        context: side of the crop in mean target sides (the mean of the geometric mean and 0.75 of the longer).
+        least: least side of the crop in image pixels.
+        motion: use the LSTM; without it the target is expected to stand still.
+        habit: share of the first frame's difference between annotation and detection that is applied later.
+        detections: how many merged boxes are judged; 0 leaves the filter alone.
+        follow: share of a change of size that is taken over each frame.
+        sharpness: of the averaging of candidates, in estimated overlap.
+        learn: least estimated overlap at which filter and appearance learn.
+        rate: learning rate of the recent appearance.
+        redetect: estimated overlap below which, three frames long, the whole image is searched; 0 never.
+        regularisation, support, first, forget: of the filter (`rolo_bench.nn.plus_filter`).
+        device, half, weights: for the detector.
+    """
+
+    suite_defaults = {"demo": {"detector": "demo", "size": None}}
+
+    def __init__(
+        self, detector: str = "yolox-nano", size: int | None = 320, network: str | None = None,
+        context: float = 3.0, least: float = 64.0, motion: bool = True, habit: float = 0.7,
+        detections: int = 24, follow: float = 0.5, sharpness: float = 0.05, learn: float = 0.4,
+        rate: float = 0.03, redetect: float = 0.0, regularisation: float = 1.0, support: float = 1.3,
+        first: float = 0.3, forget: float = 0.02, device: str = "cpu", half: bool = False,
+        weights: str | None = None,
+    ) -> None:  # fmt: skip
+        from rolo_bench.nn.detector import load_detector
+        from rolo_bench.nn.plus_filter import FilterConfig
+        from rolo_bench.nn.rolo_plus import load_plus, shipped_path
+        from rolo_bench.weights import digest
+
+        self.context, self.least, self.share, self.limit = context, least, habit, detections
+        self.follow, self.sharpness, self.learn, self.rate = follow, sharpness, learn, rate
+        self.redetect = redetect
+        self.filter_config = FilterConfig(regularisation, first=first, rate=forget, support=support)
+        self.detector = load_detector(detector, size=size, device=device, half=half, weights=weights)
+        if not hasattr(self.detector, "network"):
+            raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")
+        path = shipped_path(f"rolo-plus-{Path(detector).stem}")
+        if network not in (None, "none"):
+            path = Path(network) if Path(network).suffix == ".safetensors" else shipped_path(network)
+        self.judge = self.motion = None
+        self.weights_digests: dict[str, str] = {}
+        if network != "none" and (network is not None or path.is_file()):
+            self.judge, self.motion = load_plus(path)
+            self.weights_digests = {path.name: digest(path)}
+        self.motion = self.motion if motion else None
+
+    def init(self, image: Image, box: Array) -> None:
+        """Learn filter, appearance, class and annotation habit from the first frame and warps of it."""
+        from rolo_bench.nn.plus_filter import start_filter
+        from rolo_bench.nn.plus_view import appearance, learn_basis, look
+        from rolo_bench.nn.rolo_plus import Expectation, habit
+
+        box = as_boxes(box)[0]
+        self.centre, self.size = box[:2] + box[2:] / 2, box[2:].copy()
+        side = self._side()
+        seen = look(self.detector, image, self.centre, side)
+        self.basis = learn_basis(seen.maps, 24, 0.5)
+        mirrored = np.ascontiguousarray(image[:, ::-1])
+        other = np.array([image.shape[1] - self.centre[0], self.centre[1]])
+        plan: list[tuple[Any, Array, Array, float]] = [
+            (image, self.centre, 0 * self.size, s) for s in (1.0, 0.9, 1.1)
+        ]
+        plan += [(image, self.centre, np.array(w) * self.size, 1.0) for w in WARPS]
+        plan += [
+            (cv2.GaussianBlur(image, (0, 0), max(1.0, side / 150)), self.centre, 0 * self.size, 1.0),
+            (mirrored, other, 0 * self.size, 1.0),
+        ]
+        views, habits, classes = [], [], np.zeros(seen.classes.shape[1])
+        for picture, centre, shift, scale in plan:
+            view = look(self.detector, picture, centre + shift, side * scale)
+            column, row = view.to_cells(centre)
+            views.append((self.basis.project(view.maps), float(row), float(column)))
+            truth = np.concatenate([centre - self.size / 2, self.size])
+            overlap = np.nan_to_num(iou(view.boxes, truth))
+            near = view.scores * np.clip(overlap - 0.3, 0, None) ** 2
+            strong = near * (near >= 0.3 * near.max())
+            classes += (strong / (view.scores + 1e-12)) @ view.classes
+            difference = habit(view.boxes, view.scores, truth)
+            if difference is not None:
+                habits.append(difference * (np.array([-1, 1, 1, 1]) if picture is mirrored else 1))
+        self.habit = self.share * np.median(habits, axis=0) if habits else np.zeros(4)
+        norm = float(np.linalg.norm(classes))
+        self.classes = classes / norm if norm > 0 else np.full(len(classes), len(classes) ** -0.5)
+        cells = self.size * seen.cells
+        self.filter = start_filter(views, (cells[1], cells[0]), self.filter_config)
+        self.first_look = self.recent_look = appearance(seen, self.basis, box[None])[0]
+        self.expectation = Expectation.start(self.motion)
+        self.confidence, self.lost = 1.0, 0
+
+    def update(self, image: Image) -> Array:
+        """Look where the LSTM expects the target, judge the candidates, learn if sure."""
+        from rolo_bench.nn.plus_filter import learn
+        from rolo_bench.nn.plus_view import appearance
+        from rolo_bench.nn.rolo_plus import blend, movement
+
+        before = np.concatenate([self.centre - self.size / 2, self.size])
+        expected = self.expectation.box(self.centre, self.size)
+        view, maps, boxes, values = self.consider(image, expected)
+        if self.redetect and values.max() < self.redetect:
+            self.lost += 1
+            view, maps, boxes, values, expected = self._search(image, view, maps, boxes, values, expected)
+        else:
+            self.lost = 0
+        self.confidence = float(values.max())
+        best = blend(boxes, values, self.sharpness)
+        change = np.clip(self.follow * np.log(best[2:] / expected[2:]), -0.1, 0.1)
+        limit = np.array([image.shape[1], image.shape[0]], dtype=np.float64)
+        self.size = np.clip(expected[2:] * np.exp(change), 4, 1.2 * limit)
+        self.centre = np.clip(best[:2] + best[2:] / 2, 0, limit)
+        box = np.concatenate([self.centre - self.size / 2, self.size])
+        self.expectation.step(movement(before, box))
+        if self.confidence > self.learn:
+            column, row = view.to_cells(self.centre)
+            self.filter = learn(self.filter, maps, float(row), float(column))
+            newest = appearance(view, self.basis, box[None])[0]
+            mixed = (1 - self.rate) * self.recent_look + self.rate * newest
+            self.recent_look = mixed / np.linalg.norm(mixed)
+        return box
+
+    def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, Array]:
+        """A look around an expected box: view, projected maps, candidates ``(N, 4)`` and their values ``(N,)``."""
+        from rolo_bench.nn.plus_filter import peak, sample
+        from rolo_bench.nn.plus_view import appearance, look, merge
+        from rolo_bench.nn.rolo_plus import as_annotated, evidence, judged
+
+        view = look(self.detector, image, expected[:2] + expected[2:] / 2, self._side())
+        maps = self.basis.project(view.maps)
+        response = self.filter.response(maps)
+        hann = np.hanning(len(response) + 2)[1:-1]
+        near = response * (0.5 + 0.5 * np.outer(hann, hann))
+        row, column = (int(v) for v in np.unravel_index(int(np.argmax(near)), near.shape))
+        middle = view.to_pixels(np.array(peak(response, (row, column))[::-1]))
+        prior = np.concatenate([middle - expected[2:] / 2, expected[2:]])
+        found = as_annotated(view.boxes, self.habit)
+        similar = view.classes @ self.classes / (np.linalg.norm(view.classes, axis=1) + 1e-9)
+        worth = view.scores * (0.1 + similar) * (0.05 + np.nan_to_num(iou(found, prior)))
+        chosen = np.argsort(-worth, kind="stable")[: 120 if self.limit else 0]
+        index, means, votes = merge(found[chosen], view.scores[chosen] + 1e-6, 0.75, self.limit)
+        index = chosen[index] if len(index) else index
+        boxes = np.vstack([prior, means])
+        places = view.to_cells(boxes[:, :2] + boxes[:, 2:] / 2)
+        looks = appearance(view, self.basis, boxes)
+        self.table = evidence(
+            boxes, np.append(0, view.scores[index]), np.append(0, similar[index]),
+            sample(response, places[:, 1], places[:, 0]), float(response[row, column]), prior, expected,
+            looks @ self.first_look, looks @ self.recent_look, np.append(0, votes),
+        )  # fmt: skip
+        return view, maps, boxes, judged(self.judge, self.table)
+
+    def _side(self) -> float:
+        mean = float(np.sqrt(self.size.prod()))
+        return max(self.least, self.context * (0.5 * mean + 0.375 * float(self.size.max())))
+
+    def _search(
+        self, image: Image, view: Any, maps: Any, boxes: Array, values: Array, expected: Array
+    ) -> tuple[Any, Any, Array, Array, Array]:
+        """When lost for three frames: the best box of the whole image, if the judge clearly prefers it."""
+        from rolo_bench.nn.plus_view import look
+        from rolo_bench.nn.rolo_plus import as_annotated
+
+        if self.lost < 3:
+            return view, maps, boxes, values, expected
+        middle = np.array([image.shape[1] / 2, image.shape[0] / 2])
+        whole = look(self.detector, image, middle, float(max(image.shape[:2])))
+        found = as_annotated(whole.boxes, self.habit)
+        similar = whole.classes @ self.classes / (np.linalg.norm(whole.classes, axis=1) + 1e-9)
+        change = np.abs(np.log(found[:, 2:] / self.size)).max(axis=1)
+        best = found[int(np.argmax(whole.scores * similar * (change < 0.5)))]
+        place = best[:2] + best[2:] / 2 - self.size / 2
+        there = np.concatenate([place, self.size])
+        other = self.consider(image, there)
+        if other[3].max() > values.max() + 0.2:
+            return *other, there
+        return view, maps, boxes, values, expected
