@@ -120,6 +120,21 @@ def stretch(example: LabelledImage, size: int) -> LabelledImage:
     return LabelledImage(image, example.boxes * scale, example.classes, example.ignored)
 
 
+class StretchedImages:
+    """The images of a source, stretched to a square of ``size`` pixels when asked for."""
+
+    def __init__(self, source: LabelledImages, size: int) -> None:
+        self.source, self.size, self.names = source, size, source.names
+        self.identity = f"{source.identity}:size={size}"
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def example(self, index: int) -> LabelledImage:
+        """One image."""
+        return stretch(self.source.example(index), self.size)
+
+
 def store(
     source: LabelledImages, folder: Path, size: int, report: Callable[[int, int], None] | None = None
 ) -> StoredImages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from rolo_bench.datasets.labelled import LabelledImage
 from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.nn.augment import augment, jitter_colour, mirror, move
 from rolo_bench.nn.loop import Schedule, run, step_seed
-from rolo_bench.nn.train_detector import Recipe, describe, make_batch, pick, train_detector
-from rolo_bench.nn.yolov1 import Plan, read_network
+from rolo_bench.nn.train_detector import Recipe, Shards, describe, make_batch, pick, to_input, train_detector
+from rolo_bench.nn.yolo_loss import yolo_loss
+from rolo_bench.nn.yolov1 import Plan, YoloV1, read_network
 
 TINY = Plan("c12-3-2 c24-3-2 c48-3-2 c64-3-2 c64-3", size=112, classes=2)  # the paper's connected last layer
 MINI = Plan("c4-3-2 c8-3-2 c8-3-2 c16-3-2", size=112, classes=2, last="cell")
@@ -66,6 +68,7 @@ def test_a_tiny_yolov1_overfits_eight_images(tmp_path):
         Recipe(batch=8, strength=0.0, half=False),
         Schedule(steps=120, rate=2e-3, warmup=10, average=0.9, every=40),
         plan=TINY,
+        test=shapes,
     )
     assert fit.score == 1.0
     network, names = read_network(tmp_path / "detector.safetensors")
@@ -185,6 +188,24 @@ def test_seeds_of_steps_differ():
     assert len({step_seed(s, k) for s in range(20) for k in range(200)}) == 4000
 
 
+def test_shards_give_the_gradient_of_the_whole_batch():
+    torch.manual_seed(0)
+    plan = replace(MINI, norm=False)  # without batch norm parts and whole agree
+    network = YoloV1(plan)
+    batch = make_batch(Shapes(), 0, Recipe(batch=4), plan, 0, 0.0)
+
+    def loss(net, pixels, targets):
+        return yolo_loss(net.predict(to_input(pixels, "cpu")), targets, plan.cells)
+
+    whole = Shards(1, loss)(network, *batch)
+    wanted = torch.autograd.grad(whole["loss"], list(network.parameters()))
+    parts = Shards(2, loss)(network, *batch)
+    assert not parts["loss"].requires_grad
+    torch.testing.assert_close(parts["loss"], whole["loss"].detach(), rtol=1e-5, atol=1e-5)
+    for parameter, gradient in zip(network.parameters(), wanted):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
+
+
 def test_batches_depend_on_the_step_alone():
     a = make_batch(Shapes(), 3, Recipe(batch=4), MINI, 1, 1.0)
     make_batch(Shapes(), 9, Recipe(batch=4), MINI, 1, 1.0)
@@ -255,7 +276,7 @@ def test_commands_from_backbone_to_detector(tmp_path, capsys):
     data = ["--data", "synthetic", "--images", "12", "--steps", "2", "--batch", "4"]
     line = ["train", "backbone", *data, "--size", "64"]
     assert main([*line, "--out", str(tmp_path / "b"), *few]) == 0
-    line = ["train", "detector", *data, "--valid", "4"]
+    line = ["train", "detector", *data, "--valid", "4", "--test", "2"]
     assert main([*line, "--out", str(tmp_path / "d"), "--backbone", str(backbone), *few]) == 0
     assert "mAP at 0.5" in capsys.readouterr().err
     from rolo_bench.nn.detector import load_detector
@@ -263,4 +284,4 @@ def test_commands_from_backbone_to_detector(tmp_path, capsys):
     found = load_detector("demo", weights=tmp_path / "d" / "detector.safetensors", threshold=0.0)(
         [np.zeros((240, 320, 3), np.uint8)]
     )[0]
-    assert found.feature.shape == (980,)
+    assert found.feature.shape == (1024,)

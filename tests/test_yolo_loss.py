@@ -114,3 +114,15 @@ def test_gradient_leaves_the_other_box_alone():
     yolo_loss(p, one_object(), S)["loss"].backward()
     assert p.boxes.grad[0, 1, 0].abs().sum() > 0
     assert p.boxes.grad[0, 1, 1].abs().sum() == 0 and p.boxes.grad[0, [0, 2, 3]].abs().sum() == 0
+
+
+def test_class_term_with_softmax_is_the_cross_entropy():
+    p = empty()
+    p.classes[0, 1] = torch.log(torch.tensor([0.2, 0.3, 0.5]))  # class 2 is the right one: -log 0.5, times 3
+    terms = yolo_loss(p, one_object(), S, kind=3.0, softmax=True)
+    assert float(terms["class"]) == pytest.approx(3 * 0.6931472, abs=1e-5)
+    assert float(yolo_loss(p, one_object(), S, kind=2.0)["class"]) == pytest.approx(
+        # scores log 0.2, log 0.3, log 0.5: 2 * (1.6094379^2 + 1.2039728^2 + 1.6931472^2)
+        2 * (2.5902904 + 1.4495505 + 2.8667474),
+        abs=1e-4,
+    )

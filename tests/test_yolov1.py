@@ -72,6 +72,12 @@ def test_decode_keeps_scores_in_range():
     assert decode(p, plan)[1].tolist() == [[[0.0, 0.0]]]
 
 
+def test_decode_with_softmax():
+    plan = Plan("c1-1", size=10, cells=1, boxes=1, classes=2, softmax=True)
+    p = Prediction(torch.log(torch.tensor([[[0.25, 0.75]]])), torch.tensor([[[0.8]]]), torch.zeros(1, 1, 1, 4))
+    torch.testing.assert_close(decode(p, plan)[1], torch.tensor([[[0.2, 0.6]]]))
+
+
 def test_split_in_darknets_order():
     plan = Plan("c1-1", cells=2, boxes=2, classes=3)
     p = split(torch.arange(4 * (3 + 10)).float()[None], plan)

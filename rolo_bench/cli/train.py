@@ -12,7 +12,10 @@ import click
 from rolo_bench.cli.options import console
 from rolo_bench.errors import UsageError
 
-ELSEWHERE = {"tracker": "rolo_bench.cli.train_tracker:tracker"}
+ELSEWHERE = {
+    "tracker": "rolo_bench.cli.train_tracker:tracker",
+    "plus": "rolo_bench.cli.train_plus:plus",
+}
 NETWORKS = ("demo", "yolov1", "yolov1-small", "yolov1-tiny")
 
 
@@ -77,7 +80,8 @@ def show_row(row: dict[str, float]) -> None:
 
 
 @train.command(
-    epilog="Example: rolo-bench train detector --data synthetic --out runs/demo\n\n"
+    epilog="Example: rolo-bench train detector --data synthetic --pretrain 1000 --threads 1 --shards 2 "
+    "--out runs/demo\n\n"
     "On VOC: rolo-bench train detector --data voc:VOCdevkit/VOC2007 --network yolov1-tiny --out runs/voc"
 )
 @common
@@ -87,13 +91,27 @@ def show_row(row: dict[str, float]) -> None:
 )  # fmt: skip
 @click.option("--images", type=click.IntRange(1), default=12000, show_default=True, help="Synthetic images.")
 @click.option("--valid", type=click.IntRange(1), default=500, show_default=True, help="Synthetic images to score.")
-@click.option("--steps", type=click.IntRange(1), default=2400, show_default=True)
+@click.option(
+    "--test", type=click.IntRange(0), default=1000, show_default=True,
+    help="Synthetic images to test the finished weights on; no choice is made by them.",
+)  # fmt: skip
+@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True)
 @click.option(
     "--cycles", type=click.IntRange(1), default=1, show_default=True,
     help="How often the learning rate rises and falls, each time to half the height.",
 )  # fmt: skip
-@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images per step.")
-@click.option("--rate", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images per step.")
+@click.option(
+    "--class-weight", type=float, help="Weight of the class term of the loss [default: 3 for demo, else 1]."
+)
+@click.option(
+    "--augment", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Strength of the augmentation."
+)
+@click.option(
+    "--shards", type=click.IntRange(1), default=1, show_default=True,
+    help="Parts of a batch worked on at once, a core each; goes with --threads 1.",
+)  # fmt: skip
+@click.option("--rate", type=float, default=7e-4, show_default=True, help="Highest learning rate.")
 @click.option(
     "--pretrain", type=click.IntRange(0), default=0, show_default=True, metavar="STEPS",
     help="First train the convolutions to classify the objects, cut out, for so many steps.",
@@ -104,8 +122,8 @@ def show_row(row: dict[str, float]) -> None:
 )  # fmt: skip
 def detector(
     out: Path, network: str, seed: int, every: int, patience: int, device: str, threads: int | None, data: str,
-    images: int, valid: int, steps: int, cycles: int, batch: int, rate: float, pretrain: int,
-    backbone: Path | None,
+    images: int, valid: int, test: int, steps: int, cycles: int, batch: int, shards: int, class_weight: float | None,
+    augment: float, rate: float, pretrain: int, backbone: Path | None,
 ) -> None:  # fmt: skip
     """Train a YOLOv1 network with the paper's loss.
 
@@ -119,7 +137,9 @@ def detector(
     pick_device(device, False)
     set_threads(threads)
     sets: tuple[LabelledImages, LabelledImages]
+    unseen: LabelledImages | None = None
     if data == "synthetic":
+        unseen = SyntheticImages("valid", 100_000, test) if test else None
         sets = SyntheticImages("train", 0, images, visible=0.4), SyntheticImages("valid", 0, valid)
     elif data.startswith("voc:"):
         from rolo_bench.datasets.voc import VocImages
@@ -129,6 +149,9 @@ def detector(
     else:
         raise UsageError(f"unknown data {data!r}; use synthetic or voc:FOLDER")
 
+    if class_weight is None:
+        class_weight = 3.0 if network == "demo" else 1.0
+
     def rendered(done: int, total: int) -> None:
         if done % 1000 == 0 or done == total:
             console.print(f"images {done} of {total}")
@@ -136,18 +159,21 @@ def detector(
     if pretrain:
         if backbone:
             raise UsageError("--pretrain makes the backbone that --backbone names; give one of them")
-        backbone = pretrain_on_objects(sets, out, network, device, Schedule(pretrain, rate, every=every, seed=seed), rendered)
+        phase_1 = Schedule(pretrain, 2e-3, every=every, seed=seed)
+        backbone = pretrain_on_objects(sets, out, network, device, phase_1, rendered)
     fit = train_detector(
         *sets,
         out,
-        Recipe(network=network, batch=batch),
+        Recipe(network=network, batch=batch, shards=shards, kind=class_weight, strength=augment),
         Schedule(steps=steps, rate=rate, every=every, patience=patience, seed=seed, cycles=cycles),
+        test=unseen,
         device=device,
         backbone=backbone,
         report=show_row,
         rendered=rendered,
     )
-    console.print(f"mAP at 0.5: {fit.score:.4f} at step {fit.step}; wrote {out / 'detector.safetensors'}")
+    console.print(f"mAP at 0.5 on the validation images: {fit.score:.4f} at step {fit.step}")
+    console.print(f"wrote {out / 'detector.safetensors'}")
 
 
 def pretrain_on_objects(
@@ -160,9 +186,9 @@ def pretrain_on_objects(
     from rolo_bench.nn.yolov1 import PLANS
 
     size = PLANS[network].size
-    crops = [Crops(store(s, out / n, size, rendered)) for s, n in zip(sets, ("train", "valid"))]
+    train, valid = (Crops(store(s, out / n, size, rendered)) for s, n in zip(sets, ("train", "valid")))
     recipe = BackboneRecipe(network=network, size=64)
-    fit = train_backbone(*crops, out / "backbone", recipe, schedule, device=device, report=show_row)
+    fit = train_backbone(train, valid, out / "backbone", recipe, schedule, device=device, report=show_row)
     console.print(f"accuracy on cut-out objects: {fit.score:.4f} at step {fit.step}")
     return out / "backbone" / "backbone.safetensors"
 

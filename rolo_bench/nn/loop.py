@@ -104,7 +104,8 @@ def run(
     Args:
         network: with its starting weights, on its device; trained in place.
         objective: of network and step number: named terms, of which ``loss`` is minimised. It draws whatever
-            is random from `step_seed`; torch's own generator is seeded with that before each step.
+            is random from `step_seed`; torch's own generator is seeded with that before each step. It may set
+            the gradients itself and give a loss without a graph (`Halves` of train_detector).
         folder: where checkpoint and curves go.
         evaluate: of the averaged network (in evaluation mode): named figures, of which ``score`` is to be high.
         config: what else the run depends on; a checkpoint of another configuration is refused.
@@ -190,9 +191,10 @@ def update(
     torch.manual_seed(step_seed(schedule.seed, step))
     for group in optimiser.param_groups:
         group["lr"] = schedule.rate_at(step)
-    terms = objective(network, step)
     optimiser.zero_grad(set_to_none=True)
-    terms["loss"].backward()
+    terms = objective(network, step)
+    if terms["loss"].requires_grad:
+        terms["loss"].backward()
     if not torch.isfinite(terms["loss"]):
         raise WeightsError(f"the loss is not finite at step {step}; a lower rate may help")
     nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)

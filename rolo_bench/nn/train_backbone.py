@@ -26,7 +26,7 @@ from rolo_bench.nn.train_detector import pick, to_input
 from rolo_bench.nn.yolov1 import PLANS, Conv, YoloV1, save_network
 
 # Convolutions that are pre-trained: the paper's first 20; all but the last of the small ones.
-CONVOLUTIONS = {"yolov1": 20, "yolov1-small": 20, "yolov1-tiny": 7, "demo": 9}
+CONVOLUTIONS = {"yolov1": 20, "yolov1-small": 20, "yolov1-tiny": 7, "demo": 7}
 
 
 class LabelledPictures(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from rolo_bench import __version__
-from rolo_bench.datasets.labelled import LabelledImages, store
+from rolo_bench.datasets.labelled import LabelledImages, StretchedImages, store
 from rolo_bench.errors import UsageError
 from rolo_bench.metrics_detection import Found, Truth, class_precisions
 from rolo_bench.nn.augment import augment
 from rolo_bench.nn.detector import select
 from rolo_bench.nn.loop import Fit, Row, Schedule, replace_file, run, step_seed
 from rolo_bench.nn.yolo_loss import Targets, assign, yolo_loss
-from rolo_bench.nn.yolov1 import PLANS, Plan, YoloV1, copy_backbone, save_network
+from rolo_bench.nn.yolov1 import PLANS, Plan, YoloV1, copy_backbone, read_network, save_network
 
 IMAGES_PER_STEP = 32
 SCORE = 0.005  # least score of a detection that takes part in the evaluation
@@ -36,18 +37,21 @@ class Recipe:
     Attributes:
         network: of `rolo_bench.nn.yolov1.PLANS`.
         batch: images per step.
+        shards: parts of a batch that are worked on at once, each on one processor core with batch norm of its own.
         strength: of the augmentation, 0 … 1.
         plain: share of the steps, at the end of each cycle of the rate, that see images as they are.
-        coord, noobj: weights of the loss.
+        coord, noobj, kind: weights of the loss: boxes, confidence of empty boxes, classes.
         half: convolutions in bfloat16 (the weights stay float32).
     """
 
     network: str = "demo"
     batch: int = IMAGES_PER_STEP
+    shards: int = 1
     strength: float = 0.5
     plain: float = 0.15
     coord: float = 5.0
     noobj: float = 0.5
+    kind: float = 1.0
     half: bool = True
 
 
@@ -106,6 +110,46 @@ class Ahead:
         return value
 
 
+class Shards:
+    """The loss of a batch, worked out in parts at the same time; with one part it is just the loss.
+
+    Small convolutions gain little from several threads each; parts of a batch on a core each gain nearly all.
+    """
+
+    def __init__(self, count: int, loss: Callable[[nn.Module, Tensor, Targets], dict[str, Tensor]]) -> None:
+        self.count, self.loss = count, loss
+        self.threads = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+        self.replicas: list[nn.Module] = []
+
+    def __call__(self, network: nn.Module, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """The terms of the loss; with several parts the gradients are set and the terms have no graph."""
+        if self.count == 1:
+            return self.loss(network, pixels, targets)
+        if not self.replicas:
+            self.replicas = [network, *(tied(network) for _ in range(self.count - 1))]
+        parameters = [p for p in network.parameters() if p.requires_grad]
+
+        def part(index: int) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+            pick = slice(index, None, self.count)
+            its = Targets(*(t[pick] for t in (targets.holds, targets.ignored, targets.boxes, targets.classes)))
+            terms = self.loss(self.replicas[index], pixels[pick], its)
+            return {k: v.detach() for k, v in terms.items()}, torch.autograd.grad(terms["loss"], parameters)
+
+        parts = list(self.threads.map(part, range(self.count)))
+        for parameter, *gradients in zip(parameters, *(g for _, g in parts)):
+            parameter.grad = torch.stack(gradients).mean(dim=0)
+        return {k: torch.stack([t[k] for t, _ in parts]).mean() for k in parts[0][0]}
+
+
+def tied(network: nn.Module) -> nn.Module:
+    """A copy with the same parameters and batch-norm statistics of its own."""
+    other = copy.deepcopy(network).train()
+    for mine, its in zip(network.modules(), other.modules()):
+        for name, parameter in mine._parameters.items():
+            its._parameters[name] = parameter
+    return other
+
+
 def to_input(pixels: Tensor, device: torch.device | str) -> Tensor:
     """uint8 images to 0 … 1 float32 on a device."""
     return pixels.to(device).float().div(255).contiguous(memory_format=torch.channels_last)
@@ -151,6 +195,7 @@ def train_detector(
     recipe: Recipe,
     schedule: Schedule,
     *,
+    test: LabelledImages | None = None,
     device: str = "cpu",
     backbone: Path | None = None,
     plan: Plan | None = None,
@@ -163,6 +208,7 @@ def train_detector(
     mean average precision at IoU 0.5 on ``valid``; the weights with the highest are kept.
 
     Args:
+        test: images that chose nothing; the precision of the finished file on them is written into it.
         backbone: a file written by ``rolo-bench train backbone``, whose convolutions to start from.
         report: called with each row of the curves.
         rendered: called with images stored and in all.
@@ -189,11 +235,23 @@ def train_detector(
 
     ahead = Ahead(batch)
 
-    def objective(net: nn.Module, step: int) -> dict[str, Tensor]:
-        pixels, targets = ahead(step)
+    def gradient(net: nn.Module, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
         with torch.autocast(kind, torch.bfloat16, enabled=recipe.half):
             prediction = net.predict(to_input(pixels, device))  # type: ignore[operator]
-        return yolo_loss(prediction, targets.to(device), plan.cells, coord=recipe.coord, noobj=recipe.noobj)
+        return yolo_loss(
+            prediction,
+            targets.to(device),
+            plan.cells,
+            coord=recipe.coord,
+            noobj=recipe.noobj,
+            kind=recipe.kind,
+            softmax=plan.softmax,
+        )
+
+    shards = Shards(recipe.shards, gradient)
+
+    def objective(net: nn.Module, step: int) -> dict[str, Tensor]:
+        return shards(net, *ahead(step))
 
     def scores(net: nn.Module) -> dict[str, float]:
         values = evaluate(net, valid_images, device)  # type: ignore[arg-type]
@@ -207,25 +265,32 @@ def train_detector(
         "backbone": backbone.name if backbone else "none",
     }
     fit = run(network, objective, schedule, folder, evaluate=scores, config=config, report=report)
-    write_detector(folder / "detector.safetensors", fit, plan, train.names, config, schedule)
+    about = {**config, "schedule": asdict(schedule), "steps": fit.step, "valid_mAP50": round(fit.score, 4)}
+    assert isinstance(fit.network, YoloV1)
+    write_detector(folder / "detector.safetensors", fit.network.cpu(), train.names, about, test)
     return fit
 
 
 def write_detector(
-    path: Path, fit: Fit, plan: Plan, names: tuple[str, ...], config: dict[str, Any], schedule: Schedule
+    path: Path, network: YoloV1, names: tuple[str, ...], about: dict[str, Any], test: LabelledImages | None = None
 ) -> None:
-    """The network with what it was trained with, as one file."""
+    """The network with how it came about as one file; with ``test`` also what the file achieves on that."""
     about = {
-        **config,
-        "schedule": asdict(schedule),
-        "steps": fit.step,
-        "mAP50": round(fit.score, 4),
-        "metric": "mean average precision at IoU 0.5, all points, objects at least half visible",
+        **about,
+        "metric": "average precision at IoU 0.5, all points; ignored objects not counted",
         "version": __version__,
         "torch": torch.__version__.split("+")[0],
     }
-    assert isinstance(fit.network, YoloV1)
-    replace_file(path, save_network(fit.network, names, about))
+    replace_file(path, save_network(network, names, about))
+    if test is None:
+        return
+    values = evaluate(read_network(path)[0], StretchedImages(test, network.plan.size))
+    about |= {
+        "test": test.identity,
+        "mAP50": round(float(np.nanmean(values)), 4),
+        "AP50": {name: round(float(v), 4) for name, v in zip(names, values)},
+    }
+    replace_file(path, save_network(network, names, about))
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -96,12 +96,22 @@ def responsible(boxes: Tensor, truth: Tensor, cells: int) -> tuple[Tensor, Tenso
 
 
 def yolo_loss(
-    prediction: Prediction, targets: Targets, cells: int, *, coord: float = 5.0, noobj: float = 0.5
+    prediction: Prediction,
+    targets: Targets,
+    cells: int,
+    *,
+    coord: float = 5.0,
+    noobj: float = 0.5,
+    kind: float = 1.0,
+    softmax: bool = False,
 ) -> dict[str, Tensor]:
     """The terms of the loss, each summed over cells and averaged over images, and their sum ``loss``.
 
     Terms: ``centre`` and ``side`` (times ``coord``), ``object`` (confidence of responsible boxes), ``empty``
-    (confidence of all other boxes, times ``noobj``), ``class``.
+    (confidence of all other boxes, times ``noobj``), ``class`` (times ``kind``, which is 1 in the paper).
+
+    With ``softmax`` the class term is the cross-entropy of the softmax in place of the paper's squared error.
+    A deviation: from scratch and in few steps the squared error does not leave the level of guessing.
     """
     classes, confidence, boxes = prediction
     n = len(classes)
@@ -113,11 +123,15 @@ def yolo_loss(
         wanted = torch.cat([targets.boxes[..., :2], targets.boxes[..., 2:].sqrt()], dim=2)  # (N, S * S, 4)
         one_hot = torch.nn.functional.one_hot(targets.classes, classes.shape[2]).float()
     error = (boxes - wanted[:, :, None]).square() * mine[..., None]  # (N, S * S, B, 4)
+    if softmax:
+        wrong = -(classes.log_softmax(dim=2) * one_hot) * targets.holds[..., None]
+    else:
+        wrong = (classes - one_hot).square() * targets.holds[..., None]  # (N, S * S, C)
     terms = {
         "centre": coord * error[..., :2].sum() / n,
         "side": coord * error[..., 2:].sum() / n,
         "object": ((confidence - iou[..., None]).square() * mine).sum() / n,
         "empty": noobj * (confidence.square() * empty).sum() / n,
-        "class": ((classes - one_hot).square() * targets.holds[..., None]).sum() / n,
+        "class": kind * wrong.sum() / n,
     }
     return {"loss": torch.stack(list(terms.values())).sum(), **terms}

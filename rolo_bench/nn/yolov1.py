@@ -1,5 +1,8 @@
 """YOLOv1: the paper's networks, full, small and tiny, and the small ``demo`` network of the same kind.
 
+The demo network deviates where little training has to do: 14 × 14 cells in place of 7 × 7, each predicting from
+its own place of the map in place of a connected layer, and class scores through a softmax.
+
 The image is stretched to a square and cut into S × S cells. Each cell predicts B boxes, each with a confidence,
 and one set of C class scores; a box belongs to the cell that holds its centre. The feature is what goes into
 the last layer: the 4096 outputs of the large connected layer in the paper's network.
@@ -27,7 +30,6 @@ from rolo_bench.nn.fused import accelerate
 from rolo_bench.weights import digest, obtain
 
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped" / "demo-detector.safetensors"
-FEATURE = 4096  # size that the feature comes near to where it is pooled
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Plan:
         cells, boxes, classes: S, B and C.
         norm: whether convolutions are batch-normalised.
         last: ``connected`` predicts all cells from all values (the paper), ``cell`` each cell from its own.
-        softmax: whether class scores go through a softmax.
+        softmax: whether class scores go through a softmax, and are trained by cross-entropy.
+        feature: number of values that a feature taken from a map is averaged down to, about.
     """
 
     layers: str
@@ -53,13 +56,14 @@ class Plan:
     norm: bool = True
     last: str = "connected"
     softmax: bool = False
+    feature: int = 4096
 
 
 _PAPER = """c64-7-2 m c192-3 m c128-1 c256-3 c256-1 c512-3 m c256-1 c512-3 c256-1 c512-3 c256-1 c512-3 c256-1
  c512-3 c512-1 c1024-3 m c512-1 c1024-3 c512-1 c1024-3 c1024-3 c1024-3-2 c1024-3 c1024-3"""
 _TINY = "c16-3 m c32-3 m c64-3 m c128-3 m c256-3 m c512-3 m c1024-3"
-_DEMO = "c32-5-4 c64-3-2 c64-3 c128-3-2 c128-3 c128-3 c256-3-2 c256-3 c256-3 c20-1"
-DEMO = Plan(_DEMO, size=224, classes=8, last="cell")
+_DEMO = "c32-5-4 c64-3-2 c64-3 c128-3-2 c128-3 c128-3 c192-3"
+DEMO = Plan(_DEMO, size=224, cells=14, classes=8, last="cell", softmax=True, feature=1024)
 
 # The forms in which each network was released; the first is the one that is trained here. Which one a Darknet
 # file holds shows in its number of floats.
@@ -202,10 +206,9 @@ class YoloV1(nn.Module):
         else:
             self.last = nn.Linear(flat or channels * side**2, plan.cells**2 * per_cell)
         self.pooled = 0
-        if not flat and channels * side**2 > 2 * FEATURE:
-            self.pooled = min(range(1, side + 1), key=lambda g: abs(channels * g * g - FEATURE))
+        if not flat and channels * side**2 > 2 * plan.feature:
+            self.pooled = min(range(1, side + 1), key=lambda g: abs(channels * g * g - plan.feature))
         self.feature_size = flat or channels * (self.pooled or side) ** 2
-        nn.init.normal_(self.last.weight, std=0.01)  # type: ignore[arg-type]
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def hidden(self, x: Tensor) -> Tensor:
@@ -361,7 +364,7 @@ def take_layer(layer: nn.Module, floats: Floats, section: Section) -> None:
         fill(layer.conv.weight, "weights")
     elif not isinstance(layer, nn.MaxPool2d):
         holder = {Conv: "conv", Full: "linear"}.get(type(layer))
-        inner = getattr(layer, holder) if holder else layer
+        inner: Any = getattr(layer, holder) if holder else layer
         fill(inner.bias, "biases")
         fill(inner.weight, "weights")
 
