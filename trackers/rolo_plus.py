@@ -169,6 +169,7 @@ class RoloPlus:
         boxes = np.vstack([prior, means])
         places = view.to_cells(boxes[:, :2] + boxes[:, 2:] / 2)
         looks = appearance(view, self.basis, boxes)
+        self.candidates = boxes
         self.table = evidence(
             boxes, np.append(0, view.scores[index]), np.append(0, similar[index]),
             sample(response, places[:, 1], places[:, 0]), float(response[row, column]), prior, expected,
