@@ -167,7 +167,6 @@ def draw_windows(
         boxes = torch.cat([boxes[..., :2] + wobble * boxes[..., 2:], boxes[..., 2:]], dim=-1)
     if move:
         boxes, before, truth, drawn = _move((boxes, before, truth, drawn), rng)
-        rows = torch.full_like(rows, -1)
     return Window(boxes, before, truth, fed.missed[r, t], drawn, rows, weight)
 
 
@@ -324,7 +323,7 @@ def train(
         assert source is not None and fed is not None
         with_features = use_real and features is not None and rng.random() >= recipe.feature_dropout
         window = draw_windows(
-            source, fed, recipe.batch, config.steps or recipe.context, rng, recipe, not with_features
+            source, fed, recipe.batch, config.steps or recipe.context, rng, recipe, move=True
         )
         loss = window_loss(
             network, window, _features(features, window.rows, network) if with_features else None, recipe
@@ -345,9 +344,10 @@ def train(
             if better and (done > turn or real is None or held_out is None):
                 progress.best, progress.best_step = value, done
                 best = {k: v.clone() for k, v in network.state_dict().items()}
-            report(f"step {done:5d} of {total}  loss {progress.loss[-1]:.4f}  held-out IoU {value:.4f}")
             if checkpoint is not None:
                 _keep(checkpoint, config, recipe, network, optimiser, progress, best, done, rng)
+            held = f"  held-out IoU {value:.4f}" if held_out is not None else ""
+            report(f"step {done:5d} of {total}  loss {progress.loss[-1]:.4f}{held}")
             waited = (done - max(progress.best_step, turn)) / recipe.check
             if held_out is not None and done > turn and waited >= recipe.patience:
                 report(f"no better for {recipe.patience} checks: stops")

@@ -1,0 +1,80 @@
+"""Studies on hand-made boxes."""
+
+import numpy as np
+import pytest
+import torch
+
+from rolo_bench.cli import main
+from rolo_bench.errors import DataError
+from rolo_bench.nn.detector import Detections
+from rolo_bench.nn.rolo import Rolo, RoloConfig
+from rolo_bench.sequence import ArrayFrames, Sequence
+from rolo_bench.study import detector_failures, occlusion_table, steps_row, stretch_interval, stretches
+
+
+def found(*boxes):
+    table = np.array(boxes, dtype=float).reshape(-1, 4)
+    return Detections(
+        table,
+        np.full(len(table), 0.9, np.float32),
+        np.zeros(len(table), np.int64),
+        ("a",),
+        np.zeros(0, np.float32),
+    )
+
+
+def sequence(truth, visibility=None):
+    frames = ArrayFrames((np.zeros((50, 50, 3), np.uint8),) * len(truth))
+    return Sequence("s", frames, np.array(truth, dtype=float), visibility=visibility)
+
+
+def test_the_detector_fails_where_no_box_reaches_the_iou_and_the_target_has_a_box():
+    box, nowhere = [0, 0, 10, 10], [np.nan] * 4
+    video = sequence([box, box, box, box, nowhere], np.array([0.0, 1, 0.2, 0.7, 0]))
+    # IoU: first frame never counts; 1 is met; 5 x 10 of 150 is 1/3; nothing; no truth
+    failure = detector_failures(video, [found(), found(box), found([5, 0, 10, 10]), found(), found()])
+    assert failure.frames.tolist() == [False, False, True, True, False]
+    assert failure.unseen is not None and failure.unseen.tolist() == [False, False, True, False, False]
+    assert detector_failures(sequence([box, box]), [found(), found()]).unseen is None
+    loose = detector_failures(video, [found(), found(box), found([5, 0, 10, 10]), found(), found()], 0.3)
+    assert loose.frames.tolist() == [False, False, False, True, False]
+
+
+def test_occlusion_table_by_hand():
+    truth = {"a": np.tile([0.0, 0, 10, 10], (4, 1)), "b": np.tile([0.0, 0, 10, 10], (3, 1))}
+    half = np.array([0.0, 0, 10, 5])
+    mine = {k: v.copy() for k, v in truth.items()}
+    mine["a"][1:3] = half
+    chosen = {"a": np.array([False, True, True, False]), "b": np.array([False, False, True])}
+    row = occlusion_table({"t": mine}, truth, chosen, "x").iloc[0]
+    assert row["mean_iou"] == pytest.approx((0.5 + 0.5 + 1.0) / 3)
+    assert (row["count"], row["stretches"], row["sequences"]) == (3, 2, 2)
+    assert 0.5 <= row["low"] <= row["mean_iou"] <= row["high"] <= 1.0
+    with pytest.raises(DataError, match="nothing to compare"):
+        occlusion_table({"t": mine}, truth, {k: v & False for k, v in chosen.items()}, "x")
+
+
+def test_stretches_and_their_interval():
+    assert stretches(np.array([1, 1, 0, 1, 0, 0, 1], bool)) == [(0, 2), (3, 4), (6, 7)]
+    assert stretches(np.zeros(3, bool)) == []
+    assert stretch_interval([np.full(3, 0.4), np.full(9, 0.4)]) == pytest.approx((0.4, 0.4))
+    low, high = stretch_interval([np.zeros(5), np.ones(5)])
+    assert (low, high) == (0.0, 1.0)
+
+
+def test_steps_row_measures_the_followed_boxes():
+    torch.manual_seed(0)
+    net = Rolo(RoloConfig(feature_size=0, hidden=4, steps=3, missing="last")).eval()  # new: gives the fed box
+    truth = np.tile([10.0, 10, 20, 20], (6, 1))
+    shifted = [found([10, 10, 20, 10])] * 6  # IoU 0.5
+    watched = {"right": ([found(truth[0])] * 6, (50, 50), truth), "half": (shifted, (50, 50), truth)}
+    row = steps_row(net, watched)
+    assert row["steps"] == 3 and row["fps"] > 0
+    assert row["mean_iou"] == pytest.approx((1 + (1 + 5 * 0.5) / 6) / 2, abs=1e-5)
+
+
+def test_commands_say_what_is_missing(tmp_path, capsys):
+    assert main(["study", "occlusion", "--suite", "demo", "--results", str(tmp_path)]) == 2
+    assert "rolo-bench run" in capsys.readouterr().err
+    for name in ("steps", "occlusion"):
+        assert main(["study", name, "--help"]) == 0

@@ -1,0 +1,236 @@
+"""Training of ROLO: runs, windows, losses, resumption, splits, VID reader, and one small training."""
+
+import numpy as np
+import pytest
+import torch
+
+from rolo_bench.boxes import to_relative
+from rolo_bench.datasets.vid import is_vid_folder, load_vid
+from rolo_bench.errors import DataError, UsageError
+from rolo_bench.nn.detector import Detections
+from rolo_bench.nn.rolo import RoloConfig, follow
+from rolo_bench.nn.rolo_data import Track, real_runs, simulated_runs
+from rolo_bench.nn.tracks import collect, held_out, make_track, trajectories
+from rolo_bench.nn.train_tracker import (
+    Recipe,
+    draw_windows,
+    prepare_runs,
+    relative_iou,
+    rollout,
+    score,
+    train,
+    write_curves,
+)
+from rolo_bench.sequence import ArrayFrames, Sequence
+
+SIZE = (200, 100)
+SMALL = RoloConfig(feature_size=3, projection=2, hidden=8, steps=4, dropout=0.0)
+
+
+def path(count=60, speed=2.0, start=20.0):
+    t = np.arange(count)
+    return np.stack(
+        [start + speed * t, np.full(count, 30.0), np.full(count, 24.0), np.full(count, 40.0)], axis=1
+    )
+
+
+def track(name="a", count=60, seed=0, biased=0.1, miss=range(20, 26)):
+    rng = np.random.default_rng(seed)
+    truth = path(count, rng.uniform(0.5, 2))
+    found = []
+    for t in range(count):
+        box = truth[t] + [biased * 24, 0, -biased * 24, 0] + rng.normal(0, 0.4, 4)
+        rows = np.zeros((0, 4)) if t in miss else box[None]
+        found.append(
+            Detections(
+                rows,
+                np.full(len(rows), 0.9, np.float32),
+                np.zeros(len(rows), np.int64),
+                (),
+                rng.normal(size=3).astype(np.float32),
+            )
+        )
+    return Track(name, truth, tuple(found), SIZE, name)
+
+
+def test_runs_hold_accepted_detections_and_the_drawn_offset():
+    one = track()
+    runs, owner = real_runs([one], SMALL, 60, 1, reverse=False)
+    assert runs.accepted.shape == (1, 60, 4) and owner == [0]
+    gone = np.isnan(runs.accepted[0, :, 0])
+    assert np.flatnonzero(gone).tolist() == list(range(20, 26))
+    expected = to_relative(np.stack([f.boxes[0] for f in one.found[:20]]), SIZE)
+    np.testing.assert_allclose(runs.accepted[0, :20], expected, rtol=1e-5)
+    np.testing.assert_allclose(runs.truth[0], to_relative(one.truth, SIZE), rtol=1e-5)
+    given, first = to_relative(np.stack([one.truth[0], one.found[0].boxes[0]]), SIZE)
+    np.testing.assert_allclose(runs.drawn[0, 2:], np.log(given[2:] / first[2:]), rtol=1e-4)
+    assert runs.rows[0].tolist() == list(range(60))
+
+
+def test_backward_runs_begin_at_the_other_end():
+    runs, _ = real_runs([track()], SMALL, 30, 2)
+    assert len(runs) == 4
+    assert {int(r[0]) for r in runs.rows} == {0, 30, 29, 59}
+
+
+def test_a_rollout_is_what_the_tracker_does():
+    """The batched closed loop of training against the tracker's own frame by frame."""
+    for steps, missing in ((4, "output"), (0, "last")):
+        config = RoloConfig(feature_size=3, projection=2, hidden=8, steps=steps, missing=missing)
+        torch.manual_seed(0)
+        from rolo_bench.nn.rolo import Rolo
+
+        net = Rolo(config).eval()
+        torch.nn.init.normal_(net.head.weight, std=0.1)
+        one = track()
+        runs, _ = real_runs([one], config, 60, 1, reverse=False)
+        table = torch.from_numpy(np.stack([f.feature for f in one.found]))
+        outputs = rollout(net, runs, table).outputs[0].numpy()
+        boxes = follow(net, list(one.found), one.truth[0], SIZE)
+        np.testing.assert_allclose(outputs[1:], to_relative(boxes, SIZE)[1:], atol=2e-5)
+
+
+def test_simulated_runs_err_and_miss_as_told_and_repeat():
+    a = simulated_runs([path(300)], 20, 50, np.random.default_rng(1))
+    b = simulated_runs([path(300)], 20, 50, np.random.default_rng(1))
+    np.testing.assert_array_equal(a.accepted, b.accepted)
+    missed = np.isnan(a.accepted[:, 1:, 0]).mean()
+    assert 0.02 < missed < 0.6
+    assert (a.rows == -1).all()
+    seen = ~np.isnan(a.accepted[..., 0])
+    overlap = relative_iou(torch.from_numpy(a.accepted), torch.from_numpy(a.truth)).numpy()[seen]
+    assert 0.4 < overlap.mean() < 0.95
+
+
+def test_windows_are_moved_as_a_whole():
+    """Mirroring, scaling and shifting keep every IoU between fed box and truth."""
+    runs = simulated_runs([path(300)], 10, 50, np.random.default_rng(2))
+    net, _ = train(SMALL, Recipe(pretrain=1, batch=2, refresh=10), runs, None)
+    fed = rollout(net, runs)
+    args = (runs, fed, 16, 4, np.random.default_rng(3), Recipe())
+    still = draw_windows(*args, move=False)
+    moved = draw_windows(*(*args[:4], np.random.default_rng(3), args[5]), move=True)
+    torch.testing.assert_close(
+        relative_iou(moved.fed, moved.truth), relative_iou(still.fed, still.truth), rtol=0, atol=1e-4
+    )
+    assert (moved.fed - still.fed).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("form", ["offset", "absolute", "heatmap"])
+def test_training_lowers_the_loss_in_every_form(form):
+    config = RoloConfig(form=form, feature_size=0, hidden=12, steps=3, missing="last")
+    runs = simulated_runs([path(200)], 16, 40, np.random.default_rng(0))
+    _, progress = train(config, Recipe(pretrain=60, batch=16, check=20, refresh=60, rate=5e-3), runs, None)
+    assert len(progress.loss) == 3
+    assert progress.loss[-1] < progress.loss[0]
+
+
+def test_training_learns_how_the_boxes_are_drawn():
+    """The detector's boxes are biased by a tenth; after training they are better than the detections."""
+    tracks = [track(str(i), seed=i, biased=0.15) for i in range(4)]
+    runs, _ = real_runs(tracks[:3], SMALL, 60, 2)
+    test, _ = real_runs(tracks[3:], SMALL, 60, 1, reverse=False)
+    before, _ = train(SMALL, Recipe(pretrain=0, finetune=1, batch=2), None, runs)
+    after, _ = train(SMALL, Recipe(pretrain=0, finetune=150, batch=32, rate=5e-3, refresh=75), None, runs)
+    assert score(after, test).mean() > score(before, test).mean() + 0.03
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):
+    runs, _ = real_runs([track()], SMALL, 60, 2)
+    short = Recipe(pretrain=0, finetune=20, batch=4, check=10, refresh=10)
+    whole, progress = train(SMALL, short, None, runs, runs)
+    lines = []
+
+    def stop(line):
+        lines.append(line)
+        if "step    10" in line:
+            raise KeyboardInterrupt
+
+    file = tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, short, None, runs, runs, checkpoint=file, report=stop)
+    resumed, again = train(SMALL, short, None, runs, runs, checkpoint=file, report=lines.append)
+    assert any("going on from step 10" in line for line in lines)
+    assert again.held_out == progress.held_out
+    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    with pytest.raises(UsageError, match="other settings"):
+        train(SMALL, Recipe(finetune=7), None, runs, checkpoint=file)
+
+
+def test_early_stopping_keeps_the_best(tmp_path):
+    runs, _ = real_runs([track()], SMALL, 60, 2)
+    recipe = Recipe(pretrain=0, finetune=200, batch=4, check=5, refresh=100, patience=2, rate=0.3)
+    _, progress = train(SMALL, recipe, None, runs, runs)
+    assert progress.steps[-1] < 200
+    assert progress.best == max(progress.held_out)
+    write_curves(progress, tmp_path / "curves.csv")
+    assert (tmp_path / "curves.csv").read_text().splitlines()[0] == "step,loss,held_out_iou"
+
+
+class Fake:
+    """A detector that says the image's brightness as feature and one fixed box."""
+
+    name, classes, feature_size, size, identity = "fake", ("a",), 2, 32, "fake"
+
+    def __call__(self, images):
+        return [
+            Detections(np.array([[1.0, 2, 30, 40]]), np.ones(1, np.float32), np.zeros(1, np.int64), ("a",),
+                       np.array([i.mean(), 0], np.float32)) for i in images
+        ]  # fmt: skip
+
+
+def video(name, count):
+    frames = tuple(np.full((100, 200, 3), i, np.uint8) for i in range(count))
+    return Sequence(name, ArrayFrames(frames), path(count))
+
+
+def test_splits_of_the_paper():
+    whole, table = make_track(video("a", 30), Fake(), True)
+    assert len(whole.found) == 30 and table is not None and table[:, 0].tolist() == list(range(30))
+    assert whole.size == (200, 100)
+    assert len(make_track(video("a", 30), Fake(), False, "first-third")[0].found) == 10
+    third, _ = make_track(video("a", 30), Fake(), False, "third-truth")
+    assert len(third.found) == 30 and third.counted is not None and third.counted.sum() == 10
+    with pytest.raises(UsageError, match="split"):
+        make_track(video("a", 30), Fake(), False, "half")
+
+
+def test_two_targets_of_one_video_are_held_out_together():
+    tracks, features = collect([video(n, 20) for n in ("j-1", "j-2", "b", "c", "d")], Fake(), True)
+    assert features is not None and features.shape == (100, 2)
+    for seed in range(10):
+        out = {tracks[i].name for i in held_out(tracks, 0.25, seed)}
+        assert len({n[0] for n in out}) == 1 and (("j-1" in out) == ("j-2" in out))
+    runs = prepare_runs(tracks, SMALL, None, 0.25, 0, length=20, starts=1, simulated=4)
+    assert runs.held_out is not None and len(runs.real) + len(runs.held_out) == 10
+
+
+def test_motion_leaves_out_the_names_it_is_told(tmp_path):
+    for name in ("Keep", "Leave"):
+        (tmp_path / f"{name}.txt").write_text("1,1,5,5\n2,1,5,5\n")
+    assert len(trajectories(tmp_path, {"Leave"})) == 1
+    with pytest.raises(DataError, match="no annotation files"):
+        trajectories(tmp_path, {"Leave", "Keep"})
+
+
+def test_vid_reader(tmp_path):
+    import cv2
+
+    notes, images = tmp_path / "Annotations/VID/train/v1", tmp_path / "Data/VID/train/v1"
+    notes.mkdir(parents=True)
+    images.mkdir(parents=True)
+    for i in range(12):
+        corner = f"<bndbox><xmax>{30 + i}</xmax><xmin>{10 + i}</xmin><ymax>50</ymax><ymin>20</ymin></bndbox>"
+        thing = f"<object><trackid>0</trackid><name>n02</name>{corner}</object>" if i != 5 else ""
+        (notes / f"{i:06d}.xml").write_text(f"<annotation>{thing}</annotation>")
+        cv2.imwrite(str(images / f"{i:06d}.JPEG"), np.zeros((60, 80, 3), np.uint8))
+    assert is_vid_folder(tmp_path)
+    (sequence,) = load_vid(tmp_path)
+    assert sequence.name == "v1-0" and len(sequence) == 12
+    np.testing.assert_array_equal(sequence.truth[2], [12, 20, 20, 30])
+    assert np.isnan(sequence.truth[5]).all()
+    assert sequence.frames.image(3).shape == (60, 80, 3)
+    (notes / "000003.xml").write_text("<annotation><object></annotation>")
+    with pytest.raises(DataError, match=r"000003\.xml"):
+        load_vid(tmp_path)
