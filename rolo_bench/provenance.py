@@ -61,14 +61,12 @@ def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[
     oracle = list(dict.fromkeys(scores.loc[scores["oracle"].astype(bool), "tracker"]))
     if oracle:
         found.append(f"Oracle: {', '.join(oracle)} was shown the truth; not a fair test, not ranked.")
+    for (load, cores), names in _busy(metas).items():
+        found.append(
+            f"Timing of {', '.join(names)}: the machine was busy (load {load:g} on {cores} cores) when the run "
+            "began; the frames per second are too low."
+        )
     for name, meta in metas.items():
-        machine = meta.get("machine") or {}
-        load, cores = machine.get("load_at_start"), machine.get("cores") or 1
-        if isinstance(load, int | float) and load > BUSY * cores and not meta.get("imported"):
-            found.append(
-                f"Timing of {name}: the machine was busy (load {load:g} on {cores} cores) when the run began; "
-                "its frames per second are too low."
-            )
         if isinstance(meta.get("jobs"), int) and meta["jobs"] > 1:
             found.append(
                 f"Timing of {name}: {meta['jobs']} sequences ran at once; frames per second are too low."
@@ -82,3 +80,14 @@ def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[
     if any(m.get("imported") for m in metas.values()):
         found.append("Imported results: their speeds were measured by others on their machines.")
     return found + [str(n) for n in scores.attrs.get("notes", []) if "of" in str(n) and "different" in str(n)]
+
+
+def _busy(metas: dict[str, dict[str, Any]]) -> dict[tuple[float, int], list[str]]:
+    """Measured runs that began under load, grouped by it."""
+    groups: dict[tuple[float, int], list[str]] = {}
+    for name, meta in metas.items():
+        machine = meta.get("machine") or {}
+        load, cores = machine.get("load_at_start"), machine.get("cores") or 1
+        if isinstance(load, int | float) and load > BUSY * cores and not meta.get("imported"):
+            groups.setdefault((float(load), int(cores)), []).append(name)
+    return groups

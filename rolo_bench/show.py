@@ -243,24 +243,32 @@ def failure_strip(sequence: Sequence, track: Track, at: int, span: int = 12, cou
     truth = Track("truth", sequence.truth, TRUTH_COLOUR)
     last = len(sequence) - 1
     indices = sorted({round(i) for i in np.clip(np.linspace(at - span, at + span, count), 0, last)} | {at})
-    cuts = [_cut(sequence, (truth, track), i) for i in indices]
+    reach = max(_reach(sequence, (truth, track), i) for i in indices)
+    cuts = [_cut(sequence, (truth, track), i, reach) for i in indices]
     return contact_sheet(cuts, len(cuts), gap=4)
 
 
-def _cut(sequence: Sequence, shown: Items[Track], index: int, side: int = 260) -> Image:
-    """A square around the boxes of a frame, ``side`` pixels wide, with its legend."""
+def _reach(sequence: Sequence, shown: Items[Track], index: int) -> float:
+    """Side in pixels of a square that holds the boxes of a frame with some room."""
+    boxes = np.array([t.boxes[index] for t in shown])
+    boxes = boxes[valid(boxes)]
+    if not len(boxes):
+        return 64.0
+    extent = (boxes[:, :2] + boxes[:, 2:]).max(axis=0) - boxes[:, :2].min(axis=0)
+    return float(np.clip(1.5 * extent.max(), 64, max(sequence.frames.image(index).shape[:2])))
+
+
+def _cut(sequence: Sequence, shown: Items[Track], index: int, reach: float, side: int = 260) -> Image:
+    """A square of ``reach`` pixels around the boxes of a frame, drawn ``side`` pixels wide, with its legend."""
     import cv2
 
     image = sequence.frames.image(index)
     boxes = np.array([t.boxes[index] for t in shown])
     boxes = boxes[valid(boxes)]
-    height, width = image.shape[:2]
+    middle = np.array([image.shape[1], image.shape[0]]) / 2
     if len(boxes):
-        low, high = boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-        reach = float(np.clip(1.5 * (high - low).max(), 64, max(height, width)))
-        corner = (low + high) / 2 - reach / 2
-    else:
-        reach, corner = float(max(height, width)), np.zeros(2)
+        middle = (boxes[:, :2].min(axis=0) + (boxes[:, :2] + boxes[:, 2:]).max(axis=0)) / 2
+    corner = middle - reach / 2
     scale = side / reach
     move = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
     cut = cv2.warpAffine(image, move, (side, side), flags=cv2.INTER_LINEAR, borderValue=(225, 225, 225))

@@ -253,9 +253,11 @@ def _panel(ax: Axes, scores: pd.DataFrame, flag: str, setting: Setting) -> None:
     title = ATTRIBUTES.get(flag, flag)
     ax.set_title(f"{title[:1].upper()}{title[1:]} [{count}]", fontsize=8.5, weight="normal")
     best = [t for t in curves if t not in setting.oracle][:3]
-    for k, tracker in enumerate(best):
+    low = np.mean([curves[t]["success"].mean() for t in best]) < 0.4 if best else False
+    for k, tracker in enumerate(best):  # in the corner that the curves leave free
         ax.text(
-            0.03, 0.05 + 0.085 * (len(best) - 1 - k), f"{curves[tracker]['success'].mean():.3f} {_short(tracker)}",
+            0.97 if low else 0.03, (0.88 if low else 0.22) - 0.085 * k,
+            f"{curves[tracker]['success'].mean():.3f} {_short(tracker)}", ha="right" if low else "left",
             transform=ax.transAxes, fontsize=6.3, color="#222222",
             bbox={"facecolor": "white", "alpha": 0.88, "edgecolor": "none", "pad": 0.6}, zorder=9,
         )  # fmt: skip

@@ -185,5 +185,7 @@ def line(look: Look) -> dict[str, Any]:
 def log_ticks(axis: Axis, steps: tuple[int, ...] = (1, 2, 5)) -> None:
     """Ticks of a log axis written as plain numbers."""
     axis.set_major_locator(LogLocator(base=10, subs=steps))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
+    )
     axis.set_minor_formatter(NullFormatter())

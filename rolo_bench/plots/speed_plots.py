@@ -72,17 +72,23 @@ def fps(
         }  # fmt: skip
         ax.barh(y, value, height=0.68, zorder=2, **style)
         ax.annotate(
-            f"{value:.3g}" if value < 1000 else f"{value:.0f}", (value, y), (4, 0), textcoords="offset points",
+            _speed_text(value), (value, y), (4, 0), textcoords="offset points",
             va="center", fontsize=7.5,
         )  # fmt: skip
     ax.set_ylim(count - 0.4, -0.6)
     ax.set_yticks(range(count), names, fontsize=8.5)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
-    low, high = table["fps"].min(), table["fps"].max()
-    _log_axis(ax, min(10 ** np.floor(np.log10(low * 0.8)), 1.0), high * 2.2)
+    low = min(float(10 ** np.floor(np.log10(table["fps"].min() * 0.8))), 1.0)
+    high = float(table["fps"].max())
+    room = max(text_width(_speed_text(v), 7.5) for v in table["fps"]) + 0.2  # inches right of the longest bar
+    _log_axis(ax, low, high * (high / low) ** (room / (5.2 - room)))
     ax.set_xlabel("Frames per second (log scale)")
     return figure
+
+
+def _speed_text(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _speed_notes(table: pd.DataFrame, device: str) -> list[str]:
