@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,14 @@ ENTRIES = (Entry("Alpha", 1, COUNT), Entry("Skating2-1", 1, COUNT), Entry("Human
 
 def result(boxes: np.ndarray = BOXES, name: str = "Alpha") -> RunResult:
     return RunResult("T", name, "ope", boxes, np.linspace(0.1, 0.5, len(boxes)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_fsync() -> Iterator[None]:
+    """Thousands of small files are written here; none of them has to survive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda handle: None)
+        yield
 
 
 def test_layouts() -> None:

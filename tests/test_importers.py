@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,14 @@ def run(format_: str, root: Path, tmp_path: Path, **more: Any) -> list[importers
 
 def stored(tmp_path: Path, tracker: str, sequence: str = "Alpha", protocol: str = "ope") -> list[Any]:
     return Store(tmp_path / "res").load("mini", protocol, tracker, sequence)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_fsync() -> Iterator[None]:
+    """Thousands of small files are written here; none of them has to survive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda handle: None)
+        yield
 
 
 # Geometry, by hand
