@@ -13,7 +13,7 @@ import pytest
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.plugins import find_plugin
 from rolo_bench.results import Store
-from rolo_bench.run import run_sequence, run_suite
+from rolo_bench.run import fingerprint, run_sequence, run_suite
 from rolo_bench.suites import load_suite
 from tests.helpers_video import otb_folder, square_sequence
 
@@ -168,6 +168,15 @@ def test_provenance(tmp_path):
     assert {"rolo-bench", "python", "numpy"} <= set(meta["versions"])
     assert {"system", "processor", "device", "load_at_start"} <= set(meta["machine"])
     assert str(tmp_path) not in json.dumps(meta)
+
+
+def test_weights_are_part_of_what_a_result_depends_on():
+    class Detector:
+        name, identity = "tiny", "tiny:abc"
+
+    tracker = Follow()
+    tracker.detector, tracker.weights_digests = Detector(), {"net": "123"}
+    assert fingerprint(find_plugin("ncc"), {}, tracker)["weights"] == {"net": "123", "tiny": "tiny:abc"}
 
 
 @pytest.mark.parametrize(("protocol", "count"), [("tre", 20), ("sre", 12)])

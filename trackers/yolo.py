@@ -67,7 +67,6 @@ class Yolo:
             weights=weights,
             cache=cache,
         )
-        self.weights_digests = {self.detector.name: self.detector.identity}
         self.association = Association(use["history"], use["iou_min"], use["threshold"])
         self.truth: Array = np.full(4, np.nan)
 

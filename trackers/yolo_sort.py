@@ -101,7 +101,6 @@ class YoloSort:
             cache=cache,
         )
         self.iou_min = use["iou_min"]
-        self.weights_digests = {self.detector.name: self.detector.identity}
 
     def init(self, image: Image, box: Array) -> None:
         """Start the filter at rest on the given box."""
