@@ -33,6 +33,8 @@ def network(form="offset", seed=0, **changes):
     config = RoloConfig(form=form, feature_size=12, projection=5, hidden=9, **changes)
     net = Rolo(config)
     torch.nn.init.normal_(net.head.weight, std=0.3)
+    if form == "absolute":
+        torch.nn.init.constant_(net.head.bias, 0.8)  # boxes that are boxes
     return net.eval()
 
 

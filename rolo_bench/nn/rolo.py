@@ -69,7 +69,7 @@ class RoloConfig:
     history: int = 2
     iou_min: float = 0.1
     threshold: float = 0.1
-    widen: float = 0.05
+    widen: float = 0.0
     centre: str = "history"
     detector: str = "yolox-nano"
     size: int | None = 416
