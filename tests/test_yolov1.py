@@ -26,6 +26,7 @@ from rolo_bench.nn.yolov1 import (
     fold,
     read_darknet,
     read_network,
+    resized,
     save_network,
     split,
 )
@@ -248,6 +249,19 @@ def test_copy_backbone(tmp_path):
     torch.testing.assert_close(target.layers[0].conv.weight, source.layers[0].conv.weight, rtol=1e-3, atol=1e-4)
     with pytest.raises(WeightsError, match="no layer fits"):
         copy_backbone(path, random_network(small_plan(layers="c5-3-2 m c6-3 c9-1")))
+
+
+def test_a_detector_by_cell_starts_one_of_another_size(tmp_path):
+    plan = Plan("c4-3-2 c6-3-2", size=64, cells=16, classes=3, last="cell")
+    source = random_network(plan)
+    path = tmp_path / "b.safetensors"
+    path.write_bytes(save_network(source, ["a", "b", "c"], {}))
+    target = YoloV1(resized(plan, 96))
+    assert target.plan.cells == 24 and copy_backbone(path, target) == 2
+    torch.testing.assert_close(target.last.weight, source.last.weight, rtol=1e-3, atol=1e-4)
+    assert target(torch.zeros(1, 3, 96, 96)).boxes.shape == (1, 24 * 24 * 2, 4)
+    with pytest.raises(UsageError, match="28 pixels only"):
+        resized(SMALL, 64)
 
 
 def test_loading_by_name(tmp_path):

@@ -89,6 +89,7 @@ def show_row(row: dict[str, float]) -> None:
     "--data", default="synthetic", show_default=True, metavar="NAME",
     help="synthetic (seeds of the generator), or voc:FOLDER (splits train and val).",
 )  # fmt: skip
+@click.option("--size", type=click.IntRange(32), help="Side of the images [default: the network's own].")
 @click.option("--images", type=click.IntRange(1), default=12000, show_default=True, help="Synthetic images.")
 @click.option("--valid", type=click.IntRange(1), default=500, show_default=True, help="Synthetic images to score.")
 @click.option(
@@ -118,12 +119,12 @@ def show_row(row: dict[str, float]) -> None:
 )  # fmt: skip
 @click.option(
     "--backbone", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
-    help="Convolutions to start from, of `train backbone`.",
+    help="Weights to start from, of `train backbone` or of `train detector` at another size.",
 )  # fmt: skip
 def detector(
     out: Path, network: str, seed: int, every: int, patience: int, device: str, threads: int | None, data: str,
-    images: int, valid: int, test: int, steps: int, cycles: int, batch: int, shards: int, class_weight: float | None,
-    augment: float, rate: float, pretrain: int, backbone: Path | None,
+    size: int | None, images: int, valid: int, test: int, steps: int, cycles: int, batch: int, shards: int,
+    class_weight: float | None, augment: float, rate: float, pretrain: int, backbone: Path | None,
 ) -> None:  # fmt: skip
     """Train a YOLOv1 network with the paper's loss.
 
@@ -132,7 +133,8 @@ def detector(
     from rolo_bench.datasets.labelled import LabelledImages, SyntheticImages
     from rolo_bench.nn.detector import pick_device
     from rolo_bench.nn.loop import Schedule
-    from rolo_bench.nn.train_detector import Recipe, train_detector
+    from rolo_bench.nn.train_detector import Recipe, plan_for, train_detector
+    from rolo_bench.nn.yolov1 import resized
 
     pick_device(device, False)
     set_threads(threads)
@@ -160,13 +162,17 @@ def detector(
         if backbone:
             raise UsageError("--pretrain makes the backbone that --backbone names; give one of them")
         phase_1 = Schedule(pretrain, 2e-3, every=every, seed=seed)
-        backbone = pretrain_on_objects(sets, out, network, device, phase_1, rendered)
+        backbone = pretrain_on_objects(sets, out, network, size, device, phase_1, rendered)
+    recipe = Recipe(network=network, batch=batch, shards=shards, kind=class_weight, strength=augment)
+    plan = plan_for(recipe, sets[0].names)
+    plan = resized(plan, size or plan.size)
     fit = train_detector(
         *sets,
         out,
-        Recipe(network=network, batch=batch, shards=shards, kind=class_weight, strength=augment),
+        recipe,
         Schedule(steps=steps, rate=rate, every=every, patience=patience, seed=seed, cycles=cycles),
         test=unseen,
+        plan=plan,
         device=device,
         backbone=backbone,
         report=show_row,
@@ -177,7 +183,13 @@ def detector(
 
 
 def pretrain_on_objects(
-    sets: tuple[Any, Any], out: Path, network: str, device: str, schedule: Any, rendered: Callable[[int, int], None]
+    sets: tuple[Any, Any],
+    out: Path,
+    network: str,
+    size: int | None,
+    device: str,
+    schedule: Any,
+    rendered: Callable[[int, int], None],
 ) -> Path:
     """Phase 1 on the objects of the detector's own images; gives the file of the backbone."""
     from rolo_bench.datasets.imagenet import Crops
@@ -185,8 +197,8 @@ def pretrain_on_objects(
     from rolo_bench.nn.train_backbone import BackboneRecipe, train_backbone
     from rolo_bench.nn.yolov1 import PLANS
 
-    size = PLANS[network].size
-    train, valid = (Crops(store(s, out / n, size, rendered)) for s, n in zip(sets, ("train", "valid")))
+    side = size or PLANS[network].size
+    train, valid = (Crops(store(s, out / n, side, rendered)) for s, n in zip(sets, ("train", "valid")))
     recipe = BackboneRecipe(network=network, size=64)
     fit = train_backbone(train, valid, out / "backbone", recipe, schedule, device=device, report=show_row)
     console.print(f"accuracy on cut-out objects: {fit.score:.4f} at step {fit.step}")

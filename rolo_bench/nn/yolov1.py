@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,6 +79,20 @@ FORMS: dict[str, tuple[Plan, ...]] = {
     ),
 }
 PLANS: dict[str, Plan] = {"demo": DEMO, **{name: forms[0] for name, forms in FORMS.items()}}
+
+
+def resized(plan: Plan, size: int) -> Plan:
+    """A plan whose cells predict from their own place, for images of another size with cells as large as before.
+
+    Raises:
+        UsageError: a connected last layer fits one size only, or the size is no whole number of cells.
+    """
+    if size == plan.size:
+        return plan
+    cell = plan.size // plan.cells
+    if plan.last != "cell" or size % 32:
+        raise UsageError(f"the network takes images of {plan.size} pixels only, or the size is no multiple of 32")
+    return replace(plan, size=size, cells=size // cell)
 
 
 class Prediction(NamedTuple):
@@ -287,7 +301,9 @@ def read_network(path: Path) -> tuple[YoloV1, tuple[str, ...]]:
 
 
 def copy_backbone(path: Path, network: YoloV1) -> int:
-    """Start from the convolutions of a trained classifier; gives the number of layers taken.
+    """Start from the convolutions of a trained classifier or detector; gives the number of layers taken.
+
+    The last layer is taken, too, where it predicts by cell and has the same shape.
 
     Raises:
         WeightsError: damaged, or its first layers have other shapes.
@@ -302,6 +318,9 @@ def copy_backbone(path: Path, network: YoloV1) -> int:
             break
         mine.load_state_dict(given)
         taken += isinstance(mine, Conv)
+    lasts = [n.last for n in (network, other) if isinstance(n.last, nn.Conv2d)]
+    if taken == len(network.layers) and len(lasts) == 2 and lasts[0].weight.shape == lasts[1].weight.shape:
+        lasts[0].load_state_dict(lasts[1].state_dict())
     if not taken:
         raise WeightsError(f"{path}: no layer fits the network; train the backbone of the same network")
     return taken
