@@ -42,8 +42,10 @@ if TYPE_CHECKING:
 )
 @click.option("--paper-size", is_flag=True, help="The paper's network: 4102 inputs and states.")
 @click.option("--steps", type=click.IntRange(0), default=6, show_default=True, help="Window; 0 is streaming.")
-@click.option("--hidden", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--projection", type=click.IntRange(0), default=64, show_default=True,
+@click.option(
+    "--hidden", type=click.IntRange(1), default=None, help="Size of the state [default: 64; heatmap: 128]."
+)
+@click.option("--projection", type=click.IntRange(0), default=16, show_default=True,
               help="Features are projected to so many; 0 feeds them as they are.")  # fmt: skip
 @click.option("--no-features", is_flag=True, help="Boxes alone.")
 @click.option("--loss", type=click.Choice(["iou", "mse"]), default="iou", show_default=True)
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 )
 @click.option("--batch", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--rate", type=float, default=2e-3, show_default=True)
-@click.option("--feature-dropout", type=click.FloatRange(0, 1), default=0.5, show_default=True)
+@click.option("--feature-dropout", type=click.FloatRange(0, 1), default=0.7, show_default=True)
 @click.option("--box-jitter", type=float, default=0.0, show_default=True, help="Random offset of fed boxes.")
 @click.option("--auxiliary", type=float, default=0.0, show_default=True, help="Weight of the detection cost.")
 @click.option("--hold-out", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
@@ -80,7 +82,7 @@ def tracker(**o: Any) -> None:
     if o["paper_size"]:
         config = paper_config(width, o["steps"], o["form"])
     else:
-        config = RoloConfig(form=o["form"], feature_size=width, projection=o["projection"], hidden=o["hidden"],
+        config = RoloConfig(form=o["form"], feature_size=width, projection=o["projection"], hidden=o["hidden"] or (128 if o["form"] == "heatmap" else 64),
                             steps=o["steps"], detector=o["detector"], size=size)  # fmt: skip
     recipe = Recipe(
         pretrain=o["pretrain"], finetune=o["finetune"], batch=o["batch"], rate=o["rate"], loss=o["loss"],

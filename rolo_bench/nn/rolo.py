@@ -60,12 +60,12 @@ class RoloConfig:
 
     form: str = "offset"
     feature_size: int = 4096
-    projection: int = 64
-    hidden: int = 96
+    projection: int = 16
+    hidden: int = 64
     steps: int = 6
     missing: str = "output"
     limit: float = 1.0
-    dropout: float = 0.5
+    dropout: float = 0.7
     history: int = 2
     iou_min: float = 0.1
     threshold: float = 0.1

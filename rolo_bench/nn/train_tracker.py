@@ -44,7 +44,7 @@ class Recipe:
     batch: int = 128
     rate: float = 2e-3
     real_share: float = 0.6
-    feature_dropout: float = 0.5
+    feature_dropout: float = 0.7
     box_jitter: float = 0.0
     auxiliary: float = 0.0
     loss: str = "iou"
