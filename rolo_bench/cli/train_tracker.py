@@ -48,6 +48,10 @@ if TYPE_CHECKING:
 @click.option("--projection", type=click.IntRange(0), default=16, show_default=True,
               help="Features are projected to so many; 0 feeds them as they are.")  # fmt: skip
 @click.option("--no-features", is_flag=True, help="Boxes alone.")
+@click.option("--centre", type=click.Choice(["history", "output"]), default="history", show_default=True,
+              help="Centre of the association's reference when tracking: the paper's, or the last output.")  # fmt: skip
+@click.option("--widen", type=click.FloatRange(0), default=0.0, show_default=True,
+              help="Growth of the association's reference per frame without a detection; 0 is the paper.")  # fmt: skip
 @click.option("--loss", type=click.Choice(["iou", "mse"]), default="iou", show_default=True)
 @click.option(
     "--pretrain", type=click.IntRange(0), default=600, show_default=True, help="Steps on simulated runs."
@@ -82,8 +86,11 @@ def tracker(**o: Any) -> None:
     if o["paper_size"]:
         config = paper_config(width, o["steps"], o["form"])
     else:
-        config = RoloConfig(form=o["form"], feature_size=width, projection=o["projection"], hidden=o["hidden"] or (128 if o["form"] == "heatmap" else 64),
-                            steps=o["steps"], detector=o["detector"], size=size)  # fmt: skip
+        config = RoloConfig(
+            form=o["form"], feature_size=width, projection=o["projection"], steps=o["steps"],
+            hidden=o["hidden"] or (128 if o["form"] == "heatmap" else 64), detector=o["detector"], size=size,
+            missing="zero" if o["form"] == "absolute" else "output", centre=o["centre"], widen=o["widen"],
+        )  # fmt: skip
     recipe = Recipe(
         pretrain=o["pretrain"], finetune=o["finetune"], batch=o["batch"], rate=o["rate"], loss=o["loss"],
         feature_dropout=o["feature_dropout"], box_jitter=o["box_jitter"], auxiliary=o["auxiliary"], seed=o["seed"],
