@@ -1,0 +1,304 @@
+"""rolo-plus: filter, views, candidates, judge, LSTM, training, and the tracker on a toy detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from rolo_bench.boxes import iou
+from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.nn import plus_filter, plus_view, rolo_plus, train_plus
+from rolo_bench.nn.detector import Raw
+from rolo_bench.sequence import ArrayFrames, Sequence
+
+
+def random_maps(channels: int = 3, n: int = 12, seed: int = 0) -> torch.Tensor:
+    return torch.randn(channels, n, n, generator=torch.Generator().manual_seed(seed))
+
+
+def test_filter_peaks_at_the_target_and_moves_with_it():
+    maps = random_maps()
+    made = plus_filter.start_filter([(maps, 5.0, 7.0)], (6.0, 6.0), plus_filter.FilterConfig(support=2.0))
+    response = made.response(maps)
+    assert np.unravel_index(response.argmax(), response.shape) == (5, 7)
+    moved = made.response(torch.roll(maps, (2, -3), dims=(1, 2)))
+    np.testing.assert_allclose(moved, np.roll(response, (2, -3), axis=(0, 1)), atol=1e-5)
+
+
+def test_filter_with_full_support_is_the_closed_form_of_ridge_regression():
+    maps = random_maps(2, 8)
+    config = plus_filter.FilterConfig(support=99.0)
+    made = plus_filter.solve(plus_filter.start_filter([(maps, 3.0, 4.0)], (5.0, 5.0), config), 300)
+    # per frequency: (G + ridge I) F = R
+    gram = made.gram0 + made.ridge * torch.eye(2)
+    exact = torch.linalg.solve(gram, made.cross0.unsqueeze(2)).squeeze(2)
+    weights = torch.fft.irfft2(exact.T.reshape(2, 8, 5), s=(8, 8))
+    torch.testing.assert_close(made.weights, weights, atol=1e-4, rtol=1e-3)
+
+
+def test_filter_support_is_limited_and_learning_moves_the_filter():
+    maps, later = random_maps(seed=1), random_maps(seed=2)
+    made = plus_filter.start_filter([(maps, 6.0, 6.0)], (4.0, 2.0), plus_filter.FilterConfig(rate=0.9))
+    assert made.mask.sum() == 5 * 3  # within 2.6 and 1.5 cells of the origin, both ways: 5 rows, 3 columns
+    assert (made.weights * (1 - made.mask)).abs().max() == 0
+    before = made.response(later)[3, 3]
+    for _ in range(5):
+        made = plus_filter.learn(made, later, 3.0, 3.0)
+    assert made.response(later)[3, 3] > before + 0.1
+
+
+def test_peak_and_sample_by_hand():
+    rows, columns = np.mgrid[:7, :7].astype(np.float32)
+    bowl = 10 - (rows - 3.25) ** 2 - (columns - 2.6) ** 2  # parabolas are found exactly
+    assert plus_filter.peak(bowl, (3, 3)) == pytest.approx((3.25, 2.6), abs=1e-4)
+    plane = 2 * rows + columns
+    np.testing.assert_allclose(
+        plus_filter.sample(plane, np.array([1.5, 2.25]), np.array([3.0, 4.5])), [6.0, 9.0], atol=1e-5
+    )
+
+
+def test_crop_keeps_geometry_and_fills_the_outside():
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[20:30, 40:50] = 255
+    patch = plus_view.crop(image, np.array([45.0, 25.0]), 40.0, 160)  # 4 times as large
+    bright = np.argwhere(patch[:, :, 0] > 127)
+    assert abs(bright.min() - 60) <= 1 and abs(bright.max() - 99) <= 1  # 10 px around the centre: 60 … 100
+    outside = plus_view.crop(image, np.array([-100.0, 25.0]), 40.0, 32)
+    assert (outside == 114).all()
+
+
+def test_view_coordinates_are_inverse():
+    view = plus_view.View(
+        np.array([50.0, 40.0]), 80.0, np.zeros((0, 4)), np.zeros(0), np.zeros((0, 1)), torch.zeros(1, 10, 10)
+    )
+    assert view.to_cells(np.array([50.0, 40.0])) == pytest.approx([4.5, 4.5])  # between the two middle cells
+    points = np.array([[13.0, 7.0], [60.0, 66.0]])
+    np.testing.assert_allclose(view.to_pixels(view.to_cells(points)), points)
+
+
+def test_merge_by_hand():
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 10, 10]], dtype=float)
+    index, means, votes = plus_view.merge(boxes, np.array([0.6, 0.2, 0.4]), 0.75, 10)
+    assert index.tolist() == [0, 2] and votes.tolist() == [2, 1]
+    # heights (0.6 * 10 + 0.2 * 8) / 0.8 = 9.5
+    np.testing.assert_allclose(means, [[0, 0, 10, 9.5], [50, 50, 10, 10]])
+    assert [len(v) for v in plus_view.merge(boxes, np.ones(3), 0.5, 0)] == [0, 0, 0]
+
+
+def test_habit_takes_a_detection_to_the_annotation():
+    found = np.array([[10.0, 10, 20, 40], [200, 200, 20, 40]])
+    truth = np.array([12.0, 8, 18, 50])
+    habit = rolo_plus.habit(found, np.array([0.5, 0.9]), truth)
+    assert habit is not None
+    np.testing.assert_allclose(rolo_plus.as_annotated(found[:1], habit)[0], truth)
+    assert rolo_plus.habit(found[1:], np.array([0.9]), truth) is None
+
+
+def test_evidence_and_blend_by_hand():
+    prior, expected = np.array([0.0, 0, 10, 20]), np.array([1.0, 0, 10, 20])
+    boxes = np.array([prior, [1, 0, 10, 20], [100, 0, 20, 20]])
+    ones = np.ones(3)
+    table = rolo_plus.evidence(
+        boxes, np.array([0, 0.5, 0.4]), ones, ones * 0.7, 0.8, prior, expected, ones, ones * 0.5, ones
+    )
+    column = dict(zip(rolo_plus.FEATURES, table.T))
+    assert table.shape == (3, len(rolo_plus.FEATURES)) and np.isfinite(table).all()
+    np.testing.assert_allclose(column["prior"], [1, 0, 0])
+    np.testing.assert_allclose(column["iou_prior"], [1, 9 / 11, 0], rtol=1e-6)  # 180 / (400 - 180)
+    np.testing.assert_allclose(column["dx"], [0.1, 0, 10.4], rtol=1e-6)
+    np.testing.assert_allclose(column["log_width"], [0, 0, np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(column["lead"], [-0.5, 0.1, -0.1], atol=1e-6)
+    mean = rolo_plus.blend(boxes, np.array([0.6, 0.6, 0.55]))  # the far box takes no part
+    np.testing.assert_allclose(mean, [0.5, 0, 10, 20])
+
+
+def test_expectation_is_the_lstm_over_the_whole_video():
+    torch.manual_seed(3)
+    motion = rolo_plus.Motion()
+    torch.nn.init.normal_(motion.out.weight)
+    moves = torch.randn(1, 9, 4) * 0.1
+    moves[0, 0] = 0
+    with torch.inference_mode():
+        whole = motion(moves)[0][0, -1].numpy()
+    run = rolo_plus.Expectation.start(motion)
+    for move in moves[0, 1:]:
+        run.step(move.numpy())
+    np.testing.assert_allclose(run.move, whole, atol=1e-6)
+    still = rolo_plus.Expectation.start(None)
+    np.testing.assert_allclose(still.box(np.array([10.0, 10]), np.array([4.0, 6])), [8, 7, 4, 6])
+
+
+def test_weights_round_trip_and_damage(tmp_path: Path):
+    path = tmp_path / "plus.safetensors"
+    judge, motion = rolo_plus.Judge(), rolo_plus.Motion()
+    rolo_plus.save_plus(path, judge, motion, {"videos": ["a"]})
+    read, _ = rolo_plus.load_plus(path)
+    x = torch.randn(5, len(rolo_plus.FEATURES))
+    torch.testing.assert_close(read(x), judge(x), atol=5e-3, rtol=5e-3)  # stored in half precision
+    data = path.read_bytes()
+    for bad in (data[: len(data) // 2], b"", data.replace(b"rolo-plus-1", b"rolo-plus-9")):
+        path.write_bytes(bad)
+        with pytest.raises(WeightsError, match=r"plus\.safetensors"):
+            rolo_plus.load_plus(path)
+    with pytest.raises(WeightsError, match="train plus"):
+        rolo_plus.load_plus(tmp_path / "none.safetensors")
+
+
+class ToyDetector:
+    """Finds what is bright in its input; its other boxes are far away and weak."""
+
+    size, name = 96, "toy"
+
+    def tensor(self, images):
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+
+    def network(self, x):
+        rows, columns = np.nonzero(x[0].mean(0).numpy() > 200)
+        box = [5.0, 5, 8, 8]
+        if len(rows) > 4:
+            w, h = np.ptp(columns) + 1, np.ptp(rows) + 1
+            box = [columns.min() + w / 2, rows.min() + h / 2, w, h]
+        boxes = torch.tensor([[box, [90, 90, 5, 9]]], dtype=torch.float32)
+        scores = torch.tensor([[[0.8 if len(rows) > 4 else 0.01, 0.0], [0.0, 0.02]]])
+        return Raw(boxes, scores, torch.zeros(1, 1))
+
+
+def toy_video(frames: int = 40) -> Sequence:
+    rng = np.random.default_rng(0)
+    ground = rng.integers(0, 120, (120, 160, 3), dtype=np.uint8)
+    images, truth = [], []
+    for t in range(frames):
+        x, y = 20 + 2 * t, 40 + t
+        image = ground.copy()
+        image[y : y + 20, x : x + 14] = rng.integers(230, 255, 3, dtype=np.uint8)
+        images.append(image)
+        truth.append([x, y, 14, 20])
+    return Sequence("toy", ArrayFrames(tuple(images)), np.array(truth, dtype=float))
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch):
+    from rolo_bench.trackers.rolo_plus import RoloPlus
+
+    monkeypatch.setattr("rolo_bench.nn.detector.load_detector", lambda *a, **k: ToyDetector())
+    return RoloPlus
+
+
+def follow(tracker, frames) -> np.ndarray:
+    video = toy_video()
+    tracker.init(frames[0], video.truth[0])
+    return np.array([video.truth[0], *[tracker.update(image) for image in frames[1:]]])
+
+
+def test_tracker_follows_and_later_frames_do_not_matter(toy):
+    video = toy_video()
+    frames = list(video.frames.images)
+    boxes = follow(toy(network="none", least=40), frames)
+    assert iou(boxes, video.truth).mean() > 0.7
+    changed = frames[:20] + [255 - f for f in frames[20:]]
+    np.testing.assert_array_equal(follow(toy(network="none", least=40), changed)[:20], boxes[:20])
+
+
+def test_tracker_without_detections_is_the_filter_alone(toy):
+    video = toy_video(15)
+    tracker = toy(network="none", least=40, detections=0)
+    boxes = follow(tracker, list(video.frames.images))
+    assert len(tracker.table) == 1
+    assert iou(boxes, video.truth).mean() > 0.5
+
+
+def test_tracker_searches_the_whole_image_when_lost(toy):
+    video = toy_video(12)
+    frames = list(video.frames.images)
+    ground = frames[0].copy()
+    ground[40:60, 20:34] = 60
+    away = ground.copy()
+    away[90:110, 130:144] = 240  # gone, then back far from where it was
+    frames = [*frames[:4], *[ground] * 4, *[away] * 8]
+    truth = np.array([130.0, 90, 14, 20])
+    for redetect, found in ((0.6, True), (0.0, False)):
+        tracker = toy(network="none", least=40, redetect=redetect)
+        tracker.init(frames[0], video.truth[0])
+        last = [tracker.update(f) for f in frames[1:]][-1]
+        assert bool(iou(last, truth)[0] > 0.5) is found
+
+
+def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
+    from rolo_bench.trackers.rolo_plus import RoloPlus
+
+    monkeypatch.setattr("rolo_bench.nn.detector.load_detector", lambda *a, **k: SimpleNamespace(size=96))
+    with pytest.raises(UsageError, match="network"):
+        RoloPlus(detector="plugin.py")
+    monkeypatch.setattr("rolo_bench.nn.detector.load_detector", lambda *a, **k: ToyDetector())
+    with pytest.raises(WeightsError, match="train plus"):
+        RoloPlus(network=str(tmp_path / "none.safetensors"))
+
+
+def test_shipped_weights_load_and_are_small():
+    path = rolo_plus.shipped_path("rolo-plus-yolox-nano")
+    judge, motion = rolo_plus.load_plus(path)
+    assert path.stat().st_size < 1_000_000
+    assert torch.isfinite(judge(torch.zeros(2, len(rolo_plus.FEATURES)))).all()
+    assert torch.isfinite(motion(torch.zeros(1, 3, 4))[0]).all()
+
+
+def test_judge_learns_to_choose_and_records_hold_what_was_met(toy):
+    recipe = train_plus.PlusRecipe(frames=30, epochs=40, batch=8)
+    records = train_plus.record(toy(network="none", least=40), toy_video(30), recipe)
+    assert len(records) == 29 and records[0].table.shape[1] == len(rolo_plus.FEATURES)
+    judge = train_plus.train_judge(records, recipe)
+    chosen, prior, best = train_plus.choice(judge, records)
+    assert prior < chosen <= best and chosen > best - 0.05
+    again = train_plus.train_judge(records, recipe)
+    torch.testing.assert_close(again.layers[0].weight, judge.layers[0].weight, atol=0, rtol=0)
+
+
+def test_lstm_expects_steady_motion_better_than_standing_still():
+    steps = np.arange(80.0)[:, None]
+    paths = [np.hstack([steps * v, steps * 0, steps * 0 + 20, steps * 0 + 20]) for v in (-6.0, -3, 3, 6)]
+    recipe = train_plus.PlusRecipe(rounds=16, windows=256, noise=0.01)
+    motion = train_plus.train_motion(paths, recipe)
+    seen, wanted = train_plus.motion_windows(paths, recipe, np.random.default_rng(9))
+    assert train_plus.motion_error(motion, seen, wanted) < 0.7 * train_plus.motion_error(None, seen, wanted)
+    with pytest.raises(ValueError, match="42 boxes"):
+        train_plus.train_motion([paths[0][:10]], recipe)
+
+
+def test_movement_of_one_step_equals_the_expectation_that_undoes_it():
+    before, after = np.array([10.0, 10, 8, 18]), np.array([13.0, 9, 10, 16])
+    run = rolo_plus.Expectation.start(None)
+    run.move = rolo_plus.movement(before, after)
+    np.testing.assert_allclose(run.box(before[:2] + before[2:] / 2, before[2:]), after)
+    np.testing.assert_allclose(
+        train_plus.movements(np.array([before, after]), np.array([before, after]))[0], run.move
+    )
+
+
+def test_folds_keep_a_recording_together():
+    folds = train_plus.fold_of(["b", "a", "b", "c"], 2)
+    assert folds == {"a": 0, "b": 1, "c": 0}
+
+
+@pytest.mark.shared
+def test_real_video(shared: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first 25 frames of Crossing, a training video: parity of the view with the detector, and tracking."""
+    from rolo_bench.suites import load_suite
+    from rolo_bench.trackers.rolo_plus import RoloPlus
+
+    monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))
+    video = load_suite(str(shared / "data" / "train"), only=("Crossing",)).sequences[0].slice(0, 25)
+    tracker = RoloPlus()
+    images = [video.frames.image(i) for i in range(len(video))]
+    tracker.init(images[0], video.truth[0])
+    boxes = np.array([video.truth[0], *[tracker.update(image) for image in images[1:]]])
+    assert iou(boxes, video.truth).mean() > 0.6
+    view = plus_view.look(tracker.detector, images[0], np.array([208.0, 117.0]), 208.0)
+    patch = plus_view.crop(images[0], np.array([208.0, 117.0]), 208.0, tracker.detector.size)
+    found = tracker.detector([patch])[0]
+    best = view.boxes[view.scores.argmax()]
+    expected = found.boxes[0] * 208 / tracker.detector.size + [104, 13, 0, 0]
+    np.testing.assert_allclose(best, expected, atol=0.05)
