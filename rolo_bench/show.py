@@ -122,7 +122,7 @@ def framed(
     image, scale = enlarged(sequence.frames.image(index), least)
     if heat is not None:
         image = overlay(image, heat)
-    canvas = boxes_on(image, shown, index, 2, scale)
+    canvas = boxes_on(image, shown, index, 3 if image.shape[1] >= 400 else 2, scale)
     title = f"{sequence.name}  frame {sequence.first_frame + index}"
     return np.vstack([canvas, _strip(title, shown, index, canvas.shape[1])])
 
@@ -255,7 +255,8 @@ def _reach(sequence: Sequence, shown: Items[Track], index: int) -> float:
     if not len(boxes):
         return 64.0
     extent = (boxes[:, :2] + boxes[:, 2:]).max(axis=0) - boxes[:, :2].min(axis=0)
-    return float(np.clip(1.5 * extent.max(), 64, max(sequence.frames.image(index).shape[:2])))
+    height, width = sequence.frames.image(index).shape[:2]
+    return float(np.clip(1.5 * extent.max(), 64, max(min(height, width), 1.1 * extent.max())))
 
 
 def _cut(sequence: Sequence, shown: Items[Track], index: int, reach: float, side: int = 260) -> Image:
@@ -268,7 +269,8 @@ def _cut(sequence: Sequence, shown: Items[Track], index: int, reach: float, side
     middle = np.array([image.shape[1], image.shape[0]]) / 2
     if len(boxes):
         middle = (boxes[:, :2].min(axis=0) + (boxes[:, :2] + boxes[:, 2:]).max(axis=0)) / 2
-    corner = middle - reach / 2
+    room = np.array([image.shape[1], image.shape[0]]) - reach
+    corner = np.where(room > 0, np.clip(middle - reach / 2, 0, np.maximum(room, 0)), middle - reach / 2)
     scale = side / reach
     move = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
     cut = cv2.warpAffine(image, move, (side, side), flags=cv2.INTER_LINEAR, borderValue=(225, 225, 225))
