@@ -12,12 +12,12 @@ from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.detections import open_detector
 from rolo_bench.sequence import Image
 
-# Detector: options that did best on the training videos (18 sequences, five starts each, forwards and backwards).
+# Detector: options that did best on the training videos (18 sequences, forwards and backwards).
 CHOSEN: dict[str, dict[str, Any]] = {
-    "yolox-nano": {"size": 416, "threshold": 0.1, "iou_min": 0.1},
-    "yolo-nano-voc": {"size": 416, "threshold": 0.1, "iou_min": 0.1},
+    "yolox-nano": {"size": 416, "threshold": 0.05, "iou_min": 0.1},
+    "yolo-nano-voc": {"size": 416, "threshold": 0.05, "iou_min": 0.1},
 }
-OTHERS: dict[str, Any] = {"size": None, "threshold": 0.1, "iou_min": 0.1}
+OTHERS: dict[str, Any] = {"size": None, "threshold": 0.05, "iou_min": 0.1}
 LEAST_AREA = 1.0  # square pixels; a target never shrinks below
 
 
