@@ -14,7 +14,7 @@ from rolo_bench.sequence import Image
 
 # Detector: options that did best on the training videos (18 sequences, forwards and backwards).
 CHOSEN: dict[str, dict[str, Any]] = {
-    "yolox-nano": {"size": 416, "threshold": 0.05, "iou_min": 0.1},
+    "yolox-nano": {"size": 416, "threshold": 0.1, "iou_min": 0.1},
     "yolo-nano-voc": {"size": 416, "threshold": 0.05, "iou_min": 0.1},
 }
 OTHERS: dict[str, Any] = {"size": None, "threshold": 0.05, "iou_min": 0.1}
