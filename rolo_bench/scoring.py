@@ -256,6 +256,7 @@ def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.Da
 
     ``p_best`` is the paired Wilcoxon test against the first tracker, Holm-corrected over the trackers, on the
     sequences that both have; ``same_as_best`` is True where it is 0.05 or more. Equal AUCs share a ``rank``.
+    An oracle takes no part in that: its ``rank`` is 0 and its ``p_best`` NaN.
     """
     import pandas as pd
 
@@ -282,10 +283,12 @@ def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.Da
             }
         )
     table = pd.DataFrame(rows).sort_values("auc", ascending=False, kind="stable", ignore_index=True)
-    table["rank"] = table["auc"].round(12).rank(ascending=False, method="min").astype(int)
-    p = against_best(matrix(scores))
-    table["p_best"] = [p[name] for name in table["tracker"]]
-    table["same_as_best"] = ~(table["p_best"] < 0.05)
+    fair = ~table["oracle"].astype(bool)
+    ranks = table["auc"].where(fair).round(12).rank(ascending=False, method="min")
+    table["rank"] = ranks.fillna(0).astype(int)
+    p = against_best(matrix(scores[~scores["oracle"].astype(bool)])) if fair.any() else {}
+    table["p_best"] = [p.get(name, float("nan")) for name in table["tracker"]]
+    table["same_as_best"] = fair & ~(table["p_best"] < 0.05)
     table.attrs["notes"] = list(scores.attrs.get("notes", []))
     return table
 

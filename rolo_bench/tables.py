@@ -61,7 +61,7 @@ def for_people(summary: pd.DataFrame) -> pd.DataFrame:
     """A summary of `scoring.summary` with the columns that people read.
 
     The interval is one column; ``sequences`` says ``16 of 30``; ``vs_best`` says ``best``, ``same`` (the paired,
-    Holm-corrected Wilcoxon test finds no difference at 0.05) or the p value.
+    Holm-corrected Wilcoxon test finds no difference at 0.05), the p value, or ``oracle``, which is never compared.
     """
     import pandas as pd
 
@@ -98,6 +98,8 @@ def fit(table: pd.DataFrame, width: int, least: tuple[str, ...] = LEAST) -> tupl
 
 
 def _versus(rank: float, p: float) -> str:
+    if rank == 0:
+        return "oracle"
     if rank == 1:
         return "best"
     if not math.isfinite(p):

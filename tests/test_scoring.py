@@ -30,6 +30,7 @@ from rolo_bench.scoring import (
 )
 from rolo_bench.sequence import Sequence
 from rolo_bench.suites import NoFrames, Suite
+from rolo_bench.tables import for_people
 
 SQUARE = np.array([10.0, 10.0, 10.0, 10.0])
 
@@ -201,6 +202,18 @@ def test_an_oracle_says_so_in_its_name(tmp_path: Path) -> None:
     scores = score(store, suite("One"))
     assert sorted(scores["tracker"]) == ["yolo (oracle)", "yolo-oracle"] and scores["oracle"].all()
     assert summary(scores)["oracle"].all()
+
+
+def test_an_oracle_is_never_the_best(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name, hits in (("cheat", 30), ("fair", 20), ("weak", 5)):
+        for where in ("a", "b"):
+            store.save("tiny", result(name, where, hits))
+        store.write_meta("tiny", "ope", name, {"oracle": name == "cheat", "sequences": {}})
+    table = summary(score(store, suite("a", "b"))).set_index("tracker")
+    assert table["rank"].to_dict() == {"cheat (oracle)": 0, "fair": 1, "weak": 2}
+    assert np.isnan(table.loc["cheat (oracle)", "p_best"])
+    assert for_people(table.reset_index())["vs_best"].tolist()[:2] == ["oracle", "best"]
 
 
 def test_sre_is_the_mean_of_its_twelve_segments(tmp_path: Path) -> None:
