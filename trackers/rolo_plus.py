@@ -37,7 +37,7 @@ class RoloPlus:
         learn: least estimated overlap at which filter and appearance learn.
         rate: learning rate of the recent appearance.
         redetect: estimated overlap below which, three frames long, the whole image is searched; 0 never.
-        regularisation, support, first, forget: of the filter (`rolo_bench.nn.plus_filter`).
+        regularisation, support, sigma, first, forget: of the filter (`rolo_bench.nn.plus_filter`).
         device, half, weights: for the detector.
     """
 
@@ -47,8 +47,8 @@ class RoloPlus:
         self, detector: str = "yolox-nano", size: int | None = 320, network: str | None = None,
         context: float = 3.0, least: float = 64.0, motion: bool = True, habit: float = 0.7,
         detections: int = 24, follow: float = 0.5, sharpness: float = 0.05, learn: float = 0.4,
-        rate: float = 0.03, redetect: float = 0.0, regularisation: float = 1.0, support: float = 1.3,
-        first: float = 0.3, forget: float = 0.02, device: str = "cpu", half: bool = False,
+        rate: float = 0.03, redetect: float = 0.0, regularisation: float = 1.0, support: float = 0.7,
+        sigma: float = 0.15, first: float = 0.3, forget: float = 0.02, device: str = "cpu", half: bool = False,
         weights: str | None = None,
     ) -> None:  # fmt: skip
         from rolo_bench.nn.detector import load_detector
@@ -59,7 +59,7 @@ class RoloPlus:
         self.context, self.least, self.share, self.limit = context, least, habit, detections
         self.follow, self.sharpness, self.learn, self.rate = follow, sharpness, learn, rate
         self.redetect = redetect
-        self.filter_config = FilterConfig(regularisation, first=first, rate=forget, support=support)
+        self.filter_config = FilterConfig(regularisation, sigma, first, forget, support)
         self.detector = load_detector(detector, size=size, device=device, half=half, weights=weights)
         if not hasattr(self.detector, "network"):
             raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")
