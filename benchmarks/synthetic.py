@@ -29,7 +29,9 @@ def main() -> None:
         frames.truth, frames.visibility  # noqa: B018 (computed on first use)
         known = time.process_time() - start
         slowest = max(slowest, rendered)
-        print(f"{name:14s} {len(frames):6d}  {rendered:8.3f}  {1e3 * rendered / len(frames):8.2f}  {known:8.3f}")
+        print(
+            f"{name:14s} {len(frames):6d}  {rendered:8.3f}  {1e3 * rendered / len(frames):8.2f}  {known:8.3f}"
+        )
     print(f"slowest sequence: {slowest:.3f} s")
     start = time.process_time()
     for seed in range(200):
@@ -38,7 +40,9 @@ def main() -> None:
     start = time.process_time()
     for seed in range(200, 800):
         training_image(seed)
-    print(f"training images: {600 / (time.process_time() - start):.0f} a second ({cold:.2f} s for the first 200)")
+    print(
+        f"training images: {600 / (time.process_time() - start):.0f} a second ({cold:.2f} s for the first 200)"
+    )
 
 
 if __name__ == "__main__":

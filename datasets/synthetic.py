@@ -132,7 +132,9 @@ class RenderedFrames:
             front = [draw(a.look, a.poses[i]) for a in scene.actors[scene.target + 1 :] if _near(a, i, mine)]
             front += [drawing.place_cover(c.picture, *c.path[i]) for c in scene.covers if _seen(c, i)]
             whole = (mine[:2] >= 0).all() and (mine[:2] + mine[2:] <= [WIDTH, HEIGHT]).all()
-            values[i] = 1.0 if whole and not front else drawing.shown(draw(target.look, target.poses[i]), front)
+            values[i] = (
+                1.0 if whole and not front else drawing.shown(draw(target.look, target.poses[i]), front)
+            )
         return values
 
     def _check(self, index: int) -> None:
@@ -191,7 +193,9 @@ def demo_sequences() -> tuple[Sequence, ...]:
     """
     recorded: dict[str, list[list[float]]] = {}
     for row in _table("demo_truth.csv"):
-        recorded.setdefault(row["name"], []).append([float(row[c]) for c in ("x", "y", "w", "h", "visibility")])
+        recorded.setdefault(row["name"], []).append(
+            [float(row[c]) for c in ("x", "y", "w", "h", "visibility")]
+        )
     sequences = []
     for name, spec in demo_suite():
         values = np.asarray(recorded[name])

@@ -80,7 +80,7 @@ def shown(patch: Patch, front: list[Patch]) -> float:
 @functools.lru_cache(maxsize=1)
 def _blot() -> Image:
     """A soft dark ellipse ``(32, 96)``: how much light a shadow on the ground takes away."""
-    y, x = np.mgrid[-1 : 1 : 32j, -1 : 1 : 96j]
+    y, x = np.mgrid[-1:1:32j, -1:1:96j]
     return np.rint(np.clip(1.15 - np.sqrt(x * x + y * y), 0, 1) ** 1.3 * 120).astype(np.uint8)
 
 
@@ -119,13 +119,21 @@ def make_cover(key: Key, kind: str, width: int, height: int) -> Image:
         hue = rng.uniform(0.22, 0.4)
         face = paint(texture, [rgb(hue, 0.75, 0.1), rgb(hue, 0.65, 0.35), rgb(hue - 0.05, 0.5, 0.65)])
         angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
-        ragged = 1 + 0.05 * np.sin(9 * angles + rng.uniform(0, 6)) + 0.035 * np.sin(23 * angles + rng.uniform(0, 6))
+        ragged = (
+            1
+            + 0.05 * np.sin(9 * angles + rng.uniform(0, 6))
+            + 0.035 * np.sin(23 * angles + rng.uniform(0, 6))
+        )
         c, s = np.cos(angles), np.sin(angles)
-        edge = np.stack([np.sign(c) * np.abs(c) ** 0.45 * (w / 2 - 3), np.sign(s) * np.abs(s) ** 0.45 * (h / 2 - 3)], 1)
+        edge = np.stack(
+            [np.sign(c) * np.abs(c) ** 0.45 * (w / 2 - 3), np.sign(s) * np.abs(s) ** 0.45 * (h / 2 - 3)], 1
+        )
         edge = edge * ragged[:, None] / 1.085 + [w / 2, h / 2]
     else:
         texture = noise(rng, h, w, (7, 90) if kind == "pillar" else (60, 9), 5)
-        face = paint(texture, [rgb(hue, 0.35, value - 0.25), rgb(hue, 0.3, value), rgb(hue + 0.03, 0.2, value + 0.25)])
+        face = paint(
+            texture, [rgb(hue, 0.35, value - 0.25), rgb(hue, 0.3, value), rgb(hue + 0.03, 0.2, value + 0.25)]
+        )
         edge = np.array([[2, 2], [w - 3, 2], [w - 3, h - 3], [2, h - 3]], dtype=np.float64)
         if kind == "pillar":
             round_ = (0.55 + 0.5 * np.sin(np.pi * (np.arange(w) + 0.5) / w) ** 0.7)[None, :, None]

@@ -98,7 +98,9 @@ def make_look(key: Key, kind: str, like: Look | None = None, likeness: float = 0
     else:
         pattern = np.zeros_like(u)
     tone = 128 + 62 * (grain - 0.5) + 17 * pattern + 36 * (0.5 - v) + 14 * (0.5 - u)
-    texture = cv2.merge([np.clip(np.rint(tone), 40, 235).astype(np.uint8)] * 3 + [np.full((64, 64), 128, np.uint8)])
+    texture = cv2.merge(
+        [np.clip(np.rint(tone), 40, 235).astype(np.uint8)] * 3 + [np.full((64, 64), 128, np.uint8)]
+    )
     if like is not None:
         colours = likeness * like.colours + (1 - likeness) * colours
         build = likeness * like.build + (1 - likeness) * build
@@ -115,7 +117,9 @@ def _circle(count: int) -> Points:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _limb(x: float, y: float, angle: float, length: float, wide: float, narrow: float) -> tuple[Points, float, float]:
+def _limb(
+    x: float, y: float, angle: float, length: float, wide: float, narrow: float
+) -> tuple[Points, float, float]:
     """A tapered limb hanging from ``x, y`` at ``angle`` from straight down, and where it ends."""
     s, c = np.sin(angle), np.cos(angle)
     ex, ey = x + length * s, y + length * c
@@ -146,7 +150,11 @@ def _person(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]
         shoulder = -0.8 * swing * side
         upper, ex, ey = _limb(0.0, -0.27, shoulder, 0.17, 0.085 * stout, 0.07 * stout)
         fore, hx, hy = _limb(ex, ey, shoulder + 0.45, 0.15, 0.065 * stout, 0.05 * stout)
-        arm: list[Part] = [(upper, 0), (fore, 0 if build[1] < 0.5 else 4), (_ellipse(hx, hy, 0.03, 0.03, 8), 4)]
+        arm: list[Part] = [
+            (upper, 0),
+            (fore, 0 if build[1] < 0.5 else 4),
+            (_ellipse(hx, hy, 0.03, 0.03, 8), 4),
+        ]
         if side < 0:
             parts += arm
             continue
@@ -195,7 +203,9 @@ def _bird(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
     span = 0.36 + 0.12 * build[0]
     tip = -span * beat
     parts: list[Part] = []
-    far = np.array([[0.14, -0.04], [0.10, tip * 0.75 - 0.03], [-0.03, tip * 0.98], [-0.10, tip * 0.6], [-0.13, -0.02]])
+    far = np.array(
+        [[0.14, -0.04], [0.10, tip * 0.75 - 0.03], [-0.03, tip * 0.98], [-0.10, tip * 0.6], [-0.13, -0.02]]
+    )
     parts.append((far, 2))
     tail = np.array([[-0.24, -0.05], [-0.50, -0.10], [-0.46, 0.0], [-0.50, 0.07], [-0.24, 0.04]])
     parts.append((tail, 1))
@@ -219,14 +229,20 @@ def _fish(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
     top, low = -deep * shape, deep * shape
     body = np.concatenate([np.stack([x, top], 1), np.stack([x, low], 1)[::-1]])
     tail = np.array([[-0.27, -0.04], [-0.50, -0.19], [-0.44, 0.0], [-0.50, 0.19], [-0.27, 0.04]])
-    dorsal = np.array([[-0.12, -deep * 0.8], [-0.05, -deep - 0.10], [0.16, -deep * 0.95], [0.12, -deep * 0.7]])
+    dorsal = np.array(
+        [[-0.12, -deep * 0.8], [-0.05, -deep - 0.10], [0.16, -deep * 0.95], [0.12, -deep * 0.7]]
+    )
     belly = np.array([[-0.05, deep * 0.8], [-0.10, deep + 0.08], [0.10, deep * 0.85]])
     band = np.array([[0.10, -deep * 0.95], [0.17, -deep * 0.93], [0.15, deep * 0.95], [0.08, deep * 0.96]])
     parts: list[Part] = [(tail, 1), (dorsal, 1), (belly, 1), (body, 0)]
     for offset in (0.0, -0.19)[: 1 + int(build[1] < 0.6)]:
         parts.append((band * [1.0, 0.93 - 0.9 * abs(offset)] + [offset, 0.0], 5))
     fin = np.array([[0.16, 0.02], [0.0, 0.0 + 0.06 * np.sin(2 * phase)], [-0.02, 0.09], [0.14, 0.07]])
-    parts += [(fin, 1), (_ellipse(0.36, -0.05, 0.042, 0.042, 12), 3), (_ellipse(0.37, -0.05, 0.022, 0.022, 8), 2)]
+    parts += [
+        (fin, 1),
+        (_ellipse(0.36, -0.05, 0.042, 0.042, 12), 3),
+        (_ellipse(0.37, -0.05, 0.022, 0.022, 8), 2),
+    ]
     waved = []
     for outline, colour in parts:
         shift = 0.075 * np.sin(phase + 4.0 * outline[:, 0]) * np.clip(0.45 - outline[:, 0], 0, None)
@@ -243,7 +259,9 @@ def _ball(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
     rim = 0.5 * unit
     ends = np.stack([-unit[:, [0, -1], 1], unit[:, [0, -1], 0]], 2)
     middle = 0.5 * (rim[:, [0, -1]] + pole) + 0.06 * ends
-    leaves = np.concatenate([np.broadcast_to(pole, (sectors, 1, 2)), middle[:, :1], rim, middle[:, 1:]], axis=1)
+    leaves = np.concatenate(
+        [np.broadcast_to(pole, (sectors, 1, 2)), middle[:, :1], rim, middle[:, 1:]], axis=1
+    )
     for k in range(sectors):
         parts.append((leaves[k], (0, 3, 5)[k % 3] if build[1] < 0.5 else (0, 3)[k % 2]))
     parts.append((_ellipse(pole[0], pole[1], 0.06, 0.06, 12), 1))
@@ -258,7 +276,9 @@ def _spokes(sectors: int) -> NDArray[np.float64]:
 
 def _bottle(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
     w, n = 0.13 + 0.05 * build[0], 0.045 + 0.02 * build[1]
-    right = np.array([[n, -0.44], [n, -0.27], [0.55 * w + n * 0.4, -0.19], [w, -0.08], [w, 0.44], [w * 0.85, 0.5]])
+    right = np.array(
+        [[n, -0.44], [n, -0.27], [0.55 * w + n * 0.4, -0.19], [w, -0.08], [w, 0.44], [w * 0.85, 0.5]]
+    )
     body = np.concatenate([right, (right * [-1.0, 1.0])[::-1]])
     label = np.array([[-w, 0.04], [w, 0.04], [w, 0.30], [-w, 0.30]])
     badge = _ellipse(0.5 * w * np.sin(turn + phase * 0.3), 0.17, 0.45 * w, 0.075, 14)
@@ -292,7 +312,9 @@ def _crate(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
             continue
         u, v = (k for k in range(3) if k != axis)
 
-        def project(a: float, b: float, n: NDArray = normal * half[axis], u: int = u, v: int = v) -> list[float]:
+        def project(
+            a: float, b: float, n: NDArray = normal * half[axis], u: int = u, v: int = v
+        ) -> list[float]:
             p = n + a * half[u] * axes[u] + b * half[v] * axes[v]
             return [p[0], p[1] * np.cos(tilt) + p[2] * np.sin(tilt)]
 
@@ -316,7 +338,10 @@ def _affine(pose: Pose, kind: str) -> NDArray[np.float64]:
     narrow = 1.0 if least == 1 else (1.0 if c >= 0 else -1.0) * (least + (1 - least) * abs(c))
     ca, sa = np.cos(pose.angle), np.sin(pose.angle)
     return np.array(
-        [[pose.size * narrow * ca, -pose.size * sa, pose.x], [pose.size * narrow * sa, pose.size * ca, pose.y]]
+        [
+            [pose.size * narrow * ca, -pose.size * sa, pose.x],
+            [pose.size * narrow * sa, pose.size * ca, pose.y],
+        ]
     )
 
 
@@ -370,7 +395,9 @@ def _shading(look: Look, pose: Pose, alpha: Image, corner: tuple[int, int]) -> I
     forward = _affine(pose, look.kind)
     forward = np.hstack([forward[:, :2], forward[:, 2:] - np.array(corner)[:, None]])
     # texture pixel = (object coordinate + 0.5) * 64
-    matrix = np.hstack([forward[:, :2] / 64, forward[:, 2:] - 0.5 * forward[:, :2].sum(axis=1, keepdims=True)])
+    matrix = np.hstack(
+        [forward[:, :2] / 64, forward[:, 2:] - 0.5 * forward[:, :2].sum(axis=1, keepdims=True)]
+    )
     size = (alpha.shape[1], alpha.shape[0])
     texture = cv2.warpAffine(look.texture, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
     reach = max(1, int(pose.size / 14))
@@ -396,6 +423,9 @@ def line_kernel(blur: tuple[float, float]) -> NDArray[np.float32]:
     side = 2 * int(np.ceil(max(abs(blur[0]), abs(blur[1])) / 2)) + 1
     kernel = np.zeros((side, side), np.uint8)
     middle = side // 2
-    ends = [(round((middle + sign * blur[0] / 2) * 16), round((middle + sign * blur[1] / 2) * 16)) for sign in (-1, 1)]
+    ends = [
+        (round((middle + sign * blur[0] / 2) * 16), round((middle + sign * blur[1] / 2) * 16))
+        for sign in (-1, 1)
+    ]
     cv2.line(kernel, ends[0], ends[1], 255, 1, cv2.LINE_AA, 4)
     return (kernel / np.float32(kernel.sum())).astype(np.float32)

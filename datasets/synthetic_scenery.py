@@ -55,7 +55,9 @@ def rgb(hue: float, saturation: float, value: float) -> NDArray[np.float64]:
 def paint(values: NDArray[np.float32], stops: list[NDArray[np.float64]]) -> Image:
     """Values ``(H, W)`` in 0 … 1 painted with a ramp of colours: RGB uint8 ``(H, W, 3)``."""
     grid = np.linspace(0, 1, len(stops))
-    ramp = np.stack([np.interp(np.arange(256) / 255.0, grid, [s[c] for s in stops]) for c in range(3)], axis=1)
+    ramp = np.stack(
+        [np.interp(np.arange(256) / 255.0, grid, [s[c] for s in stops]) for c in range(3)], axis=1
+    )
     table = np.clip(np.rint(ramp), 0, 255).astype(np.uint8)
     return table[np.rint(values * 255).astype(np.uint8)]
 
@@ -127,7 +129,9 @@ def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
     )
 
 
-def _ridge(rng: np.random.Generator, w: int, level: float, height: float, grain: float) -> NDArray[np.float64]:
+def _ridge(
+    rng: np.random.Generator, w: int, level: float, height: float, grain: float
+) -> NDArray[np.float64]:
     """The height of a skyline ``(w,)`` in rows."""
     return level + height * (noise(rng, 2, w, (grain, 2), 4)[0].astype(np.float64) - 0.5)
 
@@ -140,7 +144,9 @@ def _below(ridge: NDArray[np.float64], h: int) -> Image:
 
 def _over(under: Image, paint_: Image, cover: Image) -> Image:
     alpha = cv2.merge([cover] * 3)
-    return _image(cv2.add(cv2.multiply(under, 255 - alpha, scale=1 / 255), cv2.multiply(paint_, alpha, scale=1 / 255)))
+    return _image(
+        cv2.add(cv2.multiply(under, 255 - alpha, scale=1 / 255), cv2.multiply(paint_, alpha, scale=1 / 255))
+    )
 
 
 def _meadow(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image]:
@@ -155,18 +161,27 @@ def _meadow(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Ima
     ground = noise(rng, h, w, (70, 22), 6)
     blades = noise(rng, h, w, (5, 14), 2)
     mixed = np.clip(0.62 * ground + 0.38 * blades, 0, 1)
-    grass = [rgb(hue + 0.03, 0.65, 0.25), rgb(hue, 0.6, 0.45), rgb(hue - 0.03, 0.5, 0.62), rgb(hue - 0.06, 0.4, 0.75)]
+    grass = [
+        rgb(hue + 0.03, 0.65, 0.25),
+        rgb(hue, 0.6, 0.45),
+        rgb(hue - 0.03, 0.5, 0.62),
+        rgb(hue - 0.06, 0.4, 0.75),
+    ]
     cover = _below(_ridge(rng, w, h * rng.uniform(0.36, 0.52), 26, 120), h)
     near = paint(mixed, grass)
     for _ in range(int(rng.integers(10, 40))):  # flowers, stones and shrubs, larger towards the front
         y = rng.uniform(0.5 * h, h)
         reach = rng.uniform(2, 9) * (y / h) ** 2
-        shade = [rgb(hue, 0.6, 0.3), rgb(0.1, 0.1, 0.6), rgb(0.13, 0.7, 0.9), rgb(0.9, 0.3, 0.95)][int(rng.integers(4))]
+        shade = [rgb(hue, 0.6, 0.3), rgb(0.1, 0.1, 0.6), rgb(0.13, 0.7, 0.9), rgb(0.9, 0.3, 0.95)][
+            int(rng.integers(4))
+        ]
         for _ in range(int(rng.integers(1, 7))):
             spot = (rng.uniform(0, w), y + rng.uniform(-6, 6))
             centre = (round(spot[0] * 16), round(spot[1] * 16))
             axes = (round(reach * 16), round(reach * 10))
-            cv2.ellipse(near, centre, axes, 0, 0, 360, (shade * rng.uniform(0.7, 1.1)).tolist(), -1, cv2.LINE_AA, 4)
+            cv2.ellipse(
+                near, centre, axes, 0, 0, 360, (shade * rng.uniform(0.7, 1.1)).tolist(), -1, cv2.LINE_AA, 4
+            )
     return far, near, cover
 
 
@@ -197,7 +212,9 @@ def _street(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Ima
     near[horizon:kerb] = cv2.add(near[horizon:kerb], np.full_like(near[horizon:kerb], 42))
     for lane in (kerb + 40, kerb + 105):
         for start in range(-20, w, 70):
-            quad = np.array([[start, lane], [start + 38, lane], [start + 34, lane + 6], [start - 6, lane + 6]])
+            quad = np.array(
+                [[start, lane], [start + 38, lane], [start + 34, lane + 6], [start - 6, lane + 6]]
+            )
             cv2.fillPoly(near, [quad.astype(np.int32)], (214, 210, 190), cv2.LINE_AA)
     return far, near, cover
 
@@ -208,9 +225,16 @@ def _sea(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image]
     depth = np.linspace(0.18, -0.18, h, dtype=np.float32)[:, None]
     near = paint(
         np.clip(waves + depth, 0, 1),
-        [rgb(hue + 0.03, 0.85, 0.22), rgb(hue, 0.75, 0.45), rgb(hue - 0.02, 0.6, 0.62), rgb(hue - 0.04, 0.25, 0.92)],
+        [
+            rgb(hue + 0.03, 0.85, 0.22),
+            rgb(hue, 0.75, 0.45),
+            rgb(hue - 0.02, 0.6, 0.62),
+            rgb(hue - 0.04, 0.25, 0.92),
+        ],
     )
-    sand = paint(noise(rng, h, w, (50, 18), 6), [rgb(0.1, 0.5, 0.35), rgb(0.11, 0.42, 0.6), rgb(0.12, 0.3, 0.8)])
+    sand = paint(
+        noise(rng, h, w, (50, 18), 6), [rgb(0.1, 0.5, 0.35), rgb(0.11, 0.42, 0.6), rgb(0.12, 0.3, 0.8)]
+    )
     near = _over(near, sand, _below(_ridge(rng, w, h * rng.uniform(0.72, 0.95), 50, 90), h))
     return near, near.copy(), np.full((h, w), 255, np.uint8)
 
@@ -219,7 +243,9 @@ def _room(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image
     floor = round(h * rng.uniform(0.6, 0.72))
     hue, value = rng.random(), rng.uniform(0.45, 0.85)
     plaster = noise(rng, h, w, (40, 40), 6)
-    near = paint(plaster, [rgb(hue, 0.4, value - 0.25), rgb(hue, 0.3, value), rgb(hue + 0.03, 0.22, value + 0.1)])
+    near = paint(
+        plaster, [rgb(hue, 0.4, value - 0.25), rgb(hue, 0.3, value), rgb(hue + 0.03, 0.22, value + 0.1)]
+    )
     if rng.random() < 0.6:  # bricks or tiles
         step_x, step_y = int(rng.integers(22, 44)), int(rng.integers(11, 24))
         line = (rgb(hue, 0.25, value - 0.3)).tolist()
@@ -245,17 +271,28 @@ def _room(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image
 def _forest(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image]:
     hue = rng.uniform(0.2, 0.4)
     leaves = noise(rng, h, w, (36, 30), 6)
-    greens = [rgb(hue, 0.7, 0.12), rgb(hue, 0.6, 0.32), rgb(hue - 0.05, 0.5, 0.55), rgb(hue - 0.08, 0.25, 0.85)]
+    greens = [
+        rgb(hue, 0.7, 0.12),
+        rgb(hue, 0.6, 0.32),
+        rgb(hue - 0.05, 0.5, 0.55),
+        rgb(hue - 0.08, 0.25, 0.85),
+    ]
     far = paint(leaves, greens)
     litter = noise(rng, h, w, (30, 12), 6)
-    near = paint(litter, [rgb(0.07, 0.6, 0.18), rgb(0.09, 0.5, 0.36), rgb(0.13, 0.45, 0.52), rgb(hue, 0.4, 0.6)])
+    near = paint(
+        litter, [rgb(0.07, 0.6, 0.18), rgb(0.09, 0.5, 0.36), rgb(0.13, 0.45, 0.52), rgb(hue, 0.4, 0.6)]
+    )
     cover = _below(_ridge(rng, w, h * rng.uniform(0.55, 0.7), 30, 80), h)
-    bark = paint(noise(rng, h, w, (6, 60), 4), [rgb(0.07, 0.45, 0.15), rgb(0.08, 0.35, 0.38), rgb(0.1, 0.25, 0.55)])
+    bark = paint(
+        noise(rng, h, w, (6, 60), 4), [rgb(0.07, 0.45, 0.15), rgb(0.08, 0.35, 0.38), rgb(0.1, 0.25, 0.55)]
+    )
     for _ in range(int(rng.integers(5, 10))):
         x, wide = float(rng.uniform(0, w)), float(rng.uniform(5, 15))
         foot = h * rng.uniform(0.62, 0.8)
         lean = rng.uniform(-12, 12)
-        quad = np.array([[x - wide + lean, -2], [x + wide + lean, -2], [x + 1.4 * wide, foot], [x - 1.4 * wide, foot]])
+        quad = np.array(
+            [[x - wide + lean, -2], [x + wide + lean, -2], [x + 1.4 * wide, foot], [x - 1.4 * wide, foot]]
+        )
         trunk = np.zeros((h, w), np.uint8)
         cv2.fillPoly(trunk, [np.rint(quad).astype(np.int32)], 255, cv2.LINE_AA)
         near = _over(near, bark, trunk)
@@ -263,13 +300,17 @@ def _forest(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Ima
     return far, near, cover
 
 
-def _scatter(rng: np.random.Generator, near: Image, cover: Image, colours: tuple[NDArray[np.float64], ...]) -> None:
+def _scatter(
+    rng: np.random.Generator, near: Image, cover: Image, colours: tuple[NDArray[np.float64], ...]
+) -> None:
     """Blobs of the given colours all over a layer (in place): clutter that looks like the target's colours."""
     h, w = cover.shape
     angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
     for number in range(130):
         radius = rng.uniform(6, 19) * (1 + 0.45 * np.sin(3 * angles + rng.uniform(0, 6)) * rng.random())
-        spot = np.stack([rng.uniform(0, w) + radius * np.cos(angles), rng.uniform(0, h) + radius * np.sin(angles)], 1)
+        spot = np.stack(
+            [rng.uniform(0, w) + radius * np.cos(angles), rng.uniform(0, h) + radius * np.sin(angles)], 1
+        )
         colour = np.clip(colours[number % len(colours)] * rng.uniform(0.6, 1.15), 0, 255)
         points = np.rint(spot * 16).astype(np.int32)
         cv2.fillPoly(near, [points], colour.tolist(), cv2.LINE_AA, shift=4)

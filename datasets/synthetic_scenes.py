@@ -40,7 +40,16 @@ EFFECTS = {
     "coarse": "LR",
 }
 ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
-_GAIT = {"person": 0.36, "car": 0.0, "bird": 0.5, "fish": 0.4, "ball": 0.0, "bottle": 0.1, "star": 0.15, "crate": 0.1}
+_GAIT = {
+    "person": 0.36,
+    "car": 0.0,
+    "bird": 0.5,
+    "fish": 0.4,
+    "ball": 0.0,
+    "bottle": 0.1,
+    "star": 0.15,
+    "crate": 0.1,
+}
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,9 @@ class Scene:
     finishes: tuple[drawing.Finish, ...]
 
 
-def _act(rng: np.random.Generator, look: Look, path: Array, size: float, spec: SceneSpec, jerk: Array) -> Actor:
+def _act(
+    rng: np.random.Generator, look: Look, path: Array, size: float, spec: SceneSpec, jerk: Array
+) -> Actor:
     """Give a path a body: scale, rotation, gait and blur for every frame."""
     n, effects = len(path), spec.effects
     t = np.arange(n, dtype=np.float64)
@@ -144,7 +155,9 @@ def _act(rng: np.random.Generator, look: Look, path: Array, size: float, spec: S
     facing = look.kind in FACING
     turn = motion.heading(path) if facing else 0.25 * np.sin(t / 15 + rng.uniform(0, 6.28))
     if "turn" in effects:
-        turn = turn + (2 * np.pi * t / rng.uniform(70, 120) if not facing else 1.25 * np.sin(t / rng.uniform(9, 15)))
+        turn = turn + (
+            2 * np.pi * t / rng.uniform(70, 120) if not facing else 1.25 * np.sin(t / rng.uniform(9, 15))
+        )
     angle = 0.06 * np.sin(t / 9 + rng.uniform(0, 6.28))
     if look.kind in ("bird", "fish"):
         angle = angle + np.arctan2(speed[:, 1], np.abs(speed[:, 0]) + 2.0) * np.sign(np.cos(turn)) * 0.7
@@ -179,8 +192,12 @@ def _hide(
         if size[0] > 0.55 * WIDTH or size[1] > 0.7 * HEIGHT:
             continue
         hidden = _covered(corners, rect)
-        cost = abs(int((hidden > 0.97).sum()) - length) + 0.4 * int(((hidden > 0.03) & (hidden <= 0.97)).sum())
-        cost += 200.0 * float(hidden[:4].max()) + sum(60.0 * float(_covered(other[None], rect)[0]) for other in taken)
+        cost = abs(int((hidden > 0.97).sum()) - length) + 0.4 * int(
+            ((hidden > 0.03) & (hidden <= 0.97)).sum()
+        )
+        cost += 200.0 * float(hidden[:4].max()) + sum(
+            60.0 * float(_covered(other[None], rect)[0]) for other in taken
+        )
         cost += 0.15 * abs(first - span[0])
         if cost < least:
             best, least = rect, cost
@@ -274,7 +291,10 @@ def _finishes(spec: SceneSpec, jerk: Array) -> tuple[drawing.Finish, ...]:
     for i in range(spec.frames):
         cloud = None
         if "shade" in spec.effects:
-            cloud = (round(480 + 470 * np.sin(i / 45 + corner[0])), round(360 + 350 * np.sin(i / 60 + corner[1])))
+            cloud = (
+                round(480 + 470 * np.sin(i / 45 + corner[0])),
+                round(360 + 350 * np.sin(i / 60 + corner[1])),
+            )
         grain = (int(rng.integers(64)), int(rng.integers(64)))
         blur = (float(speed[i, 0]), float(speed[i, 1]))
         coarse = 2.2 if "coarse" in spec.effects else 1.0

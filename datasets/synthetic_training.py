@@ -83,7 +83,11 @@ def _bank_place(domain: str, number: int) -> Place:
 def _bank_cover(domain: str, number: int) -> Image:
     rng = generator((DOMAINS[domain], number, 9_200))
     kind = drawing.COVERS[number % 3]
-    w, h = (int(rng.integers(10, 60)), HEIGHT) if kind == "pillar" else (int(v) for v in rng.integers(24, 120, 2))
+    w, h = (
+        (int(rng.integers(10, 60)), HEIGHT)
+        if kind == "pillar"
+        else (int(v) for v in rng.integers(24, 120, 2))
+    )
     return drawing.make_cover((DOMAINS[domain], number, 9_201), kind, w, h)
 
 
@@ -115,7 +119,9 @@ def training_image(seed: int, domain: str = "train") -> tuple[Image, list[SceneO
     covers: list[Patch] = []
     while len(covers) < 2 and rng.random() < 0.35:
         picture = _bank_cover(domain, int(rng.integers(_COVER_BANK)))
-        covers.append(drawing.place_cover(picture, float(rng.uniform(0, WIDTH)), float(rng.uniform(0, HEIGHT))))
+        covers.append(
+            drawing.place_cover(picture, float(rng.uniform(0, WIDTH)), float(rng.uniform(0, HEIGHT)))
+        )
         drawing.paste(image, covers[-1])
     patches = [patch for _, patch in actors]
     objects = [

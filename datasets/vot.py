@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from rolo_bench.datasets.otb import frame_paths
 
 from rolo_bench.boxes import Array
+from rolo_bench.datasets.otb import frame_paths
 from rolo_bench.errors import DataError
 from rolo_bench.sequence import ImageFiles, Sequence
 

@@ -38,11 +38,11 @@ class Plugin:
         parameters = inspect.signature(self.cls).parameters.values()
         return {p.name: p.default for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
 
-    def make(self, options: dict[str, Any]) -> Any:
-        """A fresh tracker.
+    def check(self, options: dict[str, Any]) -> None:
+        """Refuse options that the tracker does not have.
 
         Raises:
-            UsageError: an option that the tracker does not have.
+            UsageError: such an option.
         """
         known = self.options()
         unknown = [k for k in options if k not in known]
@@ -51,6 +51,14 @@ class Plugin:
         ):
             listed = ", ".join(known) or "none"
             raise UsageError(f"tracker {self.name}: unknown option {unknown[0]!r}; it has: {listed}")
+
+    def make(self, options: dict[str, Any]) -> Any:
+        """A fresh tracker.
+
+        Raises:
+            UsageError: an option that the tracker does not have.
+        """
+        self.check(options)
         return self.cls(**options)
 
     def summary(self) -> str:

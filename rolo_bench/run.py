@@ -104,9 +104,9 @@ class Outcome:
 def fingerprint(plugin: Plugin, options: dict[str, Any], tracker: Any) -> dict[str, Any]:
     """What results depend on besides the video: source of the tracker, its options and its weights."""
     weights = dict(getattr(tracker, "weights_digests", {}))
-    detector = getattr(tracker, "detector", None)
-    if hasattr(detector, "identity"):
-        weights[detector.name] = detector.identity  # holds the weights' digest, size, thresholds and precision
+    detector: Any = getattr(tracker, "detector", None)
+    if hasattr(detector, "identity"):  # holds the weights' digest, size, thresholds and precision
+        weights[detector.name] = detector.identity
     return {
         "source": plugin.source_digest,
         "options": json.loads(json.dumps(options, default=str)),

@@ -25,7 +25,9 @@ def truth(boxes, classes, ignored=None):
 
 def found(boxes, classes, scores):
     return Found(
-        np.array(boxes, dtype=float).reshape(-1, 4), np.array(classes, dtype=np.int64), np.array(scores, dtype=float)
+        np.array(boxes, dtype=float).reshape(-1, 4),
+        np.array(classes, dtype=np.int64),
+        np.array(scores, dtype=float),
     )
 
 

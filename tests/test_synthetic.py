@@ -171,7 +171,9 @@ def test_box_is_the_extent_of_the_drawn_mask(kind: str) -> None:
         rng = np.random.default_rng(k)
         look = synthetic_objects.make_look((2, k, 77), kind)
         x, y, size, angle, turn, phase = rng.uniform([90, 90, 20, -3, 0, 0], [110, 110, 90, 3, 6, 6])
-        patch = synthetic_objects.draw(look, synthetic_objects.Pose(x, y, size, angle, turn, phase, bend=0.03))
+        patch = synthetic_objects.draw(
+            look, synthetic_objects.Pose(x, y, size, angle, turn, phase, bend=0.03)
+        )
         mask = patch.pixels[..., 3] > 127
         columns, lines = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
         left, top = columns[0] + patch.x, lines[0] + patch.y

@@ -37,7 +37,9 @@ def test_assign_centre_outside_goes_to_the_border_cell():
 
 
 def test_assign_later_object_takes_the_cell():
-    t = assign([np.array([[0.6, 0.3, 0.1, 0.1], [0.7, 0.4, 0.2, 0.2]])], [np.array([0, 1])], [np.zeros(2, bool)], S)
+    t = assign(
+        [np.array([[0.6, 0.3, 0.1, 0.1], [0.7, 0.4, 0.2, 0.2]])], [np.array([0, 1])], [np.zeros(2, bool)], S
+    )
     assert t.classes[0, 1] == 1 and t.boxes[0, 1, 2] == pytest.approx(0.2)
 
 
@@ -65,7 +67,14 @@ def test_loss_with_a_responsible_box():
     # empty:  0.5 * (0.4^2 + 0.2^2) = 0.5 * 0.20 = 0.10
     # class:  0.1^2 + 0.3^2 = 0.10
     terms = yolo_loss(p, one_object(), S)
-    expected = {"centre": 0.0, "side": 0.1544156, "object": 0.09, "empty": 0.10, "class": 0.10, "loss": 0.4444156}
+    expected = {
+        "centre": 0.0,
+        "side": 0.1544156,
+        "object": 0.09,
+        "empty": 0.10,
+        "class": 0.10,
+        "loss": 0.4444156,
+    }
     assert {k: float(v) for k, v in terms.items()} == pytest.approx(expected, abs=1e-5)
 
 

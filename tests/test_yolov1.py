@@ -75,7 +75,9 @@ def test_decode_keeps_scores_in_range():
 
 def test_decode_with_softmax():
     plan = Plan("c1-1", size=10, cells=1, boxes=1, classes=2, softmax=True)
-    p = Prediction(torch.log(torch.tensor([[[0.25, 0.75]]])), torch.tensor([[[0.8]]]), torch.zeros(1, 1, 1, 4))
+    p = Prediction(
+        torch.log(torch.tensor([[[0.25, 0.75]]])), torch.tensor([[[0.8]]]), torch.zeros(1, 1, 1, 4)
+    )
     torch.testing.assert_close(decode(p, plan)[1], torch.tensor([[[0.2, 0.6]]]))
 
 
@@ -132,9 +134,7 @@ def darknet_file(path, plan, seed=3):
             text += f"[connected]\noutput={numbers[0]}\nactivation={act}\n"
     out = plan.cells**2 * (plan.classes + 5 * plan.boxes)
     text += f"[connected]\noutput={out}\nactivation=linear\n"
-    text += (
-        f"[detection]\nclasses={plan.classes}\ncoords=4\nside={plan.cells}\nnum={plan.boxes}\nsqrt=1\nsoftmax=0\n"
-    )
+    text += f"[detection]\nclasses={plan.classes}\ncoords=4\nside={plan.cells}\nnum={plan.boxes}\nsqrt=1\nsoftmax=0\n"
     return text
 
 
@@ -246,7 +246,9 @@ def test_copy_backbone(tmp_path):
     path = tmp_path / "b.safetensors"
     path.write_bytes(save_network(source, ["a", "b", "c"], {}))
     assert copy_backbone(path, target) == 2  # the third has another shape
-    torch.testing.assert_close(target.layers[0].conv.weight, source.layers[0].conv.weight, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        target.layers[0].conv.weight, source.layers[0].conv.weight, rtol=1e-3, atol=1e-4
+    )
     with pytest.raises(WeightsError, match="no layer fits"):
         copy_backbone(path, random_network(small_plan(layers="c5-3-2 m c6-3 c9-1")))
 

@@ -226,8 +226,9 @@ for _name, _help in (
 @plot.command(name="all", epilog="Example: rolo-bench plot all --suite demo --folder figures")
 @figure_options
 @click.option(
-    "--folder", default="figures", show_default=True, type=click.Path(path_type=Path), metavar="DIR"
-)
+    "--folder", default="figures", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
+    help="Folder for the figures.",
+)  # fmt: skip
 def all_(folder: Path, **o: Any) -> None:
     """Every figure that can be drawn from the results, as PNG (or as the endings of -o say)."""
     data, numbers, _ = _split_data(o["data"])
@@ -252,8 +253,11 @@ def all_(folder: Path, **o: Any) -> None:
 @click.option("--subtitle", default="", metavar="TEXT", help="Suite, sequences and convention of the table.")
 @click.option("--device", default="", metavar="TEXT", help="What the speeds were measured on.")
 @click.option("--no-paper", is_flag=True, help="Leave out the paper's own numbers.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", multiple=True)
-@click.option("--dpi", default=150, show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", multiple=True,
+    help="File to write, .png, .pdf or .svg; repeat for several [default: figures/NAME.png].",
+)  # fmt: skip
+@click.option("--dpi", default=150, show_default=True, help="Resolution of a .png.")
 @click.option(
     "--data", "--numbers", "numbers", is_flag=True, help="Write the numbers behind the figure as CSV."
 )
@@ -288,9 +292,12 @@ def _own_device(frame: pd.DataFrame) -> str:
 
 @plot.command(epilog="Example: rolo-bench plot curves training/curves.csv -o curves.png")
 @click.argument("table", type=click.Path(path_type=Path))
-@click.option("--title", default="Training", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", multiple=True)
-@click.option("--dpi", default=150, show_default=True)
+@click.option("--title", default="Training", show_default=True, help="Title of the figure.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", multiple=True,
+    help="File to write, .png, .pdf or .svg; repeat for several [default: figures/NAME.png].",
+)  # fmt: skip
+@click.option("--dpi", default=150, show_default=True, help="Resolution of a .png.")
 def curves(table: Path, title: str, output: tuple[Path, ...], dpi: int) -> None:
     """Training curves from a CSV: first column step or epoch, then losses and scores."""
     from rolo_bench import plots

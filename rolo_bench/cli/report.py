@@ -47,6 +47,7 @@ DEFAULT_RULES = ("otb", "got10k", "pysot", "pytracking", "rolo2016")
     show_default=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
+    help="File to write.",
 )
 @click.option(
     "--latex", type=click.Path(path_type=Path), metavar="DIR", help="Write LaTeX tables to this folder as well."

@@ -68,6 +68,8 @@ def run(
         raise UsageError("--name goes with one --tracker")
     plugins = [find_plugin(t) for t in trackers]
     options = parse_options(pairs)
+    for plugin in plugins:
+        plugin.check(options)
     loaded = load_suite(suite, data, partial, only=only)
     if loaded.missing and not only:
         console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}")

@@ -51,8 +51,9 @@ if TYPE_CHECKING:
 @click.option("--columns", default=0, help="Frames in a row of the sheet [default: by their number].")
 @click.option("--rate", default=25.0, show_default=True, help="Frames per second of the video.")
 @click.option(
-    "--folder", default="figures", show_default=True, type=click.Path(path_type=Path), metavar="DIR"
-)
+    "--folder", default="figures", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
+    help="Folder for pictures that are given no file name.",
+)  # fmt: skip
 def show(
     sequence: str,
     trackers: tuple[str, ...],

@@ -52,8 +52,9 @@ def common(command: Any) -> Any:
     for option in (
         click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
                      help="Folder of the run: checkpoint, curves, weights."),
-        click.option("--network", type=click.Choice(NETWORKS), default="demo", show_default=True),
-        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--network", type=click.Choice(NETWORKS), default="demo", show_default=True,
+                     help="Network to train."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn."),
         click.option("--every", type=click.IntRange(1), default=100, show_default=True,
                      help="Steps between evaluations and checkpoints."),
         click.option("--patience", type=click.IntRange(0), default=0, show_default=True,
@@ -91,12 +92,14 @@ def show_row(row: dict[str, float]) -> None:
 )  # fmt: skip
 @click.option("--size", type=click.IntRange(32), help="Side of the images [default: the network's own].")
 @click.option("--images", type=click.IntRange(1), default=12000, show_default=True, help="Synthetic images.")
-@click.option("--valid", type=click.IntRange(1), default=500, show_default=True, help="Synthetic images to score.")
+@click.option(
+    "--valid", type=click.IntRange(1), default=500, show_default=True, help="Synthetic images to score."
+)
 @click.option(
     "--test", type=click.IntRange(0), default=1000, show_default=True,
     help="Synthetic images to test the finished weights on; no choice is made by them.",
 )  # fmt: skip
-@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True, help="Updates in all.")
 @click.option(
     "--cycles", type=click.IntRange(1), default=1, show_default=True,
     help="How often the learning rate rises and falls, each time to half the height.",
@@ -106,7 +109,11 @@ def show_row(row: dict[str, float]) -> None:
     "--class-weight", type=float, help="Weight of the class term of the loss [default: 3 for demo, else 1]."
 )
 @click.option(
-    "--augment", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Strength of the augmentation."
+    "--augment",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Strength of the augmentation.",
 )
 @click.option(
     "--shards", type=click.IntRange(1), default=1, show_default=True,
@@ -212,11 +219,13 @@ def pretrain_on_objects(
 @common
 @click.option("--data", required=True, metavar="DIR", help="One folder of images per class, or `synthetic`.")
 @click.option("--valid", metavar="DIR", help="The same for scoring; needed unless --data is synthetic.")
-@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True, help="Updates in all.")
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images per step.")
 @click.option("--size", type=click.IntRange(32), default=224, show_default=True, help="Side of the images.")
 @click.option("--rate", type=float, default=1e-3, show_default=True, help="Highest learning rate.")
-@click.option("--images", type=click.IntRange(1), default=2000, show_default=True, help="Synthetic images to cut from.")
+@click.option(
+    "--images", type=click.IntRange(1), default=2000, show_default=True, help="Synthetic images to cut from."
+)
 def backbone(
     out: Path, network: str, seed: int, every: int, patience: int, device: str, threads: int | None, data: str,
     valid: str | None, steps: int, batch: int, size: int, rate: float, images: int,

@@ -19,7 +19,9 @@ from rolo_bench.errors import UsageError
               help="Folder of videos in OTB, VOT or ILSVRC VID layout, or `synthetic`; repeatable.")  # fmt: skip
 @click.option("--motion", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
               help="Folder of annotations for the LSTM, less OTB-30 [default: the videos' truth].")  # fmt: skip
-@click.option("--detector", default="yolox-nano", show_default=True, metavar="NAME")
+@click.option(
+    "--detector", default="yolox-nano", show_default=True, metavar="NAME", help="Detector to train on."
+)
 @click.option(
     "--size", type=int, default=None, help="Side of the detector's input [default: 320; demo: its own]."
 )
@@ -33,7 +35,7 @@ from rolo_bench.errors import UsageError
 @click.option("--scenes", default=60, show_default=True, help="Number of scenes with --data synthetic.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
               help="Folder for plus.safetensors.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
 @click.option("--threads", type=click.IntRange(1), default=None, help="Processor threads [default: all].")
 def plus(**o: Any) -> None:
     """Train the LSTM and the judge of rolo-plus."""

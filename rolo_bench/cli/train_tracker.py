@@ -28,7 +28,9 @@ if TYPE_CHECKING:
               "[default: the truth of the videos].")  # fmt: skip
 @click.option("--split", type=click.Choice(["all", "first-third", "third-truth"]), default="all",
               show_default=True, help="Which frames and truth: experiments 2 and 3 of the paper.")  # fmt: skip
-@click.option("--detector", default="yolox-nano", show_default=True, metavar="NAME")
+@click.option(
+    "--detector", default="yolox-nano", show_default=True, metavar="NAME", help="Detector to train on."
+)
 @click.option(
     "--size", type=int, default=None, help="Side of the detector's input [default: 416; demo: its own]."
 )
@@ -38,8 +40,9 @@ if TYPE_CHECKING:
 @click.option("--start", "start_from", type=click.Path(path_type=Path, exists=True), metavar="FILE",
               help="Weights to fine-tune.")  # fmt: skip
 @click.option(
-    "--form", type=click.Choice(["offset", "absolute", "heatmap"]), default="offset", show_default=True
-)
+    "--form", type=click.Choice(["offset", "absolute", "heatmap"]), default="offset", show_default=True,
+    help="Of the output: an offset to the detection or last box, the paper's absolute box, or its heatmap.",
+)  # fmt: skip
 @click.option("--paper-size", is_flag=True, help="The paper's network: 4102 inputs and states.")
 @click.option("--steps", type=click.IntRange(0), default=6, show_default=True, help="Window; 0 is streaming.")
 @click.option(
@@ -52,22 +55,26 @@ if TYPE_CHECKING:
               help="Centre of the association's reference when tracking: the paper's, or the last output.")  # fmt: skip
 @click.option("--widen", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Growth of the association's reference per frame without a detection; 0 is the paper.")  # fmt: skip
-@click.option("--loss", type=click.Choice(["iou", "mse"]), default="iou", show_default=True)
+@click.option("--loss", type=click.Choice(["iou", "mse"]), default="iou", show_default=True,
+    help="Overlap, or the paper's mean squared error.",
+)  # fmt: skip
 @click.option(
     "--pretrain", type=click.IntRange(0), default=600, show_default=True, help="Steps on simulated runs."
 )
 @click.option(
     "--finetune", type=click.IntRange(1), default=900, show_default=True, help="Steps with real runs."
 )
-@click.option("--batch", type=click.IntRange(1), default=128, show_default=True)
-@click.option("--rate", type=float, default=2e-3, show_default=True)
-@click.option("--feature-dropout", type=click.FloatRange(0, 1), default=0.7, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Windows per step.")
+@click.option("--rate", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
+@click.option("--feature-dropout", type=click.FloatRange(0, 1), default=0.7, show_default=True,
+    help="Share of the batches that see no features.",
+)  # fmt: skip
 @click.option("--box-jitter", type=float, default=0.0, show_default=True, help="Random offset of fed boxes.")
 @click.option("--auxiliary", type=float, default=0.0, show_default=True, help="Weight of the detection cost.")
 @click.option("--hold-out", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
               help="Share of the videos for early stopping; 0 trains to the end.")  # fmt: skip
 @click.option("--scenes", default=150, show_default=True, help="Number of scenes with --data synthetic.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
 @click.option("--threads", type=click.IntRange(1), default=None, help="Processor threads [default: all].")
 def tracker(**o: Any) -> None:
     """Train ROLO's LSTM on stored detections; the same command goes on with a stopped run."""

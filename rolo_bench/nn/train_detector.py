@@ -131,7 +131,9 @@ class Shards:
 
         def part(index: int) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
             pick = slice(index, None, self.count)
-            its = Targets(*(t[pick] for t in (targets.holds, targets.ignored, targets.boxes, targets.classes)))
+            its = Targets(
+                *(t[pick] for t in (targets.holds, targets.ignored, targets.boxes, targets.classes))
+            )
             terms = self.loss(self.replicas[index], pixels[pick], its)
             return {k: v.detach() for k, v in terms.items()}, torch.autograd.grad(terms["loss"], parameters)
 
@@ -272,7 +274,11 @@ def train_detector(
 
 
 def write_detector(
-    path: Path, network: YoloV1, names: tuple[str, ...], about: dict[str, Any], test: LabelledImages | None = None
+    path: Path,
+    network: YoloV1,
+    names: tuple[str, ...],
+    about: dict[str, Any],
+    test: LabelledImages | None = None,
 ) -> None:
     """The network with how it came about as one file; with ``test`` also what the file achieves on that."""
     about = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -308,11 +309,8 @@ def train(
     fed_real = fed_sim = None
     for step in range(begin, total):
         for group in optimiser.param_groups:
-            group["lr"] = (
-                recipe.rate
-                * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * step / total)))
-                * min(1, (step + 1) / 50)
-            )
+            fall = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / total))
+            group["lr"] = recipe.rate * fall * min(1, (step + 1) / 50)
         tuning = step >= turn and real is not None
         if step % recipe.refresh == 0 or step in (begin, turn):
             fed_sim = rollout(network, simulated) if simulated is not None else None

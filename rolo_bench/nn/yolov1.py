@@ -91,7 +91,9 @@ def resized(plan: Plan, size: int) -> Plan:
         return plan
     cell = plan.size // plan.cells
     if plan.last != "cell" or size % 32:
-        raise UsageError(f"the network takes images of {plan.size} pixels only, or the size is no multiple of 32")
+        raise UsageError(
+            f"the network takes images of {plan.size} pixels only, or the size is no multiple of 32"
+        )
     return replace(plan, size=size, cells=size // cell)
 
 
