@@ -120,7 +120,7 @@ def test_windows_are_moved_as_a_whole():
 def test_training_lowers_the_loss_in_every_form(form):
     config = RoloConfig(form=form, feature_size=0, hidden=12, steps=3, missing="last")
     runs = simulated_runs([path(200)], 16, 40, np.random.default_rng(0))
-    _, progress = train(config, Recipe(pretrain=60, batch=16, check=20, refresh=60, rate=5e-3), runs, None)
+    _, progress = train(config, Recipe(pretrain=240, batch=16, check=80, refresh=240, rate=2e-3), runs, None)
     assert len(progress.loss) == 3
     assert progress.loss[-1] < progress.loss[0]
 
