@@ -119,8 +119,9 @@ def test_windows_are_moved_as_a_whole():
 @pytest.mark.parametrize("form", ["offset", "absolute", "heatmap"])
 def test_training_lowers_the_loss_in_every_form(form):
     config = RoloConfig(form=form, feature_size=0, hidden=12, steps=3, missing="last")
-    runs = simulated_runs([path(200)], 16, 40, np.random.default_rng(0))
-    _, progress = train(config, Recipe(pretrain=240, batch=16, check=80, refresh=240, rate=2e-3), runs, None)
+    runs, _ = real_runs([track(str(i), seed=i, biased=0.3) for i in range(3)], config, 60, 2)
+    recipe = Recipe(pretrain=0, finetune=120, batch=16, check=40, refresh=120, rate=5e-3)
+    _, progress = train(config, recipe, None, runs)
     assert len(progress.loss) == 3
     assert progress.loss[-1] < progress.loss[0]
 
