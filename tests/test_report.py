@@ -268,7 +268,7 @@ class Browser:
 def browser_path(page, tmp_path_factory):
     if chromium() is None or shutil.which("chromedriver") is None:
         pytest.skip("needs chromium and chromedriver on PATH (Debian: chromium, chromium-driver)")
-    pytest.importorskip("selenium", reason="needs selenium: pip install 'rolo-bench[browser]'")
+    pytest.importorskip("selenium", reason="needs selenium: pip install 'rolo-bench[test]'")
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path

@@ -223,4 +223,4 @@ def test_killed_at_random_and_resumed_is_byte_identical(tmp_path):
         killed += process.wait() == -signal.SIGKILL
         finish(results)
         assert snapshot(results / "videos/ope/mosse") == wanted
-    assert killed
+    assert killed >= kills // 2  # the rest had just ended
