@@ -60,6 +60,8 @@ def onnx_engines(path: Path, threads: int) -> Engines:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # its idle threads would otherwise spin on the cores that the next engine is timed on
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     detector = load_detector("yolox-nano", size=SIZE, weights=path)
     plain = yolox.build("yolox-nano", path)
