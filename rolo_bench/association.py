@@ -17,6 +17,8 @@ from rolo_bench.boxes import Array, as_boxes, iou_matrix
 if TYPE_CHECKING:
     from rolo_bench.nn.detector import Detections
 
+SAME_OBJECT = 0.5  # IoU from which a detection on the first frame is the given object beyond doubt
+
 
 def best_overlap(reference: Array, boxes: Array, least: float = 0.0) -> int | None:
     """Index of the box that overlaps a reference ``(4,)`` most, or None where no IoU reaches ``least``.
@@ -47,7 +49,15 @@ class Association:
             detection, and ``iou_min`` shrinks; 0 is the paper, more is a deviation that finds a target again
             which moved on while it was not seen.
         widest: the factor at which that growth ends.
+        size_limit: a detection whose sides differ from the usual ones by more than this in all, as the sum of
+            both sides' absolute logarithms, is not a candidate; the usual size follows the validated
+            detections by a tenth a frame. 0 is the paper; more is a deviation that lets ``threshold`` be lower.
+        prefer: how much score and class count beside the IoU among the candidates: the choice is the largest
+            IoU times score to this power, and times 1 - ``prefer`` where the class is not that of the first
+            frame's detection. 0 is the paper, more a deviation.
         missed: frames in a row without a validated detection.
+        usual: logarithms ``(2,)`` of the usual width and height.
+        target: class of the first frame's detection; None where none overlaps the given box by half.
     """
 
     history: int = 2
@@ -55,8 +65,12 @@ class Association:
     threshold: float = 0.1
     widen: float = 0.0
     widest: float = 4.0
+    size_limit: float = 0.0
+    prefer: float = 0.0
     missed: int = 0
     recent: deque[Array] = field(default_factory=deque)
+    usual: Array = field(default_factory=lambda: np.zeros(2))
+    target: int | None = None
 
     def start(self, box: Array, found: Detections) -> int | None:
         """Begin with the given box ``(4,)``; the index of the first frame's detection, or None.
@@ -65,7 +79,11 @@ class Association:
         """
         self.recent = deque([as_boxes(box)[0]], maxlen=self.history)
         self.missed = 0
-        return best_overlap(self.recent[0], self._candidates(found), self.iou_min)
+        self.usual = np.log(self.recent[0][2:])
+        candidates = self._candidates(found)
+        near = best_overlap(self.recent[0], candidates, SAME_OBJECT)
+        self.target = None if near is None else int(found.classes[near])
+        return best_overlap(self.recent[0], candidates, self.iou_min)
 
     def reference(self) -> Array:
         """Mean ``(4,)`` of the history."""
@@ -84,13 +102,29 @@ class Association:
         if predicted is not None:
             reference = np.concatenate([predicted[:2] + (predicted[2:] - reference[2:]) / 2, reference[2:]])
         factor = min(1 + self.widen * self.missed, self.widest)
-        index = best_overlap(widened(reference, factor), candidates, self.iou_min / factor)
+        index = self._choice(found, candidates, widened(reference, factor), self.iou_min / factor)
         if index is None:
             self.missed += 1
         else:
             self.missed = 0
             self.recent.append(candidates[index])
+            self.usual = 0.9 * self.usual + 0.1 * np.log(candidates[index, 2:])
         return index
+
+    def _choice(self, found: Detections, boxes: Array, reference: Array, least: float) -> int | None:
+        if not len(boxes):
+            return None
+        overlap = iou_matrix(reference, boxes)[0]
+        fits = (overlap > 0) & (overlap >= least)
+        if self.size_limit:
+            fits &= np.abs(np.log(boxes[:, 2:]) - self.usual).sum(axis=1) <= self.size_limit
+        value = overlap
+        if self.prefer:
+            value = overlap * found.scores[: len(boxes)] ** self.prefer
+            if self.target is not None:
+                value = np.where(found.classes[: len(boxes)] == self.target, value, value * (1 - self.prefer))
+        index = int(np.where(fits, value, -1.0).argmax())
+        return index if fits[index] else None
 
     def _candidates(self, found: Detections) -> Array:
         """Boxes above the threshold; they come first, as scores fall."""

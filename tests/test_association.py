@@ -1,5 +1,7 @@
 """Section II.B of the paper on hand-made detections."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from rolo_bench.association import Association, best_overlap, widened
@@ -78,3 +80,42 @@ def test_states_do_not_share_their_history():
     one, two = Association(), Association()
     one.start(np.array([0.0, 0, 10, 10]), found())
     assert len(two.recent) == 0
+
+
+def test_a_detection_of_another_size_is_no_candidate():
+    """20 x 20 against the usual 10 x 10: log 2 twice, 1.39 in all."""
+    for limit, expected in ((0.0, 0), (1.5, 0), (1.3, None)):
+        state = Association(iou_min=0.1, size_limit=limit)
+        state.start(np.array([0.0, 0, 10, 10]), found())
+        assert state.step(found([0, 0, 20, 20, 0.9])) == expected
+
+
+def test_the_usual_size_follows_by_a_tenth():
+    state = Association(iou_min=0.1, size_limit=1.0)
+    state.start(np.array([0.0, 0, 10, 10]), found())
+    state.step(found([0, 0, 11, 10, 0.9]))
+    np.testing.assert_allclose(np.exp(state.usual), [10 * 1.1**0.1, 10])
+    state.step(found())
+    np.testing.assert_allclose(np.exp(state.usual), [10 * 1.1**0.1, 10])  # a miss leaves it
+
+
+def test_score_counts_beside_the_overlap_where_it_is_preferred():
+    # overlap 0.8 at score 0.1 against overlap 0.6 at score 0.9; 0.8 * 0.1**0.3 = 0.40, 0.6 * 0.9**0.3 = 0.58
+    rows = found([0, 0, 8, 10, 0.1], [4, 0, 6, 10, 0.9])
+    for prefer, score in ((0.0, 0.1), (0.3, 0.9)):
+        state = Association(iou_min=0.1, prefer=prefer)
+        state.start(np.array([0.0, 0, 10, 10]), found())
+        assert rows.scores[state.step(rows)] == np.float32(score)
+
+
+def test_class_counts_beside_the_overlap_where_it_is_preferred():
+    def two(first, second):
+        return replace(found([0, 0, 10, 9, 0.9], [0, 0, 10, 8, 0.9]), classes=np.array([first, second]))
+
+    for prefer, expected in ((0.0, 0), (0.3, 1)):  # overlap 0.9 * 0.7 = 0.63 of another class against 0.8
+        state = Association(iou_min=0.1, prefer=prefer)
+        state.start(np.array([0.0, 0, 10, 10]), two(5, 5))
+        assert state.target == 5
+        assert state.step(two(6, 5)) == expected
+    state.start(np.array([30.0, 0, 10, 10]), two(5, 5))
+    assert state.target is None  # no detection on the given box

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolo_bench.nn.heatmap import CELLS, from_heatmap, to_heatmap
+from rolo_bench.nn.heatmap import CELLS, from_heatmap, into_window, out_of_window, to_heatmap
 
 
 def test_a_box_on_cell_borders_is_ones_inside_and_zeros_outside():
@@ -57,3 +57,15 @@ def test_soft_maps_of_a_network_decode_near_the_box():
     box = torch.tensor([0.4, 0.6, 0.3, 0.25])
     noisy = (to_heatmap(box) * 0.9 + 0.005 * torch.rand(CELLS * CELLS, generator=generator)).clamp(0, 1)
     assert from_heatmap(noisy).tolist() == pytest.approx(box.tolist(), abs=0.04)
+
+
+def test_a_window_around_a_box_and_back():
+    box, centre = torch.tensor([0.5, 0.4, 0.02, 0.03]), torch.tensor([0.49, 0.4, 0.02, 0.02])
+    # window: 0.08 wide from 0.45 on, 0.08 high from 0.36 on
+    inside = into_window(box, centre, 4)
+    torch.testing.assert_close(inside, torch.tensor([0.05 / 0.08, 0.04 / 0.08, 0.02 / 0.08, 0.03 / 0.08]))
+    torch.testing.assert_close(out_of_window(inside, centre, 4), box)
+    back = out_of_window(from_heatmap(to_heatmap(inside)), centre, 4)
+    torch.testing.assert_close(
+        back, box, rtol=0, atol=1e-4
+    )  # though the box is smaller than a cell of the image

@@ -99,7 +99,7 @@ def test_windowed_mode_forgets_what_left_the_window_and_streaming_does_not():
 
 def test_a_new_offset_or_heatmap_network_gives_the_fed_box():
     found, box = video()
-    for form, tolerance in (("offset", 1e-3), ("heatmap", 1.5)):
+    for form, tolerance in (("offset", 1e-3), ("heatmap", 0.1)):
         config = RoloConfig(form=form, feature_size=12, projection=5, hidden=9, missing="last")
         follower = Follower(Rolo(config).eval(), SIZE)
         follower.start(found[0], box)
@@ -107,6 +107,22 @@ def test_a_new_offset_or_heatmap_network_gives_the_fed_box():
             got = follower.step(frame)
             assert follower.accepted is not None
             np.testing.assert_allclose(got, frame.boxes[follower.accepted], atol=tolerance)
+
+
+@pytest.mark.parametrize("window", [0.0, 4.0])
+def test_the_heatmap_lies_on_the_image_where_the_box_is(window):
+    found, box = video()
+    config = RoloConfig(form="heatmap", feature_size=12, projection=5, hidden=9, window=window)
+    follower = Follower(Rolo(config).eval(), SIZE)
+    follower.start(found[0], box)
+    for frame in found[1:6]:
+        x, y, w, h = follower.step(frame)
+    picture = follower.image_map()
+    assert picture.shape == (240, 320)
+    rows, columns = np.indices(picture.shape)
+    assert (picture * columns).sum() / picture.sum() + 0.5 == pytest.approx(x + w / 2, abs=1.5)
+    assert (picture * rows).sum() / picture.sum() + 0.5 == pytest.approx(y + h / 2, abs=1.5)
+    assert picture.sum() == pytest.approx(w * h, rel=0.15)
 
 
 def test_the_network_runs_on_when_nothing_is_detected():
@@ -146,7 +162,7 @@ def test_motion_input_does_not_depend_on_the_place_in_the_image():
 def test_offsets_are_inverse_and_bounded():
     a, b = torch.tensor([0.5, 0.5, 0.2, 0.1]), torch.tensor([0.55, 0.45, 0.3, 0.08])
     torch.testing.assert_close(add_offset(b, box_offset(a, b)), a)
-    far = decode(RoloConfig(limit=0.5), torch.tensor([100.0, 0, 100, 0]), a)
+    far = decode(RoloConfig(limit=0.5), torch.tensor([100.0, 0, 100, 0]), a, a)
     torch.testing.assert_close(far, torch.tensor([0.6, 0.5, 0.2 * np.exp(0.5), 0.1]).float())
 
 

@@ -25,15 +25,14 @@ class Rolo:
             ``steps9`` of the step-size study.
         steps: frames in a window; by default the network's own. ``streaming`` keeps one state for the whole
             video instead.
-        threshold, history, iou_min, widen, centre: of the association (`rolo_bench.association`); by default
-            those of the network's training.
+        threshold, history, iou_min, widen, size_limit, prefer, centre: of the association
+            (`rolo_bench.association`); by default those of the network's training.
         device, half, weights: for the detector.
         cache: folder for detections (True: the default one), so that a second run need not detect again.
         association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
             ROLO authors' code chose it; a study of what that is worth, never a fair result.
 
-    What differs from the paper is named in `rolo_bench.nn.rolo`; `heatmap` is the last map ``(32, 32)`` of the
-    heatmap variant, for overlays.
+    What differs from the paper is named in `rolo_bench.nn.rolo`.
     """
 
     suite_defaults = {"demo": {"detector": "demo", "size": None}}
@@ -50,6 +49,8 @@ class Rolo:
         history: int | None = None,
         iou_min: float | None = None,
         widen: float | None = None,
+        size_limit: float | None = None,
+        prefer: float | None = None,
         centre: str | None = None,
         device: str = "cpu",
         half: bool = False,
@@ -70,6 +71,8 @@ class Rolo:
             "history": history,
             "iou_min": iou_min,
             "widen": widen,
+            "size_limit": size_limit,
+            "prefer": prefer,
             "centre": centre,
         }
         self.network, self.about = load_rolo(path, steps=0 if streaming else steps, **changes)
@@ -85,7 +88,11 @@ class Rolo:
             )
         self.weights_digests = {path.name: digest(path)}
         self.truth: Array = np.full(4, np.nan)
-        self.heatmap: NDArray[np.float32] | None = None
+
+    @property
+    def heatmap(self) -> NDArray[np.float32] | None:
+        """The last map of the heatmap variant over the image ``(h, w)``, for overlays; None of other variants."""
+        return self.follower.image_map()
 
     def reveal(self, box: Array) -> None:
         """Take the truth of the coming frame; called only where ``association`` is ``oracle``."""
@@ -97,19 +104,11 @@ class Rolo:
 
         self.follower = Follower(self.network, (image.shape[1], image.shape[0]))
         self.follower.start(self.detector([image])[0], as_boxes(box)[0])
-        self._keep_map()
 
     def update(self, image: Image) -> Array:
         """The network's box for this frame."""
         found = self.detector([image])[0]
         if self.oracle:
             index = best_overlap(self.truth, found.boxes) if valid(self.truth)[0] else None
-            box = self.follower.advance(found, index)
-        else:
-            box = self.follower.step(found)
-        self._keep_map()
-        return box
-
-    def _keep_map(self) -> None:
-        flat = self.follower.map
-        self.heatmap = None if flat is None else flat.numpy().reshape(32, 32)
+            return self.follower.advance(found, index)
+        return self.follower.step(found)

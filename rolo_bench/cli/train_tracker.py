@@ -13,6 +13,8 @@ from rolo_bench.errors import UsageError
 if TYPE_CHECKING:
     from rolo_bench.sequence import Sequence
 
+WINDOW = 4.0  # sides of a heatmap in those of the box fed before
+
 
 @click.command(
     epilog="Example: rolo-bench train tracker --data videos/train --motion annotations "
@@ -51,10 +53,12 @@ if TYPE_CHECKING:
 @click.option("--projection", type=click.IntRange(0), default=16, show_default=True,
               help="Features are projected to so many; 0 feeds them as they are.")  # fmt: skip
 @click.option("--no-features", is_flag=True, help="Boxes alone.")
-@click.option("--centre", type=click.Choice(["history", "output"]), default="history", show_default=True,
-              help="Centre of the association's reference when tracking: the paper's, or the last output.")  # fmt: skip
-@click.option("--widen", type=click.FloatRange(0), default=0.0, show_default=True,
-              help="Growth of the association's reference per frame without a detection; 0 is the paper.")  # fmt: skip
+@click.option("--centre", type=click.Choice(["history", "output"]), default=None,
+              help="Centre of the association's reference: the paper's, or the last output "
+              "[default: by detector].")  # fmt: skip
+@click.option("--widen", type=click.FloatRange(0), default=None,
+              help="Growth of the association's reference per frame without a detection; 0 is the paper "
+              "[default: by detector].")  # fmt: skip
 @click.option("--loss", type=click.Choice(["iou", "mse"]), default="iou", show_default=True,
     help="Overlap, or the paper's mean squared error.",
 )  # fmt: skip
@@ -76,27 +80,35 @@ if TYPE_CHECKING:
 @click.option("--scenes", default=150, show_default=True, help="Number of scenes with --data synthetic.")
 @click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
 @click.option("--threads", type=click.IntRange(1), default=None, help="Processor threads [default: all].")
-def tracker(**o: Any) -> None:
+@click.pass_context
+def tracker(context: click.Context, **o: Any) -> None:
     """Train ROLO's LSTM on stored detections; the same command goes on with a stopped run."""
+    from dataclasses import replace
+
     import torch
 
     from rolo_bench.detections import open_detector
-    from rolo_bench.nn.rolo import RoloConfig, load_rolo, paper_config, save_rolo
+    from rolo_bench.nn.rolo import CHOSEN, OTHERS, RoloConfig, load_rolo, paper_config, save_rolo
     from rolo_bench.nn.tracks import collect
     from rolo_bench.nn.train_tracker import Recipe, prepare_runs, train, write_curves
 
     if o["threads"]:
         torch.set_num_threads(o["threads"])
     size = o["size"] or (None if o["detector"] == "demo" else 416)
-    detector = open_detector(o["detector"], size=size, threshold=0.1, cache=o["cache"] or True)
+    association = {} if o["paper_size"] else CHOSEN.get(o["detector"], OTHERS)
+    association = association | {k: o[k] for k in ("centre", "widen") if o[k] is not None}
+    detector = open_detector(
+        o["detector"], size=size, threshold=association.get("threshold", 0.1), cache=o["cache"] or True
+    )
     width = 0 if o["no_features"] else detector.feature_size
     if o["paper_size"]:
-        config = paper_config(width, o["steps"], o["form"])
+        config = replace(paper_config(width, o["steps"], o["form"]), detector=o["detector"], size=size)
     else:
         config = RoloConfig(
             form=o["form"], feature_size=width, projection=o["projection"], steps=o["steps"],
             hidden=o["hidden"] or (128 if o["form"] == "heatmap" else 64), detector=o["detector"], size=size,
-            missing="zero" if o["form"] == "absolute" else "output", centre=o["centre"], widen=o["widen"],
+            missing="zero" if o["form"] == "absolute" else "output",
+            window=WINDOW if o["form"] == "heatmap" else 0.0, **association,
         )  # fmt: skip
     recipe = Recipe(
         pretrain=o["pretrain"], finetune=o["finetune"], batch=o["batch"], rate=o["rate"], loss=o["loss"],
@@ -116,13 +128,28 @@ def tracker(**o: Any) -> None:
     about = {
         "videos": [t.name for t in tracks], "held_out": runs.held_out_names, "split": o["split"],
         "motion": o["motion"].name if o["motion"] else "", "recipe": vars(recipe), "best_step": progress.best_step,
-        "held_out_iou": progress.best if runs.held_out is not None else None,
+        "held_out_iou": progress.best if runs.held_out is not None else None, "command": command_line(context),
     }  # fmt: skip
     save_rolo(network, o["out"] / "rolo.safetensors", about)
     write_curves(progress, o["out"] / "curves.csv")
     console.print(
         f"wrote {o['out'] / 'rolo.safetensors'}; try it with -o network={o['out'] / 'rolo.safetensors'}"
     )
+
+
+def command_line(context: click.Context) -> str:
+    """The command with the options that were given; of a path only its name, since folders differ by machine."""
+    words = ["rolo-bench train tracker"]
+    for option in context.command.params:
+        if option.name in ("cache", "threads", "out"):  # say nothing about the result
+            continue
+        value = context.params[option.name or ""]
+        if value in (None, (), False) or value == option.get_default(context):
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            shown = Path(one).name if isinstance(one, Path) or option.name in ("folders", "videos") else one
+            words.append(option.opts[0] if one is True else f"{option.opts[0]} {shown}")
+    return " ".join(words)
 
 
 def training_sequences(

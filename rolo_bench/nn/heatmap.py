@@ -74,3 +74,15 @@ def _middle(profile: Tensor, place: Tensor) -> Tensor:
     exact = middle_whole + (after - before) / 2 / cells
     crisp = (((profile > 0.001) & (profile < 0.999)).sum(dim=-1) <= 2) & (whole > 0)
     return torch.where(crisp, exact, mass)
+
+
+def into_window(boxes: Tensor, centre: Tensor, sides: float) -> Tensor:
+    """Boxes ``(..., 4)`` relative to a window around ``centre`` ``(..., 4)`` with ``sides`` times its sides."""
+    scale = centre[..., 2:] * sides
+    return torch.cat([(boxes[..., :2] - centre[..., :2]) / scale + 0.5, boxes[..., 2:] / scale], dim=-1)
+
+
+def out_of_window(boxes: Tensor, centre: Tensor, sides: float) -> Tensor:
+    """The inverse of `into_window`."""
+    scale = centre[..., 2:] * sides
+    return torch.cat([boxes[..., :2] * scale + centre[..., :2] - scale / 2, boxes[..., 2:] * scale], dim=-1)

@@ -8,7 +8,9 @@ frames up to t.
 Three forms of network, named in `RoloConfig.form`:
 
 - ``absolute``, the paper: input feature + (0, x, y, w, h, 0), output x, y, w, h relative to the image;
-- ``heatmap``, the paper's alternative: 32 × 32 maps in and out (`rolo_bench.nn.heatmap`);
+- ``heatmap``, the paper's alternative: 32 × 32 maps in and out (`rolo_bench.nn.heatmap`). The paper's map spans
+  the image; `RoloConfig.window` lets it span, as a deviation, a few times the box that was fed at the frame
+  before, so that small targets cover whole cells and place carries no identity;
 - ``offset``, a deviation and the default: the output is a bounded offset to the box that was fed, in units of
   its size, and the input also holds motion (`MOTION`), which does not depend on the place in the image.
 """
@@ -22,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +32,7 @@ from rolo_bench.association import Association
 from rolo_bench.boxes import Array, as_boxes, from_relative, iou, to_relative, valid
 from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.heatmap import CELLS, from_heatmap, to_heatmap
+from rolo_bench.nn.heatmap import CELLS, from_heatmap, into_window, out_of_window, to_heatmap
 
 FORMS = ("offset", "absolute", "heatmap")
 FORMAT = "rolo-1"
@@ -37,6 +40,10 @@ FORMAT = "rolo-1"
 # movement of the fed box since the frame before (4), given box against the first detection (4).
 MOTION = 10
 LEAST_FIRST_IOU = 0.5  # below, the first detection says nothing about how the given box was drawn
+# Association that networks of a detector are trained with and carry, beside `RoloConfig`'s own values; OTHERS was
+# chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike (docs/results.md).
+CHOSEN: dict[str, dict[str, Any]] = {"demo": {"threshold": 0.05, "widen": 0.15, "centre": "output"}}
+OTHERS: dict[str, Any] = {"threshold": 0.05, "widen": 0.05, "size_limit": 1.2, "prefer": 0.3}
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,9 @@ class RoloConfig:
         missing: what is fed where no detection is accepted: ``output`` (the last output), ``last`` (the last
             accepted box) or ``zero``.
         limit: bound of the offset in box sizes, and of the logarithm of the change of size.
+        window: sides of the heatmap in those of the box fed at the frame before; 0 is the image, the paper.
         dropout: share of projected features dropped in training.
-        history, iou_min, threshold, widen: the association's.
+        history, iou_min, threshold, widen, size_limit, prefer: the association's.
         centre: centre of the association's reference: ``history`` (the paper) or ``output`` (the last output).
         detector, size: the detector whose detections it was trained on, and its input side.
     """
@@ -65,11 +73,14 @@ class RoloConfig:
     steps: int = 6
     missing: str = "output"
     limit: float = 1.0
+    window: float = 0.0
     dropout: float = 0.7
     history: int = 2
     iou_min: float = 0.1
     threshold: float = 0.1
     widen: float = 0.0
+    size_limit: float = 0.0
+    prefer: float = 0.0
     centre: str = "history"
     detector: str = "yolox-nano"
     size: int | None = 416
@@ -87,7 +98,8 @@ class RoloConfig:
 
     def association(self) -> Association:
         """A fresh association with these settings."""
-        return Association(self.history, self.iou_min, self.threshold, self.widen)
+        return Association(self.history, self.iou_min, self.threshold, self.widen, size_limit=self.size_limit,
+                           prefer=self.prefer)  # fmt: skip
 
     @property
     def box_inputs(self) -> int:
@@ -201,7 +213,7 @@ def encode(config: RoloConfig, fed: Tensor, before: Tensor, missed: Tensor, draw
         drawn: ``(..., 4)`` offset from the first detection to the given box; 0 where unknown.
     """
     if config.form == "heatmap":
-        return to_heatmap(fed)
+        return to_map(config, fed, before)
     zero = torch.zeros_like(missed)[..., None]
     paper = torch.cat([zero, torch.nan_to_num(fed, nan=0.0), zero], dim=-1)  # equation 3: (0, x, y, w, h, 0)
     if config.form == "absolute":
@@ -211,18 +223,24 @@ def encode(config: RoloConfig, fed: Tensor, before: Tensor, missed: Tensor, draw
     return torch.cat([paper, known, moved, drawn.clamp(-1, 1)], dim=-1)
 
 
-def decode(config: RoloConfig, output: Tensor, fed: Tensor) -> Tensor:
-    """The box ``(..., 4)``, relative centre and size, of a network output ``(..., outputs)``."""
+def decode(config: RoloConfig, output: Tensor, fed: Tensor, before: Tensor) -> Tensor:
+    """The box ``(..., 4)``, relative centre and size, of a network output ``(..., outputs)``; the rest as `encode`."""
     if config.form == "absolute":
         return output
     if config.form == "heatmap":
-        return from_heatmap(heat(output, fed))
+        box = from_heatmap(heat(config, output, fed, before))
+        return out_of_window(box, before, config.window) if config.window else box
     return add_offset(fed, config.limit * torch.tanh(output / config.limit))
 
 
-def heat(output: Tensor, fed: Tensor) -> Tensor:
+def to_map(config: RoloConfig, box: Tensor, before: Tensor) -> Tensor:
+    """The map ``(..., 1024)`` of a box, in the window that the box fed before sets."""
+    return to_heatmap(into_window(box, before, config.window) if config.window else box)
+
+
+def heat(config: RoloConfig, output: Tensor, fed: Tensor, before: Tensor) -> Tensor:
     """The map ``(..., 1024)`` of a heatmap network's output: the fed box's map, corrected."""
-    return (to_heatmap(fed) + output).clamp(0, 1)
+    return (to_map(config, fed, before) + output).clamp(0, 1)
 
 
 def first_offset(given: Tensor, found: Tensor) -> Tensor:
@@ -284,6 +302,24 @@ class Follower:
             self.output, self.box = output, box
         return self.box
 
+    def image_map(self) -> NDArray[np.float32] | None:
+        """The last map of the heatmap form over the whole image ``(h, w)``, for overlays; None in other forms."""
+        import cv2
+
+        if self.map is None:
+            return None
+        low, sides = np.zeros(2), np.array(self.size, dtype=np.float64)
+        if self.config.window:
+            x, y, w, h = from_relative(self.map_centre.double().numpy(), self.size)[0]
+            sides = np.array([w, h]) * self.config.window
+            low = np.array([x + w / 2, y + h / 2]) - sides / 2
+        scale = sides / CELLS  # image pixels per cell; pixel and cell centres lie at halves
+        move = np.array(
+            [[scale[0], 0, low[0] + scale[0] / 2 - 0.5], [0, scale[1], low[1] + scale[1] / 2 - 0.5]]
+        )
+        cells = self.map.numpy().reshape(CELLS, CELLS)
+        return cv2.warpAffine(cells, move, self.size)  # type: ignore[return-value]
+
     def _push(self, found: Detections, fed: Tensor, missed: float) -> Tensor:
         with torch.inference_mode():
             blank = missed > 0 and self.config.missing == "zero" and self.config.form != "offset"
@@ -294,10 +330,11 @@ class Follower:
             features = torch.from_numpy(np.array(found.feature, dtype=np.float32))[None]
             x = self.network.inputs(features if self.use_features else None, box_inputs)
             raw = self.network.head(self.recurrence.push(x))
-            self.fed = fed
+            before, self.fed = self.fed[None], fed
             if self.config.form == "heatmap":
-                self.map = heat(raw, shown[None])[0]
-            return decode(self.config, raw, shown[None])[0]
+                self.map = heat(self.config, raw, shown[None], before)[0]
+                self.map_centre = before[0]
+            return decode(self.config, raw, shown[None], before)[0]
 
     def _relative(self, box: Array) -> Tensor:
         return torch.from_numpy(to_relative(box, self.size)[0]).float()

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from rolo_bench.nn.heatmap import to_heatmap
-from rolo_bench.nn.rolo import Recurrence, Rolo, RoloConfig, box_offset, decode, encode
+from rolo_bench.nn.rolo import Recurrence, Rolo, RoloConfig, box_offset, decode, encode, to_map
 from rolo_bench.nn.rolo_data import Runs, Track, real_runs, simulated_runs
 
 log = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ def rollout(network: Rolo, runs: Runs, features: Tensor | None = None) -> Fed:
         x = network.inputs(
             _features(features, rows[:, t], network), encode(config, shown, before, since, drawn)
         )
-        box = decode(config, network.head(recurrence.push(x)), shown)
+        box = decode(config, network.head(recurrence.push(x)), shown, before)
         good = torch.isfinite(box).all(dim=1, keepdim=True) & (box[:, 2:] > 0).all(dim=1, keepdim=True)
         box = torch.where(good, box, output)
         output = given if t == 0 else box
@@ -198,22 +197,19 @@ def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: 
     near = relative_iou(fed, truth) > 0.02 if config.form != "absolute" else known
     weight = window.weight * known * near
     if config.form == "heatmap":
-        each = ((heat_raw(raw, window.fed) - to_heatmap(truth)) ** 2).sum(dim=-1)
+        # the map before it is cut to 0 … 1, so that gradients pass
+        map_ = to_map(config, window.fed, window.before) + raw
+        each = ((map_ - to_map(config, truth, window.before)) ** 2).sum(dim=-1)
     elif recipe.loss == "mse" or config.form == "absolute":
-        each = ((decode(config, raw, fed) - truth) ** 2).sum(dim=-1)
+        each = ((decode(config, raw, fed, window.before) - truth) ** 2).sum(dim=-1)
     else:
-        box = decode(config, raw, fed)
+        box = decode(config, raw, fed, window.before)
         wanted = box_offset(truth, fed).clamp(-config.limit, config.limit)
         slack = F.smooth_l1_loss(box_offset(box, fed), wanted, reduction="none", beta=0.1).sum(dim=-1)
         each = 1 - relative_iou(box, truth) + 0.25 * slack
     if recipe.auxiliary and config.form != "heatmap":
-        each = each + recipe.auxiliary * ((decode(config, raw, fed) - fed) ** 2).sum(dim=-1)
+        each = each + recipe.auxiliary * ((decode(config, raw, fed, window.before) - fed) ** 2).sum(dim=-1)
     return (each * weight).sum() / weight.sum().clamp(min=1)
-
-
-def heat_raw(raw: Tensor, fed: Tensor) -> Tensor:
-    """The map before it is cut to 0 … 1, so that gradients pass."""
-    return to_heatmap(fed) + raw
 
 
 @dataclass(frozen=True)
