@@ -215,6 +215,19 @@ def test_motion_leaves_out_the_names_it_is_told(tmp_path):
         trajectories(tmp_path, {"Leave", "Keep"})
 
 
+def test_the_command_is_noted_without_the_folders_of_one_machine(tmp_path):
+    from rolo_bench.cli.train_tracker import command_line, tracker
+
+    motion = tmp_path / "annotations"
+    motion.mkdir()
+    words = f"--data /some/where/train --motion {motion} --detector yolo-nano-voc --seed 2 --no-features"
+    with tracker.make_context("tracker", f"{words} --out runs --threads 1".split()) as context:
+        noted = command_line(context)
+    assert noted == (
+        "rolo-bench train tracker --data train --motion annotations --detector yolo-nano-voc --no-features --seed 2"
+    )
+
+
 def test_vid_reader(tmp_path):
     import cv2
 
