@@ -1,9 +1,13 @@
 """Frames per second of a detector in torch, onnxruntime and OpenCV: same network, same input, same run.
 
-    python benchmarks/detectors.py --threads 2 --rounds 30
+    python benchmarks/detectors.py --threads 2 --rounds 10
 
-The engines take turns within each round, so that whatever else the machine does meets them all alike; the
-median of the rounds counts. Needs the files of yolox-nano (.onnx) and yolo-nano-voc in ROLO_BENCH_WEIGHTS.
+Each engine runs as it is at its best: onnxruntime and OpenCV with their own defaults, all with the same number
+of threads. The engines take turns in blocks of 20 calls, so that whatever else the machine does meets them all
+alike. Idle threads spin for a while (onnxruntime's, and torch's in OpenMP) and would take the cores from the
+engine that comes next, so each block begins with a pause and a few calls that are not counted. Shown are the
+median and the least time of all calls; the first ratio is of medians, the second of least times, which count
+where other programs run on the machine. Needs the files of yolox-nano (.onnx) and yolo-nano-voc in ROLO_BENCH_WEIGHTS.
 OpenCV 5 reads no Darknet files; with OpenCV 4 the second table has its row, too.
 """
 
@@ -25,29 +29,33 @@ from rolo_bench.nn.detector import load_detector
 from rolo_bench.weights import weights_folder
 
 SIZE = 416
+PAUSE, WARM, BLOCK = 0.2, 5, 20  # seconds before a block, its calls that do not count, those that do
 Engines = dict[str, Callable[[], object]]
+Times = list[float]
 
 
-def measure(engines: Engines, rounds: int, warm: int = 5) -> dict[str, float]:
-    """Median seconds of one call of each engine, measured in turns."""
-    for run in engines.values():
-        for _ in range(warm):
-            run()
-    seconds: dict[str, list[float]] = {name: [] for name in engines}
+def measure(engines: Engines, rounds: int) -> dict[str, Times]:
+    """Seconds of single calls of each engine, over ``rounds`` blocks that the engines take in turns."""
+    seconds: dict[str, Times] = {name: [] for name in engines}
     for _ in range(rounds):
         for name, run in engines.items():
-            begin = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: float(np.median(s)) for name, s in seconds.items()}
+            time.sleep(PAUSE)
+            for call in range(WARM + BLOCK):
+                begin = time.perf_counter()
+                run()
+                if call >= WARM:
+                    seconds[name].append(time.perf_counter() - begin)
+    return seconds
 
 
-def show(title: str, seconds: dict[str, float], reference: str) -> None:
+def show(title: str, seconds: dict[str, Times], reference: str) -> None:
     """One table: milliseconds, frames per second, and speed relative to the reference engine."""
     print(f"\n{title}")
-    print(f"{'engine':34s} {'ms':>8s} {'fps':>8s} {'ratio':>7s}")
+    print(f"{'engine':34s} {'ms':>8s} {'least':>8s} {'fps':>8s} {'ratio':>7s} {'least':>7s}")
+    base = seconds[reference]
     for name, s in seconds.items():
-        print(f"{name:34s} {s * 1e3:8.2f} {1 / s:8.1f} {seconds[reference] / s:7.2f}")
+        print(f"{name:34s} {np.median(s) * 1e3:8.2f} {min(s) * 1e3:8.2f} {1 / np.median(s):8.1f} "
+              f"{np.median(base) / np.median(s):7.2f} {min(base) / min(s):7.2f}")  # fmt: skip
 
 
 def onnx_engines(path: Path, threads: int) -> Engines:
@@ -60,8 +68,6 @@ def onnx_engines(path: Path, threads: int) -> Engines:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # its idle threads would otherwise spin on the cores that the next engine is timed on
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     detector = load_detector("yolox-nano", size=SIZE, weights=path)
     plain = yolox.build("yolox-nano", path)
@@ -125,7 +131,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     folder = weights_folder()
     if folder is None:
@@ -133,7 +139,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     stem = folder / "MobileNetV2-YOLOv3-Nano-voc"
-    print(f"torch {torch.__version__}, {options.threads} threads, {options.rounds} rounds, "
+    print(f"torch {torch.__version__}, {options.threads} threads, {options.rounds} blocks of {BLOCK} calls, "
           f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")  # fmt: skip
     with torch.inference_mode():
         show(
@@ -152,7 +158,7 @@ def main() -> None:
         print(f"\n{torch.cuda.get_device_name()}")
         devices += [("cuda", half, batch) for half in (False, True) for batch in (1, 16)]
     whole = measure(whole_detectors(devices), options.rounds)
-    batches = {name: seconds / int(name.rsplit(" ", 1)[1]) for name, seconds in whole.items()}
+    batches = {name: [s / int(name.rsplit(" ", 1)[1]) for s in times] for name, times in whole.items()}
     show("whole detector, 640 x 480 images, per image", batches, next(iter(batches)))
 
 

@@ -196,6 +196,22 @@ def test_fast_path_equals_the_plain_network(tmp_path: Path) -> None:
     torch.testing.assert_close(got, want, atol=1e-3, rtol=1e-4)
 
 
+def test_single_images_run_as_a_graph_and_say_the_same(tmp_path: Path) -> None:
+    write_onnx(random_network(), tmp_path / "n.onnx")
+    network = load_detector("yolox-nano", size=96, weights=tmp_path / "n.onnx").network  # type: ignore[attr-defined]
+    assert "layers" in vars(network), "torch made no oneDNN graph"
+    one, other = (torch.rand(1, 96, 96, 3).permute(0, 3, 1, 2) * 255 for _ in range(2))
+    with torch.inference_mode():
+        maps = network.layers(one)[0]
+        before = [t.clone() for t in maps]
+        network.layers(other)
+        assert all(torch.equal(a, b) for a, b in zip(maps, before)), "the next image overwrote the maps"
+        assert all(torch.equal(a, b) for a, b in zip(maps, network.layers(one)[0])), "not deterministic"
+        for x in (one, one.contiguous(), torch.cat([one, other])):
+            want = yolox.YOLOX.layers(network, x)  # by FusedConv
+            torch.testing.assert_close(network.layers(x), (tuple(want[0]), want[1]), atol=1e-3, rtol=1e-4)
+
+
 def test_half_precision_stays_close(tmp_path: Path) -> None:
     network = random_network()
     write_onnx(network, tmp_path / "n.onnx")

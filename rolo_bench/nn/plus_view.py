@@ -74,8 +74,8 @@ def look(detector: Detector, image: Image, centre: Array, side: float) -> View:
     with torch.inference_mode():
         x, network = detector.tensor([patch]), detector.network  # type: ignore[attr-defined]
         if isinstance(network, YOLOX):
-            layers = network.backbone(x)
-            box, objectness, scores = (rows(parts) for parts in zip(*network.head(layers[3:])))
+            layers, levels = network.layers(x)
+            box, objectness, scores = (rows(parts) for parts in zip(*levels))
             found = decode(box, size)[0]
             scores = (objectness.float().sigmoid() * scores.float().sigmoid())[0]  # (A, K)
             maps = torch.cat([layers[0][0].float(), layers[3][0].float()]).cpu()

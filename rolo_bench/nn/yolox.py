@@ -259,14 +259,19 @@ class YOLOX(nn.Module):
         self.head = Head(width, n_classes, separable)
         self.feature_size = int(1024 * width) * 16
 
+    def layers(self, x: Tensor) -> tuple[tuple[Tensor, ...], list[tuple[Tensor, Tensor, Tensor]]]:
+        """The maps that `MAPS` names, in its order, and what the head says at each level: all convolutions."""
+        maps = self.backbone(x)
+        return maps, self.head(maps[3:])
+
     def outputs(self, x: Tensor) -> Tensor:
         """What the ONNX export gives, ``(B, N, 5 + C)``: box (not decoded), objectness and class scores."""
-        levels = self.head(self.backbone(x)[3:])
+        _, levels = self.layers(x)
         return rows([torch.cat([box, o.sigmoid(), c.sigmoid()], dim=1) for box, o, c in levels])
 
     def forward(self, x: Tensor) -> Raw:
-        maps = self.backbone(x)
-        box, objectness, classes = (rows(parts) for parts in zip(*self.head(maps[3:])))
+        maps, levels = self.layers(x)
+        box, objectness, classes = (rows(parts) for parts in zip(*levels))
         best, which = classes.max(dim=2)  # (B, N)
         feature = F.adaptive_avg_pool2d(maps[2].float(), 4).flatten(1)  # (B, C * 16)
         scores = objectness.float().squeeze(2).sigmoid() * best.float().sigmoid()
@@ -452,8 +457,8 @@ def load(
     unfold_focus(network.backbone.backbone.stem)
     network = network.to(place, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if place.type == "cpu" and dtype is torch.float32:
-        example = torch.zeros(1, 3, side, side).to(memory_format=torch.channels_last)
-        network = accelerate(network, example, fusible)  # type: ignore[assignment]
+        example = torch.linspace(0, 255, 3 * side * side).reshape(1, side, side, 3).permute(0, 3, 1, 2)
+        network = accelerate(network, example, fusible, "layers")  # type: ignore[assignment]
     return TorchDetector(
         name=name,
         network=network,
