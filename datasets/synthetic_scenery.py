@@ -258,7 +258,7 @@ def _room(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image
         dx, dy = int(rng.integers(26, 70)), int(rng.integers(20, 54))
         art = paint(noise(rng, dy, dx, (18, 18), 3), [rgb(rng.random(), 0.5, v) for v in (0.25, 0.55, 0.9)])
         cv2.rectangle(near, (x - 3, y - 3), (x + dx + 2, y + dy + 2), rgb(0.08, 0.5, 0.3).tolist(), -1)
-        near[y : y + dy, x : x + dx] = art
+        near[y : y + dy, x : x + dx] = art[:, : w - x]
     hue = rng.uniform(0.04, 0.11)
     wood = noise(rng, h, w, (160, 7), 5)
     boards = paint(wood, [rgb(hue, 0.6, 0.25), rgb(hue, 0.55, 0.45), rgb(hue + 0.02, 0.45, 0.65)])

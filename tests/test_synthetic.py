@@ -284,3 +284,9 @@ def test_unknown_words_are_refused() -> None:
         replace(SUITE["CarPass"], name="x", effects=("rain",))
     with pytest.raises(DataError, match="unknown target 'cow'"):
         replace(SUITE["CarPass"], target="cow")
+
+
+def test_pictures_on_a_wall_are_cut_off_at_its_edge():
+    for seed in range(20):  # so narrow a room that some pictures reach past it
+        near, _, _ = synthetic_scenery._room(np.random.default_rng(seed), 300, 130)
+        assert near.shape == (300, 130, 3)
