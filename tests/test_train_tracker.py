@@ -9,10 +9,11 @@ from rolo_bench.datasets.vid import is_vid_folder, load_vid
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.nn.detector import Detections
 from rolo_bench.nn.rolo import RoloConfig, follow
-from rolo_bench.nn.rolo_data import Track, real_runs, simulated_runs
+from rolo_bench.nn.rolo_data import Noise, Track, real_runs, simulated_runs
 from rolo_bench.nn.tracks import collect, held_out, make_track, trajectories
 from rolo_bench.nn.train_tracker import (
     Recipe,
+    draw_stretches,
     draw_windows,
     prepare_runs,
     relative_iou,
@@ -134,6 +135,39 @@ def test_training_learns_how_the_boxes_are_drawn():
     before, _ = train(SMALL, Recipe(pretrain=0, finetune=1, batch=2), None, runs)
     after, _ = train(SMALL, Recipe(pretrain=0, finetune=150, batch=32, rate=5e-3, refresh=75), None, runs)
     assert score(after, test).mean() > score(before, test).mean() + 0.03
+
+
+def test_stretches_are_moved_as_a_whole_and_begin_with_the_truth():
+    runs = simulated_runs([path(300)], 10, 50, np.random.default_rng(2))
+    part = draw_stretches(runs, 32, 20, np.random.default_rng(3), Recipe())
+    assert part.accepted.shape == part.truth.shape == (32, 20, 4) and part.rows.shape == (32, 20)
+    np.testing.assert_array_equal(part.given, part.truth[:, 0])
+    assert np.isfinite(part.given).all()
+    seen = ~np.isnan(part.accepted[..., 0]) & ~np.isnan(part.truth[..., 0])
+    now = relative_iou(torch.from_numpy(part.accepted[seen]), torch.from_numpy(part.truth[seen]))
+    all_seen = ~np.isnan(runs.accepted[..., 0]) & ~np.isnan(runs.truth[..., 0])
+    before = relative_iou(torch.from_numpy(runs.accepted[all_seen]), torch.from_numpy(runs.truth[all_seen]))
+    assert before.min() - 1e-4 <= now.min() and now.max() <= before.max() + 1e-4
+
+
+def test_a_streaming_network_learns_to_go_on_through_misses():
+    """Targets that move at a steady speed vanish for ten frames: holding the last box loses them."""
+    paths = [path(60, speed) for speed in (1.5, 2.0, 2.5, 3.0)]
+    noise = Noise(bias=(0.0,) * 4, wander=0.0, jitter=(0.01,) * 4, outliers=0.0)
+    config = RoloConfig(feature_size=0, hidden=24, steps=0)
+    runs = simulated_runs(paths, 60, 50, np.random.default_rng(0), noise)
+    test = simulated_runs(paths, 20, 50, np.random.default_rng(1), noise)
+    test.accepted[:, 20:30] = np.nan
+    recipe = Recipe(pretrain=150, batch=24, rate=1e-2, context=40)
+    network, _ = train(config, recipe, runs, None)
+    truth = torch.from_numpy(test.truth[:, 20:30])
+    known = ~torch.isnan(truth[..., 0])
+    hold = relative_iou(torch.from_numpy(test.accepted[:, 19:20]).expand(-1, 10, -1), truth)
+    gone = relative_iou(rollout(network, test).outputs[:, 20:30], truth)
+    both = known & torch.isfinite(hold)
+    assert gone[both].mean() > hold[both].mean() + 0.15
+    with pytest.raises(UsageError, match="trained in windows"):
+        train(RoloConfig(form="heatmap", feature_size=0, steps=0), recipe, runs, None)
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):

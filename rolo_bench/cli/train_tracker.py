@@ -77,7 +77,8 @@ WINDOW = 4.0  # sides of a heatmap in those of the box fed before
 @click.option("--auxiliary", type=float, default=0.0, show_default=True, help="Weight of the detection cost.")
 @click.option("--hold-out", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
               help="Share of the videos for early stopping; 0 trains to the end.")  # fmt: skip
-@click.option("--scenes", default=150, show_default=True, help="Number of scenes with --data synthetic.")
+@click.option("--scenes", default=150, show_default=True,
+              help="Number of scenes with --data synthetic; three times as many more for simulated runs.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
 @click.option("--threads", type=click.IntRange(1), default=None, help="Processor threads [default: all].")
 @click.pass_context
@@ -89,7 +90,7 @@ def tracker(context: click.Context, **o: Any) -> None:
 
     from rolo_bench.detections import open_detector
     from rolo_bench.nn.rolo import CHOSEN, OTHERS, RoloConfig, load_rolo, paper_config, save_rolo
-    from rolo_bench.nn.tracks import collect
+    from rolo_bench.nn.tracks import collect, synthetic_paths
     from rolo_bench.nn.train_tracker import Recipe, prepare_runs, train, write_curves
 
     if o["threads"]:
@@ -119,7 +120,8 @@ def tracker(context: click.Context, **o: Any) -> None:
     tracks, features = collect(
         sequences, detector, width > 0, o["split"], lambda line: console.print(f"  {line}")
     )
-    runs = prepare_runs(tracks, config, o["motion"], o["hold_out"], o["seed"])
+    more = synthetic_paths(3 * o["scenes"], o["seed"]) if "synthetic" in o["folders"] else []
+    runs = prepare_runs(tracks, config, o["motion"], o["hold_out"], o["seed"], more=more)
     begin = load_rolo(o["start_from"])[0].state_dict() if o["start_from"] else None
     network, progress = train(
         config, recipe, runs.simulated, runs.real, runs.held_out, features,

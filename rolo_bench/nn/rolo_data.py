@@ -75,7 +75,10 @@ def offset(target: Array, reference: Array) -> Array:
 
 
 def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tuple[Array, Array]:
-    """Accepted boxes ``(T, 4)`` in pixels and the offset ``(4,)`` of the given box, on frames in an order."""
+    """Accepted boxes ``(T, 4)`` in pixels and the offset ``(4,)`` of the given box, on frames in an order.
+
+    Where the network's output is to be the centre of the association's reference, the truth stands in for it.
+    """
     association = config.association()
     given = track.truth[order[0]]
     accepted = np.full((len(order), 4), np.nan)
@@ -88,7 +91,9 @@ def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tup
             drawn = offset(relative[0], relative[1])
             association.recent.append(accepted[0])
     for t, frame in enumerate(order[1:], 1):
-        index = association.step(track.found[frame])
+        truth = track.truth[frame]
+        centre = truth if config.centre == "output" and valid(truth)[0] else None
+        index = association.step(track.found[frame], centre)
         if index is not None:
             accepted[t] = track.found[frame].boxes[index]
     return accepted, drawn

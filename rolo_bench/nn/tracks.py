@@ -108,6 +108,13 @@ def held_out(tracks: Sequence[Track], share: float, seed: int) -> set[int]:
     return {i for i, t in enumerate(tracks) if t.group in chosen}
 
 
+def synthetic_paths(count: int, seed: int) -> list[Array]:
+    """True trajectories of further training scenes of the generator, without their frames."""
+    from rolo_bench.datasets.synthetic import RenderedFrames, training_scene
+
+    return [RenderedFrames(training_scene(100_000 * seed + 50_000 + i)).truth for i in range(count)]
+
+
 def synthetic_scenes(count: int, seed: int) -> list[seq.Sequence]:
     """Rendered training scenes of the generator, from a domain that the demo suite has no part in."""
     from rolo_bench.datasets.synthetic import RenderedFrames, training_scene

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from rolo_bench.boxes import Array
+from rolo_bench.errors import UsageError
 from rolo_bench.nn.rolo import Recurrence, Rolo, RoloConfig, box_offset, decode, encode, to_map
 from rolo_bench.nn.rolo_data import Runs, Track, real_runs, simulated_runs
 
 log = logging.getLogger(__name__)
+FAR = 5.0  # in target sizes: where an output is further off, the loss of a stretch has no slope
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Recipe:
         auxiliary: weight of an extra cost that draws the output to the fed detection (the third).
         loss: ``iou`` (1 - IoU and a smooth L1 on the offset) or ``mse``, the paper's.
         refresh: after so many steps the fed boxes of missed frames are made anew from the network's outputs.
-        context: frames of a training window in streaming mode.
+        context: frames of a stretch in streaming mode, which is trained with the outputs fed back at once.
         check: after so many steps the held-out score is taken; patience: checks without a better one.
     """
 
@@ -49,7 +52,7 @@ class Recipe:
     auxiliary: float = 0.0
     loss: str = "iou"
     refresh: int = 300
-    context: int = 32
+    context: int = 60
     check: int = 300
     patience: int = 2
     weight_decay: float = 1e-4
@@ -77,7 +80,11 @@ class Fed:
 @torch.no_grad()
 def rollout(network: Rolo, runs: Runs, features: Tensor | None = None) -> Fed:
     """Run a network over all runs at once, each frame's missing box filled by its own last output."""
-    network.eval()
+    return unroll(network.eval(), runs, features)
+
+
+def unroll(network: Rolo, runs: Runs, features: Tensor | None = None) -> Fed:
+    """As `rollout`, in the mode that the network is in, with gradients from every output to those before."""
     config = network.config
     accepted, given = torch.from_numpy(runs.accepted), torch.from_numpy(runs.given)
     drawn, rows = torch.from_numpy(runs.drawn), torch.from_numpy(runs.rows)
@@ -155,7 +162,7 @@ def draw_windows(
     r = torch.from_numpy(run)[:, None]
     t = torch.from_numpy(at)
     weight = torch.full((count, steps), 0.1)
-    weight[:, steps // 2 if steps > 12 else -1 :] = 1.0
+    weight[:, -1] = 1.0
     weight[torch.from_numpy(start == 0)] = 1.0
     boxes = fed.boxes[r, t]
     before = fed.boxes[r, (t - 1).clamp(min=0)]
@@ -212,6 +219,53 @@ def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: 
     return (each * weight).sum() / weight.sum().clamp(min=1)
 
 
+def draw_stretches(runs: Runs, count: int, frames: int, rng: np.random.Generator, recipe: Recipe) -> Runs:
+    """Random stretches of runs, moved as a whole like windows, each as if a tracker were started at its beginning.
+
+    Every third stretch is the beginning of its run.
+    """
+    run = rng.integers(len(runs), size=count)
+    known = (~np.isnan(runs.truth[run, :, 0])).cumsum(axis=1).argmax(axis=1) + 1
+    start = (rng.random(count) * np.maximum(known - frames + 1, 1)).astype(np.int64)
+    start[rng.random(count) < 1 / 3] = 0
+    start[np.isnan(runs.truth[run, start, 0])] = 0  # the box given at the beginning is the truth
+    r, at = (
+        run[:, None],
+        np.minimum(start[:, None] + np.arange(frames), runs.accepted.shape[1] - 1),
+    )  # (B, frames)
+    accepted = runs.accepted[r, at]
+    if recipe.box_jitter:
+        wobble = rng.normal(0, recipe.box_jitter, (count, frames, 2)).astype(np.float32)
+        accepted[..., :2] += wobble * accepted[..., 2:]
+    parts = (accepted, runs.truth[run, start][:, None], runs.truth[r, at], runs.drawn[run][:, None])
+    moved, given, truth, drawn = _move(tuple(map(torch.from_numpy, parts)), rng)  # type: ignore[arg-type]
+    return Runs(moved.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at])
+
+
+def stretch_loss(network: Rolo, runs: Runs, features: Tensor | None, recipe: Recipe) -> Tensor:
+    """The loss of whole stretches, the network's outputs fed back where nothing was accepted: a streaming network
+    learns to go on through misses. The first frame does not count, nor those without truth.
+    """
+    config = network.config
+    fed = unroll(network, runs, features)
+    truth = torch.from_numpy(runs.truth)
+    known = ~torch.isnan(truth[..., 0])
+    weight = known.float()
+    weight[:, 0] = 0
+    truth = torch.where(known[..., None], truth, torch.full((), 0.5))
+    if recipe.loss == "mse" or config.form == "absolute":
+        each = ((fed.outputs - truth) ** 2).sum(dim=-1)
+    else:
+        miss = box_offset(fed.outputs, truth).clamp(-FAR, FAR)
+        slack = F.smooth_l1_loss(miss, torch.zeros_like(miss), reduction="none", beta=0.1).sum(dim=-1)
+        each = 1 - relative_iou(fed.outputs, truth) + 0.25 * slack
+    if recipe.auxiliary:
+        each = each + recipe.auxiliary * ((fed.outputs - torch.nan_to_num(fed.boxes, nan=0.5)) ** 2).sum(
+            dim=-1
+        )
+    return (each * weight).sum() / weight.sum().clamp(min=1)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Runs to train on: simulated, real, and held out, with the names of the videos held out."""
@@ -224,7 +278,7 @@ class Prepared:
 
 def prepare_runs(
     tracks: list[Track], config: RoloConfig, motion: Path | None, share: float, seed: int,
-    length: int = 200, starts: int = 4, simulated: int = 600,
+    length: int = 200, starts: int = 4, simulated: int = 600, more: Sequence[Array] = (),
 ) -> Prepared:  # fmt: skip
     """Runs over tracks, some of whose groups are held out, and simulated ones over trajectories.
 
@@ -232,6 +286,7 @@ def prepare_runs(
         motion: folder of annotation files, of which the names of OTB-30 are left out; None takes the truth of
             the tracks that are not held out.
         share: share of the groups to hold out; 0 for none.
+        more: further trajectories ``(N, 4)`` in pixels for simulated runs.
     """
     from rolo_bench.nn.tracks import held_out, trajectories
     from rolo_bench.suites import entries
@@ -244,7 +299,7 @@ def prepare_runs(
     else:
         paths = [t.truth for i, t in enumerate(tracks) if i not in out]
     return Prepared(
-        simulated_runs(paths, simulated, length, np.random.default_rng(seed)),
+        simulated_runs([*paths, *more], simulated, length, np.random.default_rng(seed)),
         runs.take(np.flatnonzero(~aside)),
         runs.take(np.flatnonzero(aside)) if out else None,
         [tracks[i].name for i in sorted(out)],
@@ -288,7 +343,12 @@ def train(
         held_out: runs of videos that are not in ``real``; None trains to the end and keeps the last.
         features: ``(M, F)`` table that ``rows`` of the real runs point into.
         checkpoint: file to go on from if it is there, and to keep the state in.
+
+    Raises:
+        UsageError: a streaming network of the heatmap form.
     """
+    if not config.steps and config.form == "heatmap":
+        raise UsageError("a heatmap network is trained in windows; give --steps 1 or more")
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     network = Rolo(config)
@@ -308,20 +368,22 @@ def train(
             fall = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / total))
             group["lr"] = recipe.rate * fall * min(1, (step + 1) / 50)
         tuning = step >= turn and real is not None
-        if step % recipe.refresh == 0 or step in (begin, turn):
+        if config.steps and (step % recipe.refresh == 0 or step in (begin, turn)):
             fed_sim = rollout(network, simulated) if simulated is not None else None
             fed_real = rollout(network, real, features) if real is not None and tuning else None
         network.train()
         use_real = tuning and (simulated is None or rng.random() < recipe.real_share)
         source, fed = (real, fed_real) if use_real else (simulated, fed_sim)
-        assert source is not None and fed is not None
-        with_features = use_real and features is not None and rng.random() >= recipe.feature_dropout
-        window = draw_windows(
-            source, fed, recipe.batch, config.steps or recipe.context, rng, recipe, move=True
+        assert source is not None
+        shown = (
+            features if use_real and features is not None and rng.random() >= recipe.feature_dropout else None
         )
-        loss = window_loss(
-            network, window, _features(features, window.rows, network) if with_features else None, recipe
-        )
+        if fed is None:
+            stretches = draw_stretches(source, recipe.batch, recipe.context, rng, recipe)
+            loss = stretch_loss(network, stretches, shown, recipe)
+        else:
+            window = draw_windows(source, fed, recipe.batch, config.steps, rng, recipe, move=True)
+            loss = window_loss(network, window, _features(shown, window.rows, network), recipe)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -372,8 +434,6 @@ def _resume(
     path: Path, config: RoloConfig, recipe: Recipe, network: Rolo, optimiser: torch.optim.Optimizer,
     progress: Progress, rng: np.random.Generator,
 ) -> tuple[int, dict[str, Tensor]]:  # fmt: skip
-    from rolo_bench.errors import UsageError
-
     state: dict[str, Any] = torch.load(path, weights_only=True)
     same = state["config"] == json.dumps(asdict(config), sort_keys=True)
     if not same or state["recipe"] != json.dumps(asdict(recipe), sort_keys=True):
