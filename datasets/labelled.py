@@ -56,16 +56,26 @@ class SyntheticImages:
         first, count: the seeds ``first`` … ``first + count - 1``.
         visible: objects of which a smaller share can be seen are ignored.
         hidden: objects of which a smaller share can be seen are left out.
+        objects: least and greatest number of objects in an image.
     """
 
     def __init__(
-        self, domain: str, first: int, count: int, visible: float = 0.5, hidden: float = 0.1
+        self,
+        domain: str,
+        first: int,
+        count: int,
+        visible: float = 0.5,
+        hidden: float = 0.1,
+        objects: tuple[int, int] = (1, 5),
     ) -> None:
         from rolo_bench.datasets.synthetic import CLASSES
 
         self.names = tuple(CLASSES)
         self.domain, self.first, self.count, self.visible, self.hidden = domain, first, count, visible, hidden
+        self.objects = objects
         self.identity = f"synthetic:{domain}:{first}+{count}:visible={visible:g}:hidden={hidden:g}"
+        if objects != (1, 5):
+            self.identity += f":objects={objects[0]}-{objects[1]}"
 
     def __len__(self) -> int:
         return self.count
@@ -80,7 +90,7 @@ class SyntheticImages:
 
         if not 0 <= index < self.count:
             raise IndexError(f"no image {index}; there are {self.count}")
-        image, objects = training_image(self.first + index, self.domain)
+        image, objects = training_image(self.first + index, self.domain, self.objects)
         objects = [o for o in objects if o.visibility >= self.hidden]
         return LabelledImage(
             image=image,

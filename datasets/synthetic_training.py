@@ -91,11 +91,16 @@ def _bank_cover(domain: str, number: int) -> Image:
     return drawing.make_cover((DOMAINS[domain], number, 9_201), kind, w, h)
 
 
-def training_image(seed: int, domain: str = "train") -> tuple[Image, list[SceneObject]]:
+def training_image(
+    seed: int, domain: str = "train", count: tuple[int, int] = (1, 5)
+) -> tuple[Image, list[SceneObject]]:
     """One random frame for training a detector, and all objects in it, whatever hides them.
 
     Objects, poses, occluders and light are as in the scenes; backgrounds come from a bank of
     40 places that is painted on first use, which makes an image cost a few milliseconds.
+
+    Args:
+        count: least and greatest number of objects; more of them teach more per image.
 
     Returns:
         RGB uint8 ``(240, 320, 3)`` and the objects in drawing order.
@@ -108,7 +113,7 @@ def training_image(seed: int, domain: str = "train") -> tuple[Image, list[SceneO
     image = view(_bank_place(domain, int(rng.integers(_BANK))), pan)
     kind = str(rng.choice(CLASSES))
     actors: list[tuple[Look, Patch]] = []
-    for number in range(int(rng.integers(1, 6))):
+    for number in range(int(rng.integers(count[0], count[1] + 1))):
         look = make_look((DOMAINS[domain], seed, 9_310 + number), kind)
         if actors and rng.random() < 0.5:  # another of the same kind and colours
             look = make_look((DOMAINS[domain], seed, 9_310 + number), actors[-1][0].kind, actors[-1][0])

@@ -97,6 +97,40 @@ def test_windowed_mode_forgets_what_left_the_window_and_streaming_does_not():
         assert np.array_equal(a, b) == same
 
 
+@pytest.mark.parametrize("steps", [4, 0])
+def test_the_prediction_is_what_a_missed_frame_gives_and_leaves_no_trace(steps):
+    found, box = video(count=12)
+    followers = []
+    for _ in range(2):
+        follower = Follower(network(steps=steps), SIZE)
+        follower.start(found[0], box)
+        for frame in found[1:8]:
+            follower.advance(frame, 0)
+        followers.append(follower)
+    predicted = followers[0]._predict(found[8])
+    np.testing.assert_array_equal(predicted, followers[1].advance(found[8], None))
+    untouched = Follower(network(steps=steps), SIZE)
+    untouched.start(found[0], box)
+    for frame in found[1:8]:
+        untouched.advance(frame, 0)
+    np.testing.assert_array_equal(followers[0].advance(found[8], 0), untouched.advance(found[8], 0))
+
+
+def test_a_reference_at_the_prediction_follows_a_fast_target():
+    """The target has moved on by its width between two frames: only the predicted place overlaps it."""
+    boxes = [np.array([[20.0 + 30 * t, 60, 30, 50]]) for t in range(6)]
+    found = [
+        Detections(b, np.ones(1, np.float32), np.zeros(1, np.int64), ("a",), np.zeros(12, np.float32))
+        for b in boxes
+    ]
+    for centre, accepted in (("history", False), ("prediction", True)):
+        follower = Follower(network(centre=centre), SIZE)
+        follower.start(found[0], boxes[0][0])
+        follower._predict = lambda frame: frame.boxes[0]  # a network that knows
+        got = [follower.step(frame) is not None and follower.accepted is not None for frame in found[1:]]
+        assert all(got) == accepted
+
+
 def test_a_new_offset_or_heatmap_network_gives_the_fed_box():
     found, box = video()
     for form, tolerance in (("offset", 1e-3), ("heatmap", 0.1)):

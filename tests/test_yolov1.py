@@ -73,12 +73,35 @@ def test_decode_keeps_scores_in_range():
     assert decode(p, plan)[1].tolist() == [[[0.0, 0.0]]]
 
 
-def test_decode_with_softmax():
-    plan = Plan("c1-1", size=10, cells=1, boxes=1, classes=2, softmax=True)
+def test_decode_logits():
+    plan = Plan("c1-1", size=10, cells=1, boxes=1, classes=2, logits=True)
     p = Prediction(
-        torch.log(torch.tensor([[[0.25, 0.75]]])), torch.tensor([[[0.8]]]), torch.zeros(1, 1, 1, 4)
-    )
+        torch.log(torch.tensor([[[0.25, 0.75]]])), torch.log(torch.tensor([[[4.0]]])), torch.zeros(1, 1, 1, 4)
+    )  # sigmoid(log 4) = 4 / 5
     torch.testing.assert_close(decode(p, plan)[1], torch.tensor([[[0.2, 0.6]]]))
+
+
+def test_residual_and_kept_maps():
+    network = random_network(Plan("c2-1 s c3-3-2 r u", size=8, cells=8, classes=2, last="cell", norm=False))
+    first, _, down, residual, _ = network.layers
+    x = torch.rand(1, 3, 8, 8)
+    kept = first(x)
+    small = down(kept)  # (1, 3, 4, 4)
+    coarse = small + residual.second(residual.first(small))
+    expected = torch.cat([coarse.repeat_interleave(2, 2).repeat_interleave(2, 3), kept], dim=1)
+    assert expected.shape == (1, 5, 8, 8) and network.last.in_channels == 5
+    torch.testing.assert_close(network.hidden(x), expected)
+
+
+def test_folded_network_gives_the_same():
+    network = random_network(Plan("c4-3-2 r s c6-3-2 u c4-1", size=16, cells=8, classes=2, last="cell"))
+    x = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        before = network(x)
+        after = fold(network)(x)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
+    torch.testing.assert_close(after.boxes, before.boxes, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(after.scores, before.scores, rtol=1e-4, atol=1e-5)
 
 
 def test_split_in_darknets_order():

@@ -18,6 +18,11 @@ from rolo_bench.sequence import Image
 CHOSEN: dict[str, dict[str, Any]] = {
     "yolox-nano": {"size": 416, "threshold": 0.07, "iou_min": 0.13},
     "yolo-nano-voc": {"size": 416, "threshold": 0.05, "iou_min": 0.1},
+    "demo": {
+        "size": None,
+        "threshold": 0.05,
+        "iou_min": 0.01,
+    },  # on 40 scenes of the generator's domain `valid`
 }
 OTHERS: dict[str, Any] = {"size": None, "threshold": 0.05, "iou_min": 0.1}
 LEAST_AREA = 1.0  # square pixels; a target never shrinks below

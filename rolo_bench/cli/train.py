@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +80,7 @@ def show_row(row: dict[str, float]) -> None:
 
 
 @train.command(
-    epilog="Example: rolo-bench train detector --data synthetic --pretrain 1000 --threads 1 --shards 2 "
-    "--out runs/demo\n\n"
+    epilog="Example: rolo-bench train detector --data synthetic --threads 1 --shards 2 --out runs/demo\n\n"
     "On VOC: rolo-bench train detector --data voc:VOCdevkit/VOC2007 --network yolov1-tiny --out runs/voc"
 )
 @common
@@ -91,7 +89,7 @@ def show_row(row: dict[str, float]) -> None:
     help="synthetic (seeds of the generator), or voc:FOLDER (splits train and val).",
 )  # fmt: skip
 @click.option("--size", type=click.IntRange(32), help="Side of the images [default: the network's own].")
-@click.option("--images", type=click.IntRange(1), default=12000, show_default=True, help="Synthetic images.")
+@click.option("--images", type=click.IntRange(1), default=14000, show_default=True, help="Synthetic images.")
 @click.option(
     "--valid", type=click.IntRange(1), default=500, show_default=True, help="Synthetic images to score."
 )
@@ -99,19 +97,12 @@ def show_row(row: dict[str, float]) -> None:
     "--test", type=click.IntRange(0), default=1000, show_default=True,
     help="Synthetic images to test the finished weights on; no choice is made by them.",
 )  # fmt: skip
-@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True, help="Updates in all.")
-@click.option(
-    "--cycles", type=click.IntRange(1), default=1, show_default=True,
-    help="How often the learning rate rises and falls, each time to half the height.",
-)  # fmt: skip
+@click.option("--steps", type=click.IntRange(1), default=12000, show_default=True, help="Updates in all.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images per step.")
-@click.option(
-    "--class-weight", type=float, help="Weight of the class term of the loss [default: 3 for demo, else 1]."
-)
 @click.option(
     "--augment",
     type=click.FloatRange(0, 1),
-    default=0.3,
+    default=0.5,
     show_default=True,
     help="Strength of the augmentation.",
 )
@@ -119,19 +110,15 @@ def show_row(row: dict[str, float]) -> None:
     "--shards", type=click.IntRange(1), default=1, show_default=True,
     help="Parts of a batch worked on at once, a core each; goes with --threads 1.",
 )  # fmt: skip
-@click.option("--rate", type=float, default=7e-4, show_default=True, help="Highest learning rate.")
-@click.option(
-    "--pretrain", type=click.IntRange(0), default=0, show_default=True, metavar="STEPS",
-    help="First train the convolutions to classify the objects, cut out, for so many steps.",
-)  # fmt: skip
+@click.option("--rate", type=float, help="Highest learning rate [default: 1.5e-3 for demo, else 7e-4].")
 @click.option(
     "--backbone", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
     help="Weights to start from, of `train backbone` or of `train detector` at another size.",
 )  # fmt: skip
 def detector(
     out: Path, network: str, seed: int, every: int, patience: int, device: str, threads: int | None, data: str,
-    size: int | None, images: int, valid: int, test: int, steps: int, cycles: int, batch: int, shards: int,
-    class_weight: float | None, augment: float, rate: float, pretrain: int, backbone: Path | None,
+    size: int | None, images: int, valid: int, test: int, steps: int, batch: int, shards: int,
+    augment: float, rate: float | None, backbone: Path | None,
 ) -> None:  # fmt: skip
     """Train a YOLOv1 network with the paper's loss.
 
@@ -149,7 +136,8 @@ def detector(
     unseen: LabelledImages | None = None
     if data == "synthetic":
         unseen = SyntheticImages("valid", 100_000, test) if test else None
-        sets = SyntheticImages("train", 0, images, visible=0.4), SyntheticImages("valid", 0, valid)
+        crowded = SyntheticImages("train", 0, images, visible=0.4, objects=(4, 9))
+        sets = crowded, SyntheticImages("valid", 0, valid)
     elif data.startswith("voc:"):
         from rolo_bench.datasets.voc import VocImages
 
@@ -158,26 +146,22 @@ def detector(
     else:
         raise UsageError(f"unknown data {data!r}; use synthetic or voc:FOLDER")
 
-    if class_weight is None:
-        class_weight = 3.0 if network == "demo" else 1.0
-
     def rendered(done: int, total: int) -> None:
         if done % 1000 == 0 or done == total:
             console.print(f"images {done} of {total}")
 
-    if pretrain:
-        if backbone:
-            raise UsageError("--pretrain makes the backbone that --backbone names; give one of them")
-        phase_1 = Schedule(pretrain, 2e-3, every=every, seed=seed)
-        backbone = pretrain_on_objects(sets, out, network, size, device, phase_1, rendered)
-    recipe = Recipe(network=network, batch=batch, shards=shards, kind=class_weight, strength=augment)
+    recipe = Recipe(network=network, batch=batch, shards=shards, strength=augment)
     plan = plan_for(recipe, sets[0].names)
     plan = resized(plan, size or plan.size)
+    schedule = Schedule(
+        steps=steps, rate=rate or (1.5e-3 if plan.logits else 7e-4), decay=0.02 if plan.logits else 1e-4,
+        every=every, patience=patience, seed=seed,
+    )  # fmt: skip
     fit = train_detector(
         *sets,
         out,
         recipe,
-        Schedule(steps=steps, rate=rate, every=every, patience=patience, seed=seed, cycles=cycles),
+        schedule,
         test=unseen,
         plan=plan,
         device=device,
@@ -187,29 +171,6 @@ def detector(
     )
     console.print(f"mAP at 0.5 on the validation images: {fit.score:.4f} at step {fit.step}")
     console.print(f"wrote {out / 'detector.safetensors'}")
-
-
-def pretrain_on_objects(
-    sets: tuple[Any, Any],
-    out: Path,
-    network: str,
-    size: int | None,
-    device: str,
-    schedule: Any,
-    rendered: Callable[[int, int], None],
-) -> Path:
-    """Phase 1 on the objects of the detector's own images; gives the file of the backbone."""
-    from rolo_bench.datasets.imagenet import Crops
-    from rolo_bench.datasets.labelled import store
-    from rolo_bench.nn.train_backbone import BackboneRecipe, train_backbone
-    from rolo_bench.nn.yolov1 import PLANS
-
-    side = size or PLANS[network].size
-    train, valid = (Crops(store(s, out / n, side, rendered)) for s, n in zip(sets, ("train", "valid")))
-    recipe = BackboneRecipe(network=network, size=64)
-    fit = train_backbone(train, valid, out / "backbone", recipe, schedule, device=device, report=show_row)
-    console.print(f"accuracy on cut-out objects: {fit.score:.4f} at step {fit.step}")
-    return out / "backbone" / "backbone.safetensors"
 
 
 @train.command(

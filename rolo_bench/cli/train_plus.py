@@ -52,17 +52,15 @@ def plus(**o: Any) -> None:
         train_judge,
         train_motion,
     )
-    from rolo_bench.suites import load_suite
+    from rolo_bench.suites import entries
     from rolo_bench.trackers.rolo_plus import RoloPlus
 
     if o["threads"]:
         torch.set_num_threads(o["threads"])
     recipe = PlusRecipe(frames=o["frames"], seed=o["seed"])
     videos = training_sequences(o["folders"], (), None, o["scenes"], o["seed"])
-    if o["motion"]:
-        paths = trajectories(o["motion"], set(load_suite("otb30", None, True).expected))
-    else:
-        paths = [v.truth for v in videos]
+    test = {e.name for e in entries("otb30")}
+    paths = trajectories(o["motion"], test) if o["motion"] else [v.truth for v in videos]
     try:
         motion = train_motion(paths, recipe)
     except ValueError as error:

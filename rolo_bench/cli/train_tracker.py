@@ -53,8 +53,8 @@ WINDOW = 4.0  # sides of a heatmap in those of the box fed before
 @click.option("--projection", type=click.IntRange(0), default=16, show_default=True,
               help="Features are projected to so many; 0 feeds them as they are.")  # fmt: skip
 @click.option("--no-features", is_flag=True, help="Boxes alone.")
-@click.option("--centre", type=click.Choice(["history", "output"]), default=None,
-              help="Centre of the association's reference: the paper's, or the last output "
+@click.option("--centre", type=click.Choice(["history", "prediction"]), default=None,
+              help="Centre of the association's reference: the paper's, or the network's prediction "
               "[default: by detector].")  # fmt: skip
 @click.option("--widen", type=click.FloatRange(0), default=None,
               help="Growth of the association's reference per frame without a detection; 0 is the paper "

@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rolo_bench.errors import UsageError, WeightsError
 
@@ -38,7 +39,6 @@ class Schedule:
     Attributes:
         steps: updates in all.
         rate: highest learning rate of AdamW; reached after ``warmup`` steps, then half a cosine down to 1 %.
-        cycles: how often the rate rises and falls; each time to half the height (warm restarts).
         decay: weight decay, of matrices and kernels only.
         average: the evaluated weights are a running mean with this memory per step (shorter at the start).
         clip: gradients are scaled to at most this norm.
@@ -56,21 +56,13 @@ class Schedule:
     every: int = 250
     patience: int = 0
     seed: int = 0
-    cycles: int = 1
-
-    def place(self, step: int) -> tuple[int, int, int]:
-        """Cycle that a step (from 0) is in, its number within the cycle, and the cycle's length."""
-        length = -(-self.steps // self.cycles)
-        return step // length, step % length, length
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step (from 0)."""
-        cycle, within, length = self.place(step)
-        top = self.rate / 2**cycle
-        if within < self.warmup:
-            return top * (within + 1) / self.warmup
-        done = (within - self.warmup) / max(length - self.warmup, 1)
-        return top * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return self.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 @dataclass(frozen=True)
@@ -135,11 +127,12 @@ def run(
         average.load_state_dict(saved.pop("average"))
         optimiser.load_state_dict(saved.pop("optimiser"))
         state.update(saved)
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values()))
     sums: dict[str, float] = {}
     count, since = 0, time.perf_counter()
     last = min(schedule.steps, stop_at or schedule.steps)
     while state["step"] < last and not (schedule.patience and state["stale"] >= schedule.patience):
-        terms = update(network, average, optimiser, objective, schedule, state["step"])
+        terms = update(network, pairs, optimiser, objective, schedule, state["step"])
         for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + value
         state["step"] += 1
@@ -175,19 +168,23 @@ def make_optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": schedule.decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=schedule.rate)
+    return torch.optim.AdamW(groups, lr=schedule.rate, foreach=True)
 
 
 def update(
     network: nn.Module,
-    average: nn.Module,
+    pairs: list[tuple[Tensor, Tensor]],
     optimiser: torch.optim.Optimizer,
     objective: Objective,
     schedule: Schedule,
     step: int,
 ) -> dict[str, float]:
-    """One step: loss, gradients, weights, averaged weights. Gives the terms of the loss."""
-    network.train()
+    """One step: loss, gradients, weights, and their mean: the first of each of ``pairs`` follows the second.
+
+    Gives the terms of the loss.
+    """
+    if not network.training:
+        network.train()
     torch.manual_seed(step_seed(schedule.seed, step))
     for group in optimiser.param_groups:
         group["lr"] = schedule.rate_at(step)
@@ -200,12 +197,11 @@ def update(
     nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
     optimiser.step()
     memory = min(schedule.average, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for mean, value in zip(average.state_dict().values(), network.state_dict().values()):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - memory)
-            else:
-                mean.copy_(value)
+    follow = get_ema_multi_avg_fn(memory)
+    follow(*map(list, zip(*(p for p in pairs if p[0].is_floating_point()))), None)
+    for mean, value in pairs:
+        if not mean.is_floating_point():
+            mean.copy_(value)
     return {name: float(value.detach()) for name, value in terms.items()}
 
 

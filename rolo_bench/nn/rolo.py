@@ -42,7 +42,9 @@ MOTION = 10
 LEAST_FIRST_IOU = 0.5  # below, the first detection says nothing about how the given box was drawn
 # Association that networks of a detector are trained with and carry, beside `RoloConfig`'s own values; OTHERS was
 # chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike (docs/results.md).
-CHOSEN: dict[str, dict[str, Any]] = {"demo": {"threshold": 0.05, "widen": 0.15, "centre": "output"}}
+CHOSEN: dict[str, dict[str, Any]] = {
+    "demo": {"threshold": 0.05, "iou_min": 0.05, "widen": 0.02, "prefer": 0.8, "centre": "prediction"}
+}
 OTHERS: dict[str, Any] = {"threshold": 0.05, "widen": 0.05, "size_limit": 1.2, "prefer": 0.3}
 
 
@@ -62,7 +64,8 @@ class RoloConfig:
         window: sides of the heatmap in those of the box fed at the frame before; 0 is the image, the paper.
         dropout: share of projected features dropped in training.
         history, iou_min, threshold, widen, size_limit, prefer: the association's.
-        centre: centre of the association's reference: ``history`` (the paper) or ``output`` (the last output).
+        centre: centre of the association's reference: ``history`` (the paper) or, as a deviation, ``prediction``,
+            where the network would put the target in this frame if no detection were accepted.
         detector, size: the detector whose detections it was trained on, and its input side.
     """
 
@@ -89,7 +92,7 @@ class RoloConfig:
         for name, known in (
             ("form", FORMS),
             ("missing", ("output", "last", "zero")),
-            ("centre", ("history", "output")),
+            ("centre", ("history", "prediction")),
         ):
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
@@ -283,8 +286,16 @@ class Follower:
 
     def step(self, found: Detections) -> Array:
         """The box ``(4,)`` of the next frame in pixels."""
-        centre = self.box if self.config.centre == "output" else None
+        centre = self._predict(found) if self.config.centre == "prediction" else None
         return self.advance(found, self.association.step(found, centre))
+
+    def _predict(self, found: Detections) -> Array | None:
+        """The box ``(4,)`` of the coming frame as if no detection were accepted; nothing is kept of it."""
+        kept = self.recurrence.h, self.recurrence.c, self.fed
+        output = self._push(found, self.output, self.missed + 1.0)
+        self.recurrence.h, self.recurrence.c, self.fed = kept
+        box = from_relative(output.double().numpy(), self.size)[0]
+        return box if valid(box)[0] else None
 
     def advance(self, found: Detections, index: int | None) -> Array:
         """As `step`, with the detection chosen by someone else (None: none)."""

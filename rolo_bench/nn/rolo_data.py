@@ -77,7 +77,7 @@ def offset(target: Array, reference: Array) -> Array:
 def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tuple[Array, Array]:
     """Accepted boxes ``(T, 4)`` in pixels and the offset ``(4,)`` of the given box, on frames in an order.
 
-    Where the network's output is to be the centre of the association's reference, the truth stands in for it.
+    Where the network's prediction is to be the centre of the association's reference, the truth stands in for it.
     """
     association = config.association()
     given = track.truth[order[0]]
@@ -92,7 +92,7 @@ def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tup
             association.recent.append(accepted[0])
     for t, frame in enumerate(order[1:], 1):
         truth = track.truth[frame]
-        centre = truth if config.centre == "output" and valid(truth)[0] else None
+        centre = truth if config.centre == "prediction" and valid(truth)[0] else None
         index = association.step(track.found[frame], centre)
         if index is not None:
             accepted[t] = track.found[frame].boxes[index]

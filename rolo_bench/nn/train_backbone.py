@@ -7,7 +7,7 @@ and one connected layer on top, then keeps the convolutions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,9 +23,10 @@ from rolo_bench.errors import UsageError
 from rolo_bench.nn.augment import jitter_colour
 from rolo_bench.nn.loop import Fit, Row, Schedule, replace_file, run, step_seed
 from rolo_bench.nn.train_detector import pick, to_input
-from rolo_bench.nn.yolov1 import PLANS, Conv, YoloV1, save_network
+from rolo_bench.nn.yolov1 import PLANS, Conv, Residual, YoloV1, save_network
 
-# Convolutions that are pre-trained: the paper's first 20; all but the last of the small ones.
+# Convolutions (or pairs of them with a residual) that are pre-trained: the paper's first 20; of the tiny network all
+# but the last, of the demo network those before the fine map is put back in.
 CONVOLUTIONS = {"yolov1": 20, "yolov1-small": 20, "yolov1-tiny": 7, "demo": 7}
 
 
@@ -58,10 +59,12 @@ class Classifier(nn.Module):
     def __init__(self, detector: YoloV1, convolutions: int, classes: int) -> None:
         super().__init__()
         self.detector = detector
-        convs = [i for i, layer in enumerate(detector.layers) if isinstance(layer, Conv)]
+        convs = [i for i, layer in enumerate(detector.layers) if isinstance(layer, Conv | Residual)]
         self.depth = convs[convolutions - 1] + 1
-        channels = detector.layers[self.depth - 1].conv.out_channels  # type: ignore[union-attr]
-        self.top = nn.Linear(channels, classes)  # type: ignore[arg-type]
+        channels = [m for m in detector.layers[: self.depth].modules() if isinstance(m, nn.Conv2d)][
+            -1
+        ].out_channels
+        self.top = nn.Linear(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.detector.layers[: self.depth]:
@@ -120,7 +123,7 @@ def train_backbone(
         raise UsageError("training and validation folders have different classes")
     cv2.setNumThreads(1)
     torch.manual_seed(schedule.seed)
-    detector = YoloV1(replace(PLANS[recipe.network], last="connected"))
+    detector = YoloV1(PLANS[recipe.network])
     network = Classifier(detector, CONVOLUTIONS[recipe.network], len(train.names))
     for part in (*detector.layers[network.depth :], detector.last):
         part.requires_grad_(False)  # the detector's own layers are not trained here

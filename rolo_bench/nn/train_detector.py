@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ from rolo_bench.metrics_detection import Found, Truth, class_precisions
 from rolo_bench.nn.augment import augment
 from rolo_bench.nn.detector import select
 from rolo_bench.nn.loop import Fit, Row, Schedule, replace_file, run, step_seed
-from rolo_bench.nn.yolo_loss import Targets, assign, yolo_loss
+from rolo_bench.nn.yolo_loss import Targets, assign, dense_loss, yolo_loss
 from rolo_bench.nn.yolov1 import PLANS, Plan, YoloV1, copy_backbone, read_network, save_network
 
 IMAGES_PER_STEP = 32
@@ -39,8 +40,8 @@ class Recipe:
         batch: images per step.
         shards: parts of a batch that are worked on at once, each on one processor core with batch norm of its own.
         strength: of the augmentation, 0 … 1.
-        plain: share of the steps, at the end of each cycle of the rate, that see images as they are.
-        coord, noobj, kind: weights of the loss: boxes, confidence of empty boxes, classes.
+        plain: share of the steps, at the end, that see images as they are.
+        coord, noobj: weights of the paper's loss: boxes, confidence of empty boxes.
         half: convolutions in bfloat16 (the weights stay float32).
     """
 
@@ -51,7 +52,6 @@ class Recipe:
     plain: float = 0.15
     coord: float = 5.0
     noobj: float = 0.5
-    kind: float = 1.0
     half: bool = True
 
 
@@ -72,6 +72,7 @@ def make_batch(
         [e.classes for e in examples],
         [e.ignored for e in examples],
         plan.cells,
+        reach=1 if plan.logits else 0,
     )
     return pixels, targets
 
@@ -139,7 +140,7 @@ class Shards:
 
         parts = list(self.threads.map(part, range(self.count)))
         for parameter, *gradients in zip(parameters, *(g for _, g in parts)):
-            parameter.grad = torch.stack(gradients).mean(dim=0)
+            parameter.grad = sum(gradients[1:], gradients[0]) / len(gradients)  # keeps the layout in memory
         return {k: torch.stack([t[k] for t, _ in parts]).mean() for k in parts[0][0]}
 
 
@@ -221,6 +222,7 @@ def train_detector(
     if train.names != valid.names:
         raise UsageError(f"training and validation classes differ: {train.names} and {valid.names}")
     cv2.setNumThreads(1)  # small images: threads cost more than they bring
+    sys.setswitchinterval(2e-4)  # the threads that compute wait for Python only briefly while images are made
     plan = plan or plan_for(recipe, train.names)
     train_images = store(train, folder / "train", plan.size, rendered)
     valid_images = store(valid, folder / "valid", plan.size, rendered)
@@ -231,8 +233,7 @@ def train_detector(
     kind = torch.device(device).type
 
     def batch(step: int) -> tuple[Tensor, Targets]:
-        _, within, length = schedule.place(step)
-        strength = 0.0 if within >= length * (1 - recipe.plain) else recipe.strength
+        strength = 0.0 if step >= schedule.steps * (1 - recipe.plain) else recipe.strength
         return make_batch(train_images, step, recipe, plan, schedule.seed, strength)
 
     ahead = Ahead(batch)
@@ -240,15 +241,9 @@ def train_detector(
     def gradient(net: nn.Module, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
         with torch.autocast(kind, torch.bfloat16, enabled=recipe.half):
             prediction = net.predict(to_input(pixels, device))  # type: ignore[operator]
-        return yolo_loss(
-            prediction,
-            targets.to(device),
-            plan.cells,
-            coord=recipe.coord,
-            noobj=recipe.noobj,
-            kind=recipe.kind,
-            softmax=plan.softmax,
-        )
+        if plan.logits:
+            return dense_loss(prediction, targets.to(device), plan.cells)
+        return yolo_loss(prediction, targets.to(device), plan.cells, coord=recipe.coord, noobj=recipe.noobj)
 
     shards = Shards(recipe.shards, gradient)
 

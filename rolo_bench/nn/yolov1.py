@@ -1,7 +1,8 @@
 """YOLOv1: the paper's networks, full, small and tiny, and the small ``demo`` network of the same kind.
 
-The demo network deviates where little training has to do: 14 × 14 cells in place of 7 × 7, each predicting from
-its own place of the map in place of a connected layer, and class scores through a softmax.
+The demo network deviates where little training has to do: 36 × 36 cells in place of 7 × 7, each predicting from
+its own place of the map in place of a connected layer; residual layers; a coarse map that is laid over a fine one;
+confidence through a sigmoid and class scores through a softmax.
 
 The image is stretched to a square and cut into S × S cells. Each cell predicts B boxes, each with a confidence,
 and one set of C class scores; a box belongs to the cell that holds its centre. The feature is what goes into
@@ -39,12 +40,14 @@ class Plan:
     Attributes:
         layers: words: ``c64-7-2`` convolution (filters, kernel, stride 1 if left out), ``m`` max pooling 2 × 2,
             ``l256-3`` locally connected, ``f4096`` fully connected; all followed by leaky ReLU 0.1; ``n256`` is
-            fully connected without it.
+            fully connected without it. ``r`` two 3 × 3 convolutions whose result is added to what goes in;
+            ``s`` keeps the map, ``u`` doubles the side of a later one and puts the kept map behind it.
         size: side of the input in pixels.
         cells, boxes, classes: S, B and C.
         norm: whether convolutions are batch-normalised.
         last: ``connected`` predicts all cells from all values (the paper), ``cell`` each cell from its own.
-        softmax: whether class scores go through a softmax, and are trained by cross-entropy.
+        logits: whether confidence goes through a sigmoid and class scores through a softmax, trained by
+            `dense_loss` in place of the paper's loss.
         feature: number of values that a feature taken from a map is averaged down to, about.
     """
 
@@ -55,15 +58,15 @@ class Plan:
     classes: int = 20
     norm: bool = True
     last: str = "connected"
-    softmax: bool = False
+    logits: bool = False
     feature: int = 4096
 
 
 _PAPER = """c64-7-2 m c192-3 m c128-1 c256-3 c256-1 c512-3 m c256-1 c512-3 c256-1 c512-3 c256-1 c512-3 c256-1
  c512-3 c512-1 c1024-3 m c512-1 c1024-3 c512-1 c1024-3 c1024-3 c1024-3-2 c1024-3 c1024-3"""
 _TINY = "c16-3 m c32-3 m c64-3 m c128-3 m c256-3 m c512-3 m c1024-3"
-_DEMO = "c32-5-4 c64-3-2 c64-3 c128-3-2 c128-3 c128-3 c192-3"
-DEMO = Plan(_DEMO, size=224, cells=14, classes=8, last="cell", softmax=True, feature=1024)
+_DEMO = "c16-3-2 c32-3-2 c64-3-2 r s c128-3-2 r r u c64-1 c64-3"
+DEMO = Plan(_DEMO, size=288, cells=36, classes=8, last="cell", logits=True, feature=1024)
 
 # The forms in which each network was released; the first is the one that is trained here. Which one a Darknet
 # file holds shows in its number of floats.
@@ -101,8 +104,8 @@ class Prediction(NamedTuple):
     """What the last layer says of a batch of N images.
 
     Attributes:
-        classes: ``(N, S * S, C)`` class scores of each cell.
-        confidence: ``(N, S * S, B)``.
+        classes: ``(N, S * S, C)`` class scores of each cell; their logits where the plan says so.
+        confidence: ``(N, S * S, B)``; their logits where the plan says so.
         boxes: ``(N, S * S, B, 4)`` centre x, y within the cell (0 … 1), square roots of width and height
             relative to the image.
     """
@@ -135,8 +138,8 @@ def decode(prediction: Prediction, plan: Plan) -> tuple[Tensor, Tensor]:
     Source: paper, equation 1; Darknet ``get_detection_detections``.
     """
     classes, confidence, t = prediction
-    if plan.softmax:
-        classes = classes.softmax(dim=2)
+    if plan.logits:
+        classes, confidence = classes.softmax(dim=2), confidence.sigmoid()
     corners = cell_corners(plan.cells, t.device)[:, None]  # (S * S, 1, 2)
     boxes = torch.cat([(t[..., :2] + corners) / plan.cells, t[..., 2:] ** 2], dim=3) * plan.size
     scores = confidence.clamp(0, 1)[..., None] * classes.clamp(0, 1)[:, :, None]  # (N, S * S, B, C)
@@ -153,6 +156,17 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.leaky_relu(self.norm(self.conv(x)), 0.1)
+
+
+class Residual(nn.Module):
+    """Two 3 × 3 convolutions whose result is added to the input."""
+
+    def __init__(self, channels: int, norm: bool) -> None:
+        super().__init__()
+        self.first, self.second = (Conv(channels, channels, 3, 1, norm) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.first(x))
 
 
 class Local(nn.Module):
@@ -194,8 +208,10 @@ class YoloV1(nn.Module):
         super().__init__()
         self.plan = plan
         self.layers = nn.ModuleList()
+        self.words = plan.layers.split()
         channels, side, flat = 3, plan.size, 0
-        for word in plan.layers.split():
+        kept: list[int] = []
+        for word in self.words:
             numbers = [int(v) for v in word[1:].split("-") if v]
             if word[0] == "c":
                 kernel, stride = numbers[1], numbers[2] if len(numbers) > 2 else 1
@@ -204,6 +220,14 @@ class YoloV1(nn.Module):
             elif word[0] == "m":
                 self.layers.append(nn.MaxPool2d(2))
                 side //= 2
+            elif word[0] == "r":
+                self.layers.append(Residual(channels, plan.norm))
+            elif word[0] in "su":  # done in `hidden`
+                self.layers.append(nn.Identity())
+                if word[0] == "s":
+                    kept.append(channels)
+                else:
+                    channels, side = channels + kept.pop(), 2 * side
             elif word[0] == "l":
                 self.layers.append(Local(channels, numbers[0], numbers[1], side))
                 channels = numbers[0]
@@ -226,11 +250,32 @@ class YoloV1(nn.Module):
             self.pooled = min(range(1, side + 1), key=lambda g: abs(channels * g * g - plan.feature))
         self.feature_size = flat or channels * (self.pooled or side) ** 2
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        if plan.logits:
+            self._start_at_rest()
+
+    def _start_at_rest(self) -> None:
+        """A last layer that says at first: nothing anywhere, boxes in the middle of their cell, of two sizes."""
+        c, b = self.plan.classes, self.plan.boxes
+        assert isinstance(self.last, nn.Conv2d) and self.last.bias is not None
+        with torch.no_grad():
+            self.last.weight.mul_(0.3)
+            self.last.bias[c : c + b] = -4.0
+            boxes = self.last.bias[c + b :].view(b, 4)
+            boxes[:, :2] = 0.5
+            boxes[:, 2:] = torch.linspace(0.35, 0.5, b)[:, None]  # square roots of an eighth and a quarter
 
     def hidden(self, x: Tensor) -> Tensor:
         """What goes into the last layer: a map ``(N, c, h, w)`` or values ``(N, n)``."""
-        for layer in self.layers:
-            x = layer(x)
+        kept: list[Tensor] = []
+        for word, layer in zip(self.words, self.layers):
+            if word == "s":
+                kept.append(x)
+            elif word == "u":
+                x = torch.cat(
+                    [F.interpolate(x, scale_factor=2.0), kept.pop()], dim=1
+                )  # (N, c + kept, 2 h, 2 w)
+            else:
+                x = layer(x)
         return x
 
     def head(self, hidden: Tensor) -> Prediction:
@@ -313,15 +358,18 @@ def copy_backbone(path: Path, network: YoloV1) -> int:
     other, _ = read_network(path)
     taken = 0
     for mine, its in zip(network.layers, other.layers):
-        if not isinstance(mine, Conv) and not isinstance(mine, nn.MaxPool2d):
+        if not isinstance(mine, Conv | Residual | nn.MaxPool2d | nn.Identity):
             break
         wanted, given = mine.state_dict(), its.state_dict()
         if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in given.items()}:
             break
         mine.load_state_dict(given)
-        taken += isinstance(mine, Conv)
+        taken += isinstance(mine, Conv | Residual)
     lasts = [n.last for n in (network, other) if isinstance(n.last, nn.Conv2d)]
-    if taken == len(network.layers) and len(lasts) == 2 and lasts[0].weight.shape == lasts[1].weight.shape:
+    whole = all(type(a) is type(b) for a, b in zip(network.layers, other.layers)) and taken == sum(
+        isinstance(layer, Conv | Residual) for layer in network.layers
+    )
+    if whole and len(lasts) == 2 and lasts[0].weight.shape == lasts[1].weight.shape:
         lasts[0].load_state_dict(lasts[1].state_dict())
     if not taken:
         raise WeightsError(f"{path}: no layer fits the network; train the backbone of the same network")
@@ -330,7 +378,7 @@ def copy_backbone(path: Path, network: YoloV1) -> int:
 
 def fold(network: YoloV1) -> YoloV1:
     """The same network with batch norm folded into its convolutions, in place."""
-    for layer in network.layers:
+    for layer in network.modules():
         if isinstance(layer, Conv) and isinstance(layer.norm, nn.BatchNorm2d):
             layer.conv = nn.utils.fusion.fuse_conv_bn_eval(layer.conv, layer.norm)
             layer.norm = nn.Identity()
