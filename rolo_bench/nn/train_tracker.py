@@ -39,6 +39,8 @@ class Recipe:
         loss: ``iou`` (1 - IoU and a smooth L1 on the offset) or ``mse``, the paper's.
         refresh: after so many steps the fed boxes of missed frames are made anew from the network's outputs.
         context: frames of a stretch in streaming mode, which is trained with the outputs fed back at once.
+        drop: share of the frames of a stretch whose detection is dropped, so that every next frame is learnt to
+            be predicted.
         check: after so many steps the held-out score is taken; patience: checks without a better one.
     """
 
@@ -53,6 +55,7 @@ class Recipe:
     loss: str = "iou"
     refresh: int = 300
     context: int = 60
+    drop: float = 0.25
     check: int = 300
     patience: int = 2
     weight_decay: float = 1e-4
@@ -237,6 +240,7 @@ def draw_stretches(runs: Runs, count: int, frames: int, rng: np.random.Generator
     if recipe.box_jitter:
         wobble = rng.normal(0, recipe.box_jitter, (count, frames, 2)).astype(np.float32)
         accepted[..., :2] += wobble * accepted[..., 2:]
+    accepted[:, 1:][rng.random((count, frames - 1)) < recipe.drop] = np.nan
     parts = (accepted, runs.truth[run, start][:, None], runs.truth[r, at], runs.drawn[run][:, None])
     moved, given, truth, drawn = _move(tuple(map(torch.from_numpy, parts)), rng)  # type: ignore[arg-type]
     return Runs(moved.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at])
