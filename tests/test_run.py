@@ -203,12 +203,13 @@ def test_killed_at_random_and_resumed_is_byte_identical(tmp_path):
     videos = otb_folder(tmp_path / "videos", ("A", "B", "C", "D"), count=40)
     command = [sys.executable, "-m", "rolo_bench", "run", "--tracker", "mosse", "--suite", str(videos)]
 
-    def finish(results: Path) -> None:
+    def finish(results: Path) -> float:
+        begin = time.monotonic()
         subprocess.run([*command, "--results", str(results)], check=True, capture_output=True)
+        return time.monotonic() - begin
 
-    begin = time.monotonic()
     finish(tmp_path / "clean")
-    whole = time.monotonic() - begin
+    whole = finish(tmp_path / "again")  # the first run on a machine also waits for the disk
     wanted = snapshot(tmp_path / "clean/videos/ope/mosse")
     assert len(wanted) == 4
     random_ = random.Random(0)
@@ -218,9 +219,13 @@ def test_killed_at_random_and_resumed_is_byte_identical(tmp_path):
         process = subprocess.Popen(
             [*command, "--results", str(results)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        time.sleep(random_.uniform(0.3, 1.0) * whole)
+        begin = time.monotonic()
+        time.sleep(random_.uniform(0.3, 0.9) * whole)
         process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
+        hit = process.wait() == -signal.SIGKILL
+        killed += hit
+        if not hit:  # a machine that has become faster
+            whole = min(whole, 0.8 * (time.monotonic() - begin))
         finish(results)
         assert snapshot(results / "videos/ope/mosse") == wanted
     assert killed >= kills // 2  # the rest had just ended
