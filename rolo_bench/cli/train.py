@@ -120,7 +120,7 @@ def detector(
     size: int | None, images: int, valid: int, test: int, steps: int, batch: int, shards: int,
     augment: float, rate: float | None, backbone: Path | None,
 ) -> None:  # fmt: skip
-    """Train a YOLOv1 network with the paper's loss.
+    """Train a YOLOv1 network with the paper's loss; `demo` with the denser one (docs/detectors.md).
 
     Writes DIR/detector.safetensors, which `--detector-weights` and `load_detector(weights=…)` take.
     """

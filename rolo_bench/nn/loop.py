@@ -97,7 +97,7 @@ def run(
         network: with its starting weights, on its device; trained in place.
         objective: of network and step number: named terms, of which ``loss`` is minimised. It draws whatever
             is random from `step_seed`; torch's own generator is seeded with that before each step. It may set
-            the gradients itself and give a loss without a graph (`Halves` of train_detector).
+            the gradients itself and give a loss without a graph (`Shards` of train_detector).
         folder: where checkpoint and curves go.
         evaluate: of the averaged network (in evaluation mode): named figures, of which ``score`` is to be high.
         config: what else the run depends on; a checkpoint of another configuration is refused.
