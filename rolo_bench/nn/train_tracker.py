@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,6 @@ from rolo_bench.errors import UsageError
 from rolo_bench.nn.rolo import Recurrence, Rolo, RoloConfig, box_offset, decode, encode, to_map
 from rolo_bench.nn.rolo_data import Runs, Track, real_runs, simulated_runs
 
-log = logging.getLogger(__name__)
 FAR = 5.0  # in target sizes: where an output is further off, the loss of a stretch has no slope
 
 
