@@ -190,7 +190,7 @@ def test_shards_give_the_gradient_of_the_whole_batch():
     torch.manual_seed(0)
     plan = replace(MINI, norm=False)  # without batch norm parts and whole agree
     network = YoloV1(plan)
-    batch = make_batch(Shapes(), 0, Recipe(batch=4), plan, 0, 0.0)
+    batch = make_batch(Shapes(), 0, Recipe(batch=4), plan, 0, plain=True)
 
     def loss(net, pixels, targets):
         return yolo_loss(net.predict(to_input(pixels, "cpu")), targets, plan.cells)
@@ -216,11 +216,11 @@ def test_a_network_with_logits_learns_shapes(tmp_path):
 
 
 def test_batches_depend_on_the_step_alone():
-    a = make_batch(Shapes(), 3, Recipe(batch=4), MINI, 1, 1.0)
-    make_batch(Shapes(), 9, Recipe(batch=4), MINI, 1, 1.0)
-    b = make_batch(Shapes(), 3, Recipe(batch=4), MINI, 1, 1.0)
+    a = make_batch(Shapes(), 3, Recipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
+    make_batch(Shapes(), 9, Recipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
+    b = make_batch(Shapes(), 3, Recipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
     assert torch.equal(a[0], b[0]) and torch.equal(a[1].boxes, b[1].boxes)
-    c = make_batch(Shapes(), 4, Recipe(batch=4), MINI, 1, 1.0)
+    c = make_batch(Shapes(), 4, Recipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
     assert not torch.equal(a[0], c[0])
 
 

@@ -89,7 +89,7 @@ def show_row(row: dict[str, float]) -> None:
     help="synthetic (seeds of the generator), or voc:FOLDER (splits train and val).",
 )  # fmt: skip
 @click.option("--size", type=click.IntRange(32), help="Side of the images [default: the network's own].")
-@click.option("--images", type=click.IntRange(1), default=14000, show_default=True, help="Synthetic images.")
+@click.option("--images", type=click.IntRange(1), default=20000, show_default=True, help="Synthetic images.")
 @click.option(
     "--valid", type=click.IntRange(1), default=500, show_default=True, help="Synthetic images to score."
 )
@@ -97,7 +97,7 @@ def show_row(row: dict[str, float]) -> None:
     "--test", type=click.IntRange(0), default=1000, show_default=True,
     help="Synthetic images to test the finished weights on; no choice is made by them.",
 )  # fmt: skip
-@click.option("--steps", type=click.IntRange(1), default=12000, show_default=True, help="Updates in all.")
+@click.option("--steps", type=click.IntRange(1), default=13000, show_default=True, help="Updates in all.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images per step.")
 @click.option(
     "--augment",
@@ -150,9 +150,11 @@ def detector(
         if done % 1000 == 0 or done == total:
             console.print(f"images {done} of {total}")
 
-    recipe = Recipe(network=network, batch=batch, shards=shards, strength=augment)
-    plan = plan_for(recipe, sets[0].names)
+    plan = plan_for(network, sets[0].names)
     plan = resized(plan, size or plan.size)
+    recipe = Recipe(
+        network=network, batch=batch, shards=shards, strength=augment, mosaics=0.5 if plan.logits else 0.0
+    )
     schedule = Schedule(
         steps=steps, rate=rate or (1.5e-3 if plan.logits else 7e-4), decay=0.02 if plan.logits else 1e-4,
         every=every, patience=patience, seed=seed,

@@ -39,6 +39,9 @@ FORMAT = "rolo-1"
 # What the offset form is told beside feature and box: was a detection accepted, for how many frames was none,
 # movement of the fed box since the frame before (4), given box against the first detection (4).
 MOTION = 10
+# With ``motion`` "output" also the movement of the last output (4), and movements up to MOST of the box are told
+# apart, not up to half of it.
+PACE, MOST = 4, 3.0
 LEAST_FIRST_IOU = 0.5  # below, the first detection says nothing about how the given box was drawn
 # Association that networks of a detector are trained with and carry, beside `RoloConfig`'s own values; OTHERS was
 # chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike (docs/results.md), the demo
@@ -61,6 +64,9 @@ class RoloConfig:
         steps: frames in a window, whose state starts at zero; 0 is streaming, one state for the whole video.
         missing: what is fed where no detection is accepted: ``output`` (the last output), ``last`` (the last
             accepted box) or ``zero``.
+        motion: what the offset form's movement is measured from: the box ``fed`` at the frame before, or the
+            network's last ``output``, which is smoother; that also tells how the output moved, and is for
+            streaming only.
         limit: bound of the offset in box sizes, and of the logarithm of the change of size.
         window: sides of the heatmap in those of the box fed at the frame before; 0 is the image, the paper.
         dropout: share of projected features dropped in training.
@@ -76,6 +82,7 @@ class RoloConfig:
     hidden: int = 64
     steps: int = 6
     missing: str = "output"
+    motion: str = "fed"
     limit: float = 1.0
     window: float = 0.0
     dropout: float = 0.7
@@ -94,11 +101,14 @@ class RoloConfig:
             ("form", FORMS),
             ("missing", ("output", "last", "zero")),
             ("centre", ("history", "prediction")),
+            ("motion", ("fed", "output")),
         ):
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
         if self.hidden < 1 or self.steps < 0 or self.feature_size < 0 or self.projection < 0:
             raise UsageError("hidden must be 1 or more; steps, feature_size and projection 0 or more")
+        if self.motion == "output" and (self.steps or self.form != "offset"):
+            raise UsageError("motion from the output needs the offset form and steps 0 (streaming)")
 
     def association(self) -> Association:
         """A fresh association with these settings."""
@@ -108,7 +118,8 @@ class RoloConfig:
     @property
     def box_inputs(self) -> int:
         """Inputs beside the feature."""
-        return {"offset": 6 + MOTION, "absolute": 6, "heatmap": CELLS * CELLS}[self.form]
+        motion = MOTION + (PACE if self.motion == "output" else 0)
+        return {"offset": 6 + motion, "absolute": 6, "heatmap": CELLS * CELLS}[self.form]
 
     @property
     def outputs(self) -> int:
@@ -207,7 +218,14 @@ def add_offset(reference: Tensor, offset: Tensor) -> Tensor:
     return torch.cat([centre, reference[..., 2:] * torch.exp(offset[..., 2:])], dim=-1)
 
 
-def encode(config: RoloConfig, fed: Tensor, before: Tensor, missed: Tensor, drawn: Tensor) -> Tensor:
+def encode(
+    config: RoloConfig,
+    fed: Tensor,
+    before: Tensor,
+    missed: Tensor,
+    drawn: Tensor,
+    outputs: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
     """Box inputs ``(..., box_inputs)`` of a frame.
 
     Args:
@@ -215,6 +233,7 @@ def encode(config: RoloConfig, fed: Tensor, before: Tensor, missed: Tensor, draw
         before: ``(..., 4)`` the box fed at the frame before.
         missed: ``(...)`` frames in a row without an accepted detection; 0 where there is one.
         drawn: ``(..., 4)`` offset from the first detection to the given box; 0 where unknown.
+        outputs: the network's last but one and last output, each ``(..., 4)``; needed for motion from the output.
     """
     if config.form == "heatmap":
         return to_map(config, fed, before)
@@ -222,8 +241,15 @@ def encode(config: RoloConfig, fed: Tensor, before: Tensor, missed: Tensor, draw
     paper = torch.cat([zero, torch.nan_to_num(fed, nan=0.0), zero], dim=-1)  # equation 3: (0, x, y, w, h, 0)
     if config.form == "absolute":
         return paper
-    moved = (box_offset(fed, before) * 4).clamp(-2, 2)
     known = torch.stack([(missed == 0).to(fed.dtype), torch.log1p(missed) / 3], dim=-1)
+    if config.motion == "fed":
+        moved = (box_offset(fed, before) * 4).clamp(-2, 2)
+    else:
+        assert outputs is not None
+        older, last = outputs
+        since = torch.where(missed[..., None] > 0, older, last)  # the output before that of the fed box
+        moves = torch.cat([box_offset(fed, since), box_offset(last, older)], dim=-1)  # (..., 4 + PACE)
+        moved = 2 * moves.clamp(-MOST, MOST)
     return torch.cat([paper, known, moved, drawn.clamp(-1, 1)], dim=-1)
 
 
@@ -281,7 +307,7 @@ class Follower:
                 self.drawn = first_offset(given, first)
                 self.association.recent.append(detection)
         self.last = self.fed = first
-        self.output = given
+        self.older = self.output = given
         self.missed = 0
         self._push(found, first, 0.0)
 
@@ -310,6 +336,7 @@ class Follower:
             fed = self.last
         output = self._push(found, fed, float(self.missed))
         box = from_relative(output.double().numpy(), self.size)[0]
+        self.older = self.output
         if valid(box)[0]:
             self.output, self.box = output, box
         return self.box
@@ -336,8 +363,9 @@ class Follower:
         with torch.inference_mode():
             blank = missed > 0 and self.config.missing == "zero" and self.config.form != "offset"
             shown = torch.full_like(fed, float("nan")) if blank else fed
+            outputs = self.older[None], self.output[None]
             box_inputs = encode(
-                self.config, shown[None], self.fed[None], torch.tensor([missed]), self.drawn[None]
+                self.config, shown[None], self.fed[None], torch.tensor([missed]), self.drawn[None], outputs
             )
             features = torch.from_numpy(np.array(found.feature, dtype=np.float32))[None]
             x = self.network.inputs(features if self.use_features else None, box_inputs)

@@ -157,6 +157,14 @@ class Noise:
     found_again: tuple[float, float] = (0.04, 0.6)
 
 
+# As measured for the demo detector on scenes of the generator's domain `valid`: less bias, more jitter.
+NOISES = {
+    "demo": Noise(
+        bias=(0.02, 0.02, 0.07, 0.05), wander=0.5, jitter=(0.05, 0.045, 0.11, 0.09), outliers=0.08
+    )
+}
+
+
 def simulated_runs(
     trajectories: list[Array], count: int, length: int, rng: np.random.Generator, noise: Noise | None = None
 ) -> Runs:

@@ -20,7 +20,7 @@ from rolo_bench import __version__
 from rolo_bench.datasets.labelled import LabelledImages, StretchedImages, store
 from rolo_bench.errors import UsageError
 from rolo_bench.metrics_detection import Found, Truth, class_precisions
-from rolo_bench.nn.augment import augment
+from rolo_bench.nn.augment import augment, mosaic
 from rolo_bench.nn.detector import select
 from rolo_bench.nn.loop import Fit, Row, Schedule, replace_file, run, step_seed
 from rolo_bench.nn.yolo_loss import Targets, assign, dense_loss, yolo_loss
@@ -40,7 +40,8 @@ class Recipe:
         batch: images per step.
         shards: parts of a batch that are worked on at once, each on one processor core with batch norm of its own.
         strength: of the augmentation, 0 … 1.
-        plain: share of the steps, at the end, that see images as they are.
+        mosaics: share of the images that are four in one.
+        plain: share of the steps, at the end, that see images as they are: neither augmented nor in mosaics.
         coord, noobj: weights of the paper's loss: boxes, confidence of empty boxes.
         half: convolutions in bfloat16 (the weights stay float32).
     """
@@ -49,6 +50,7 @@ class Recipe:
     batch: int = IMAGES_PER_STEP
     shards: int = 1
     strength: float = 0.5
+    mosaics: float = 0.0
     plain: float = 0.15
     coord: float = 5.0
     noobj: float = 0.5
@@ -56,7 +58,7 @@ class Recipe:
 
 
 def make_batch(
-    images: LabelledImages, step: int, recipe: Recipe, plan: Plan, seed: int, strength: float
+    images: LabelledImages, step: int, recipe: Recipe, plan: Plan, seed: int, plain: bool = False
 ) -> tuple[Tensor, Targets]:
     """The images of a step ``(N, 3, size, size)`` uint8, channels last in memory, and their targets.
 
@@ -64,8 +66,15 @@ def make_batch(
     """
     rng = np.random.default_rng(step_seed(seed, step))
     first = step * recipe.batch
-    picked = [pick(i, len(images), seed) for i in range(first, first + recipe.batch)]
-    examples = [augment(images.example(i), rng, strength) for i in picked]
+    examples = []
+    for number in range(first, first + recipe.batch):
+        example = images.example(pick(number, len(images), seed))
+        if not plain:
+            if rng.random() < recipe.mosaics:
+                others = rng.integers(len(images), size=3)
+                example = mosaic([example, *(images.example(int(i)) for i in others)], rng)
+            example = augment(example, rng, recipe.strength)
+        examples.append(example)
     pixels = torch.from_numpy(np.stack([e.image for e in examples])).permute(0, 3, 1, 2)
     targets = assign(
         [relative(e.boxes, plan.size) for e in examples],
@@ -180,15 +189,15 @@ def evaluate(
     return class_precisions(found, truth, network.plan.classes)
 
 
-def plan_for(recipe: Recipe, names: tuple[str, ...]) -> Plan:
-    """The plan of the recipe's network for the data's classes.
+def plan_for(network: str, names: tuple[str, ...]) -> Plan:
+    """The plan of a network of `PLANS` for the data's classes.
 
     Raises:
         UsageError: unknown network.
     """
-    if recipe.network not in PLANS:
-        raise UsageError(f"unknown network {recipe.network!r}; known: {', '.join(PLANS)}")
-    return replace(PLANS[recipe.network], classes=len(names))
+    if network not in PLANS:
+        raise UsageError(f"unknown network {network!r}; known: {', '.join(PLANS)}")
+    return replace(PLANS[network], classes=len(names))
 
 
 def train_detector(
@@ -223,7 +232,7 @@ def train_detector(
         raise UsageError(f"training and validation classes differ: {train.names} and {valid.names}")
     cv2.setNumThreads(1)  # small images: threads cost more than they bring
     sys.setswitchinterval(2e-4)  # the threads that compute wait for Python only briefly while images are made
-    plan = plan or plan_for(recipe, train.names)
+    plan = plan or plan_for(recipe.network, train.names)
     train_images = store(train, folder / "train", plan.size, rendered)
     valid_images = store(valid, folder / "valid", plan.size, rendered)
     torch.manual_seed(schedule.seed)
@@ -233,8 +242,8 @@ def train_detector(
     kind = torch.device(device).type
 
     def batch(step: int) -> tuple[Tensor, Targets]:
-        strength = 0.0 if step >= schedule.steps * (1 - recipe.plain) else recipe.strength
-        return make_batch(train_images, step, recipe, plan, schedule.seed, strength)
+        plain = step >= schedule.steps * (1 - recipe.plain)
+        return make_batch(train_images, step, recipe, plan, schedule.seed, plain)
 
     ahead = Ahead(batch)
 

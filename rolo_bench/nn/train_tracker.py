@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from rolo_bench.boxes import Array
 from rolo_bench.errors import UsageError
 from rolo_bench.nn.rolo import Recurrence, Rolo, RoloConfig, box_offset, decode, encode, to_map
-from rolo_bench.nn.rolo_data import Runs, Track, real_runs, simulated_runs
+from rolo_bench.nn.rolo_data import NOISES, Runs, Track, real_runs, simulated_runs
 
 FAR = 5.0  # in target sizes: where an output is further off, the loss of a stretch has no slope
 
@@ -39,6 +39,8 @@ class Recipe:
         context: frames of a stretch in streaming mode, which is trained with the outputs fed back at once.
         drop: share of the frames of a stretch whose detection is dropped, so that every next frame is learnt to
             be predicted.
+        predict: weight, in streaming mode, of the loss of what the network would say of every frame if nothing
+            were accepted there: that is the centre of the association's reference.
         check: after so many steps the held-out score is taken; patience: checks without a better one.
     """
 
@@ -54,6 +56,7 @@ class Recipe:
     refresh: int = 300
     context: int = 60
     drop: float = 0.25
+    predict: float = 0.0
     check: int = 300
     patience: int = 2
     weight_decay: float = 1e-4
@@ -71,11 +74,14 @@ def relative_iou(a: Tensor, b: Tensor) -> Tensor:
 
 @dataclass
 class Fed:
-    """What a network is fed over runs: boxes ``(R, T, 4)``, frames since a detection ``(R, T)``, its outputs."""
+    """What a network is fed over runs: boxes ``(R, T, 4)``, frames since a detection ``(R, T)``, its outputs, and
+    what it would have put out had nothing been accepted (where that was asked for).
+    """
 
     boxes: Tensor
     missed: Tensor
     outputs: Tensor
+    predictions: Tensor | None = None
 
 
 @torch.no_grad()
@@ -84,36 +90,49 @@ def rollout(network: Rolo, runs: Runs, features: Tensor | None = None) -> Fed:
     return unroll(network.eval(), runs, features)
 
 
-def unroll(network: Rolo, runs: Runs, features: Tensor | None = None) -> Fed:
-    """As `rollout`, in the mode that the network is in, with gradients from every output to those before."""
+def unroll(network: Rolo, runs: Runs, features: Tensor | None = None, predict: bool = False) -> Fed:
+    """As `rollout`, in the mode that the network is in, with gradients from every output to those before.
+
+    With ``predict`` also what the network would put out at each frame if nothing were accepted there.
+    """
     config = network.config
     accepted, given = torch.from_numpy(runs.accepted), torch.from_numpy(runs.given)
     drawn, rows = torch.from_numpy(runs.drawn), torch.from_numpy(runs.rows)
     count, length = accepted.shape[:2]
     recurrence = Recurrence(network.lstm, config.steps, count)
-    fed, missed, outputs = [], [], []
+    fed, missed, outputs, predictions = [], [], [], []
     none = torch.isnan(accepted[:, :, 0])
     last = before = torch.where(none[:, :1], given, accepted[:, 0])
-    output, since = given, torch.zeros(count)
-    for t in range(length):
-        since = torch.where(none[:, t] & (t > 0), since + 1, torch.zeros(()))
-        last = torch.where(none[:, t, None], last, accepted[:, t])
-        now = torch.where(none[:, t, None] & (t > 0), output, last) if config.missing == "output" else last
+    older = output = given
+    since = torch.zeros(count)
+
+    def advance(t: int, now: Tensor, since: Tensor) -> tuple[Tensor, Tensor]:
+        """Box shown to the network, and its output, with the frame's box and the frames missed."""
         shown = now
         if config.missing == "zero" and config.form != "offset":
             shown = torch.where((since > 0)[:, None], torch.full_like(now, float("nan")), now)
-        x = network.inputs(
-            _features(features, rows[:, t], network), encode(config, shown, before, since, drawn)
-        )
+        inputs = encode(config, shown, before, since, drawn, (older, output))
+        x = network.inputs(_features(features, rows[:, t], network), inputs)
         box = decode(config, network.head(recurrence.push(x)), shown, before)
         good = torch.isfinite(box).all(dim=1, keepdim=True) & (box[:, 2:] > 0).all(dim=1, keepdim=True)
-        box = torch.where(good, box, output)
-        output = given if t == 0 else box
+        return shown, torch.where(good, box, output)
+
+    for t in range(length):
+        if predict:
+            kept = recurrence.h, recurrence.c
+            predictions.append(advance(t, output, since + 1)[1] if t else given)
+            recurrence.h, recurrence.c = kept
+        since = torch.where(none[:, t] & (t > 0), since + 1, torch.zeros(()))
+        last = torch.where(none[:, t, None], last, accepted[:, t])
+        now = torch.where(none[:, t, None] & (t > 0), output, last) if config.missing == "output" else last
+        shown, box = advance(t, now, since)
+        older, output = output, given if t == 0 else box
         before = now
         fed.append(shown)
         missed.append(since)
         outputs.append(output)
-    return Fed(torch.stack(fed, dim=1), torch.stack(missed, dim=1), torch.stack(outputs, dim=1))
+    said = torch.stack(predictions, dim=1) if predict else None
+    return Fed(torch.stack(fed, dim=1), torch.stack(missed, dim=1), torch.stack(outputs, dim=1), said)
 
 
 def _features(table: Tensor | None, rows: Tensor, network: Rolo) -> Tensor | None:
@@ -249,18 +268,23 @@ def stretch_loss(network: Rolo, runs: Runs, features: Tensor | None, recipe: Rec
     learns to go on through misses. The first frame does not count, nor those without truth.
     """
     config = network.config
-    fed = unroll(network, runs, features)
+    fed = unroll(network, runs, features, predict=recipe.predict > 0)
     truth = torch.from_numpy(runs.truth)
     known = ~torch.isnan(truth[..., 0])
     weight = known.float()
     weight[:, 0] = 0
     truth = torch.where(known[..., None], truth, torch.full((), 0.5))
-    if recipe.loss == "mse" or config.form == "absolute":
-        each = ((fed.outputs - truth) ** 2).sum(dim=-1)
-    else:
-        miss = box_offset(fed.outputs, truth).clamp(-FAR, FAR)
+
+    def errors(boxes: Tensor) -> Tensor:
+        if recipe.loss == "mse" or config.form == "absolute":
+            return ((boxes - truth) ** 2).sum(dim=-1)
+        miss = box_offset(boxes, truth).clamp(-FAR, FAR)
         slack = F.smooth_l1_loss(miss, torch.zeros_like(miss), reduction="none", beta=0.1).sum(dim=-1)
-        each = 1 - relative_iou(fed.outputs, truth) + 0.25 * slack
+        return 1 - relative_iou(boxes, truth) + 0.25 * slack
+
+    each = errors(fed.outputs)
+    if fed.predictions is not None:
+        each = each + recipe.predict * errors(fed.predictions)
     if recipe.auxiliary:
         each = each + recipe.auxiliary * ((fed.outputs - torch.nan_to_num(fed.boxes, nan=0.5)) ** 2).sum(
             dim=-1
@@ -301,7 +325,9 @@ def prepare_runs(
     else:
         paths = [t.truth for i, t in enumerate(tracks) if i not in out]
     return Prepared(
-        simulated_runs([*paths, *more], simulated, length, np.random.default_rng(seed)),
+        simulated_runs(
+            [*paths, *more], simulated, length, np.random.default_rng(seed), NOISES.get(config.detector)
+        ),
         runs.take(np.flatnonzero(~aside)),
         runs.take(np.flatnonzero(aside)) if out else None,
         [tracks[i].name for i in sorted(out)],

@@ -1,6 +1,6 @@
 """YOLOv1: the paper's networks, full, small and tiny, and the small ``demo`` network of the same kind.
 
-The demo network deviates where little training has to do: 36 × 36 cells in place of 7 × 7, each predicting from
+The demo network deviates where little training has to do: 40 × 40 cells in place of 7 × 7, each predicting from
 its own place of the map in place of a connected layer; residual layers; a coarse map that is laid over a fine one;
 confidence through a sigmoid and class scores through a softmax.
 
@@ -66,7 +66,7 @@ _PAPER = """c64-7-2 m c192-3 m c128-1 c256-3 c256-1 c512-3 m c256-1 c512-3 c256-
  c512-3 c512-1 c1024-3 m c512-1 c1024-3 c512-1 c1024-3 c1024-3 c1024-3-2 c1024-3 c1024-3"""
 _TINY = "c16-3 m c32-3 m c64-3 m c128-3 m c256-3 m c512-3 m c1024-3"
 _DEMO = "c16-3-2 c32-3-2 c64-3-2 r s c128-3-2 r r u c64-1 c64-3"
-DEMO = Plan(_DEMO, size=288, cells=36, classes=8, last="cell", logits=True, feature=1024)
+DEMO = Plan(_DEMO, size=320, cells=40, classes=8, last="cell", logits=True, feature=1024)
 
 # The forms in which each network was released; the first is the one that is trained here. Which one a Darknet
 # file holds shows in its number of floats.
