@@ -13,7 +13,7 @@ from torch import nn
 from rolo_bench.cli import main
 from rolo_bench.datasets.labelled import LabelledImage
 from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.nn.augment import augment, jitter_colour, mirror, move
+from rolo_bench.nn.augment import augment, jitter_colour, mirror, mosaic, move
 from rolo_bench.nn.loop import Schedule, run, step_seed
 from rolo_bench.nn.train_detector import Recipe, Shards, describe, make_batch, pick, to_input, train_detector
 from rolo_bench.nn.yolo_loss import yolo_loss
@@ -258,6 +258,25 @@ def test_objects_that_leave_are_ignored_or_left_out():
     example = one([[0, 0, 20, 20], [40, 40, 20, 20], [0, 60, 10, 10]])
     out = move(example, 1.0, (-12.0, 0.0))  # 8 of 20 px are left of the first, none of the third
     assert out.classes.tolist() == [0, 1] and out.ignored.tolist() == [True, False]
+
+
+def test_mosaic_by_hand():
+    """Middle at (60, 40) of 100: quarters of 60 x 40, 40 x 40, 60 x 60, 40 x 60, each a part of a shrunk square."""
+
+    class Middle:
+        def uniform(self, low, high, count):
+            return np.array([0.6, 0.4])
+
+    corner = one([[50, 50, 50, 50]])  # ends at the lower right corner
+    out = mosaic([corner] * 4, Middle())
+    # upper left: shrunk to 60 x 60, its lower 40 rows kept: 50 -> 30, 20 rows cut off: 30 - 20
+    # upper right: 40 x 40 at (60, 0); lower left: 60 x 60 at (0, 40); lower right: 60 x 60, left 40 columns kept,
+    # the object begins at 60 + 30 and 10 of its 30 columns are left
+    assert out.boxes.tolist() == [[30, 10, 30, 30], [80, 20, 20, 20], [30, 70, 30, 30], [90, 70, 30, 30]]
+    assert out.ignored.tolist() == [False, False, False, True]
+    assert out.image.shape == corner.image.shape
+    with pytest.raises(ValueError, match="4 images"):
+        mosaic([corner] * 3, Middle())
 
 
 def test_no_colour_change_gives_the_image_back():

@@ -8,7 +8,7 @@ from rolo_bench.boxes import to_relative
 from rolo_bench.datasets.vid import is_vid_folder, load_vid
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.rolo import RoloConfig, follow
+from rolo_bench.nn.rolo import Follower, RoloConfig, follow
 from rolo_bench.nn.rolo_data import Noise, Track, real_runs, simulated_runs
 from rolo_bench.nn.tracks import collect, held_out, make_track, trajectories
 from rolo_bench.nn.train_tracker import (
@@ -20,6 +20,7 @@ from rolo_bench.nn.train_tracker import (
     rollout,
     score,
     train,
+    unroll,
     write_curves,
 )
 from rolo_bench.sequence import ArrayFrames, Sequence
@@ -76,8 +77,10 @@ def test_backward_runs_begin_at_the_other_end():
 
 def test_a_rollout_is_what_the_tracker_does():
     """The batched closed loop of training against the tracker's own frame by frame."""
-    for steps, missing in ((4, "output"), (0, "last")):
-        config = RoloConfig(feature_size=3, projection=2, hidden=8, steps=steps, missing=missing)
+    for steps, missing, motion in ((4, "output", "fed"), (0, "last", "fed"), (0, "output", "output")):
+        config = RoloConfig(
+            feature_size=3, projection=2, hidden=8, steps=steps, missing=missing, motion=motion
+        )
         torch.manual_seed(0)
         from rolo_bench.nn.rolo import Rolo
 
@@ -168,6 +171,32 @@ def test_a_streaming_network_learns_to_go_on_through_misses():
     assert gone[both].mean() > hold[both].mean() + 0.15
     with pytest.raises(UsageError, match="trained in windows"):
         train(RoloConfig(form="heatmap", feature_size=0, steps=0), recipe, runs, None)
+
+
+def test_predictions_are_those_of_the_tracker_and_are_learnt():
+    """What training takes for the prediction is what centres the association; its loss makes it better."""
+    paths = [path(60, speed) for speed in (1.5, 2.0, 2.5, 3.0)]
+    noise = Noise(bias=(0.0,) * 4, wander=0.0, jitter=(0.01,) * 4, outliers=0.0)
+    config = RoloConfig(feature_size=0, hidden=16, steps=0, motion="output", limit=3.0)
+    runs = simulated_runs(paths, 40, 50, np.random.default_rng(0), noise)
+    short = {"pretrain": 60, "batch": 16, "rate": 1e-2, "context": 30, "drop": 0.0}
+    errors = []
+    for weight in (0.0, 1.0):
+        network, _ = train(config, Recipe(predict=weight, **short), runs, None)
+        with torch.no_grad():
+            fed = unroll(network.eval(), runs, predict=True)
+        known = ~torch.isnan(torch.from_numpy(runs.truth[..., 0]))
+        errors.append(float(relative_iou(fed.predictions, torch.from_numpy(runs.truth))[known].mean()))
+    assert errors[1] > errors[0] + 0.02
+    one = track()
+    real, _ = real_runs([one], config, 60, 1, reverse=False)
+    fed = unroll(network.eval(), real, predict=True)
+    follower = Follower(network, SIZE)
+    follower.start(one.found[0], one.truth[0])
+    for t, frame in enumerate(one.found[1:40], 1):
+        expected = fed.predictions[0, t].detach().numpy()
+        np.testing.assert_allclose(to_relative(follower._predict(frame), SIZE)[0], expected, atol=2e-5)
+        follower.step(frame)
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):
