@@ -32,6 +32,11 @@ def best_overlap(reference: Array, boxes: Array, least: float = 0.0) -> int | No
     return index if overlap[index] > 0 and overlap[index] >= least else None
 
 
+def centred(box: Array, place: Array) -> Array:
+    """A box ``(4,)`` moved so that its centre is that of another."""
+    return np.concatenate([place[:2] + (place[2:] - box[2:]) / 2, box[2:]])
+
+
 def widened(box: Array, factor: float) -> Array:
     """A box ``(4,)`` with both sides times ``factor`` about its centre."""
     return np.concatenate([box[:2] + box[2:] / 2 * (1 - factor), box[2:] * factor])
@@ -89,18 +94,15 @@ class Association:
         """Mean ``(4,)`` of the history."""
         return np.mean(self.recent, axis=0)
 
-    def step(self, found: Detections, predicted: Array | None = None) -> int | None:
+    def step(self, found: Detections, reference: Array | None = None) -> int | None:
         """The index of the detection that is the target, which joins the history, or None.
 
         Args:
             found: the frame's detections.
-            predicted: a box ``(4,)`` to take for the centre of the reference in place of the history's;
-                a deviation from the paper.
+            reference: a box ``(4,)`` to take in place of the history's mean; a deviation from the paper.
         """
         candidates = self._candidates(found)
-        reference = self.reference()
-        if predicted is not None:
-            reference = np.concatenate([predicted[:2] + (predicted[2:] - reference[2:]) / 2, reference[2:]])
+        reference = self.reference() if reference is None else reference
         factor = min(1 + self.widen * self.missed, self.widest)
         index = self._choice(found, candidates, widened(reference, factor), self.iou_min / factor)
         if index is None:

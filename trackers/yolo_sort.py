@@ -7,24 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rolo_bench.association import best_overlap
+from rolo_bench.association import Association
 from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.detections import open_detector
 from rolo_bench.sequence import Image
 
-# Detector: options that did best on the training videos (18 sequences, forwards and backwards, two to five starts,
-# also with detections dropped and jittered). SORT's own covariances stay: other ratios of process to measurement
-# noise were no better, and a smaller variance of the first velocities was better for one detector alone.
+# Detector: options that did best on the training videos (18 sequences, forwards and backwards, three starts, also with
+# detections dropped and jittered); for both detectors those that rolo's association has, too. SORT's own covariances
+# stay: other ratios of process to measurement noise were no better.
 CHOSEN: dict[str, dict[str, Any]] = {
-    "yolox-nano": {"size": 416, "threshold": 0.07, "iou_min": 0.13},
-    "yolo-nano-voc": {"size": 416, "threshold": 0.05, "iou_min": 0.1},
-    "demo": {
-        "size": None,
-        "threshold": 0.05,
-        "iou_min": 0.01,
-    },  # on 40 scenes of the generator's domain `valid`
+    "yolox-nano": {"size": 416},
+    "yolo-nano-voc": {"size": 416},
+    # on 40 scenes of the generator's domain `valid`
+    "demo": {"size": None, "iou_min": 0.01, "size_limit": 0.0, "prefer": 0.0},
 }
-OTHERS: dict[str, Any] = {"size": None, "threshold": 0.05, "iou_min": 0.1}
+OTHERS: dict[str, Any] = {"size": None, "threshold": 0.05, "iou_min": 0.1, "size_limit": 1.2, "prefer": 0.3}
 LEAST_AREA = 1.0  # square pixels; a target never shrinks below
 
 
@@ -73,11 +70,14 @@ class YoloSort:
         size: side of the detector's input in pixels.
         threshold: least score of a detection.
         iou_min: least IoU of a detection with the predicted box.
-            What is None of these three is taken from `CHOSEN` for the detector, from `OTHERS` for one not there.
+        size_limit, prefer: how much size, score and class of a detection count
+            (`rolo_bench.association.Association`); both 0 leave SORT's IoU alone.
+            What is None of these five is taken from `CHOSEN` for the detector, else from `OTHERS`.
         device, half, weights: for the detector.
         cache: folder for detections (True: the default one).
 
-    SORT drops a track after a few misses and opens new ones; here the one track lives on, and its velocity
+    SORT tracks the objects of one class and gives each detection to one track. Here a detection of another class
+    than the target's, or with a low score, needs a higher IoU. SORT drops a track after a few misses and opens new ones; here the one track lives on, and its velocity
     is set to zero where the area would become negative, as in SORT.
 
     Source: ROLO paper, baseline "YOLO + SORT"; Bewley et al. 2016.
@@ -91,13 +91,21 @@ class YoloSort:
         size: int | None = None,
         threshold: float | None = None,
         iou_min: float | None = None,
+        size_limit: float | None = None,
+        prefer: float | None = None,
         device: str = "cpu",
         half: bool = False,
         weights: str | None = None,
         cache: str | bool | None = None,
     ) -> None:
-        own = {"size": size, "threshold": threshold, "iou_min": iou_min}
-        use = CHOSEN.get(detector, OTHERS) | {k: v for k, v in own.items() if v is not None}
+        own = {
+            "size": size,
+            "threshold": threshold,
+            "iou_min": iou_min,
+            "size_limit": size_limit,
+            "prefer": prefer,
+        }
+        use = OTHERS | CHOSEN.get(detector, {}) | {k: v for k, v in own.items() if v is not None}
         self.detector = open_detector(
             detector,
             size=use["size"],
@@ -107,20 +115,23 @@ class YoloSort:
             weights=weights,
             cache=cache,
         )
-        self.iou_min = use["iou_min"]
+        self.association = Association(
+            1, use["iou_min"], use["threshold"], size_limit=use["size_limit"], prefer=use["prefer"]
+        )
 
     def init(self, image: Image, box: Array) -> None:
-        """Start the filter at rest on the given box."""
+        """Start the filter at rest on the given box; the target's class is that of the detection on it."""
         self.kalman = make_filter(as_boxes(box)[0])
+        self.association.start(as_boxes(box)[0], self.detector([image])[0])
 
     def update(self, image: Image) -> Array:
-        """Predict, correct by the detection that overlaps the prediction most, and give the filter's box."""
+        """Predict, correct by the detection that fits the prediction best, and give the filter's box."""
         found = self.detector([image])[0]
         state = self.kalman.x
         if state[2, 0] + state[6, 0] <= 0:
             state[6, 0] = 0.0
         self.kalman.predict()
-        index = best_overlap(to_box(self.kalman.x[:, 0]), found.boxes, self.iou_min)
+        index = self.association.step(found, to_box(self.kalman.x[:, 0]))
         if index is not None:
             self.kalman.update(to_state(found.boxes[index])[:, None])
         return to_box(self.kalman.x[:, 0])

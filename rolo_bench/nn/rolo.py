@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rolo_bench.association import Association
+from rolo_bench.association import Association, centred
 from rolo_bench.boxes import Array, as_boxes, from_relative, iou, to_relative, valid
 from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.nn.detector import Detections
@@ -313,8 +313,10 @@ class Follower:
 
     def step(self, found: Detections) -> Array:
         """The box ``(4,)`` of the next frame in pixels."""
-        centre = self._predict(found) if self.config.centre == "prediction" else None
-        return self.advance(found, self.association.step(found, centre))
+        reference = self.association.reference()
+        if self.config.centre == "prediction" and (predicted := self._predict(found)) is not None:
+            reference = centred(reference, predicted)
+        return self.advance(found, self.association.step(found, reference))
 
     def _predict(self, found: Detections) -> Array | None:
         """The box ``(4,)`` of the coming frame as if no detection were accepted; nothing is kept of it."""

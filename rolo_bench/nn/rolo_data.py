@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rolo_bench.association import centred
 from rolo_bench.boxes import Array, iou, to_relative, valid
 from rolo_bench.nn.detector import Detections
 from rolo_bench.nn.rolo import LEAST_FIRST_IOU, RoloConfig
@@ -92,8 +93,10 @@ def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tup
             association.recent.append(accepted[0])
     for t, frame in enumerate(order[1:], 1):
         truth = track.truth[frame]
-        centre = truth if config.centre == "prediction" and valid(truth)[0] else None
-        index = association.step(track.found[frame], centre)
+        reference = association.reference()
+        if config.centre == "prediction" and valid(truth)[0]:
+            reference = centred(reference, truth)
+        index = association.step(track.found[frame], reference)
         if index is not None:
             accepted[t] = track.found[frame].boxes[index]
     return accepted, drawn
