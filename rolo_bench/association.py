@@ -101,17 +101,25 @@ class Association:
             found: the frame's detections.
             reference: a box ``(4,)`` to take in place of the history's mean; a deviation from the paper.
         """
+        index = self.choose(found, reference)
+        self.take(found, index)
+        return index
+
+    def choose(self, found: Detections, reference: Array | None = None) -> int | None:
+        """As `step`, but nothing is kept; see `take`."""
         candidates = self._candidates(found)
         reference = self.reference() if reference is None else reference
         factor = min(1 + self.widen * self.missed, self.widest)
-        index = self._choice(found, candidates, widened(reference, factor), self.iou_min / factor)
+        return self._choice(found, candidates, widened(reference, factor), self.iou_min / factor)
+
+    def take(self, found: Detections, index: int | None) -> None:
+        """Let a detection join the history as the frame's; None: none is the target."""
         if index is None:
             self.missed += 1
         else:
             self.missed = 0
-            self.recent.append(candidates[index])
-            self.usual = 0.9 * self.usual + 0.1 * np.log(candidates[index, 2:])
-        return index
+            self.recent.append(found.boxes[index])
+            self.usual = 0.9 * self.usual + 0.1 * np.log(found.boxes[index, 2:])
 
     def _choice(self, found: Detections, boxes: Array, reference: Array, least: float) -> int | None:
         if not len(boxes):

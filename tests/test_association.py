@@ -73,9 +73,7 @@ def test_a_prediction_moves_the_reference_and_keeps_its_size():
     state = Association(iou_min=0.5)
     state.start(np.array([0.0, 0, 10, 10]), found())
     # centre of the prediction is (31, 6): the reference becomes (26, 1, 10, 10)
-    assert state.step(
-        found([26, 1, 10, 10, 0.9]), centred(state.reference(), np.array([30.0, 5, 2, 2]))
-    ) == 0
+    assert state.step(found([26, 1, 10, 10, 0.9]), centred(state.reference(), np.array([30.0, 5, 2, 2]))) == 0
 
 
 def test_states_do_not_share_their_history():

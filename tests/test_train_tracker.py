@@ -8,7 +8,7 @@ from rolo_bench.boxes import to_relative
 from rolo_bench.datasets.vid import is_vid_folder, load_vid
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.rolo import Follower, RoloConfig, follow
+from rolo_bench.nn.rolo import STREAMING, Follower, RoloConfig, follow
 from rolo_bench.nn.rolo_data import Noise, Track, real_runs, simulated_runs
 from rolo_bench.nn.tracks import collect, held_out, make_track, trajectories
 from rolo_bench.nn.train_tracker import (
@@ -77,21 +77,34 @@ def test_backward_runs_begin_at_the_other_end():
 
 def test_a_rollout_is_what_the_tracker_does():
     """The batched closed loop of training against the tracker's own frame by frame."""
-    for steps, missing, motion in ((4, "output", "fed"), (0, "last", "fed"), (0, "output", "output")):
-        config = RoloConfig(
-            feature_size=3, projection=2, hidden=8, steps=steps, missing=missing, motion=motion
-        )
+    told = {"motion": "output", "confidence": True}
+    judge = {**told, "judge": True, "centre": "prediction"}
+    for options in (
+        {"steps": 4},
+        {"steps": 0, "missing": "last"},
+        {"steps": 0, **told},
+        {"steps": 0, **judge},
+    ):
+        config = RoloConfig(feature_size=3, projection=2, hidden=8, **options)
         torch.manual_seed(0)
         from rolo_bench.nn.rolo import Rolo
 
         net = Rolo(config).eval()
         torch.nn.init.normal_(net.head.weight, std=0.1)
+        torch.nn.init.normal_(net.head.bias, std=0.01)  # judging: rejects and accepts
         one = track()
-        runs, _ = real_runs([one], config, 60, 1, reverse=False)
+        runs, _ = real_runs([one], config, 60, 1, reverse=False, network=net if config.judge else None)
         table = torch.from_numpy(np.stack([f.feature for f in one.found]))
-        outputs = rollout(net, runs, table).outputs[0].numpy()
-        boxes = follow(net, list(one.found), one.truth[0], SIZE)
+        if config.judge:  # the association of these runs was led by the network without features
+            table = None
+        fed = rollout(net, runs, table)
+        outputs = fed.outputs[0].numpy()
+        follower = Follower(net, SIZE, use_features=table is not None)
+        follower.start(one.found[0], one.truth[0])
+        boxes = np.stack([one.truth[0]] + [follower.step(f) for f in one.found[1:]])
         np.testing.assert_allclose(outputs[1:], to_relative(boxes, SIZE)[1:], atol=2e-5)
+        if config.judge:
+            assert 5 < int((fed.verdicts < 0).sum()) < 55
 
 
 def test_simulated_runs_err_and_miss_as_told_and_repeat():
@@ -197,6 +210,31 @@ def test_predictions_are_those_of_the_tracker_and_are_learnt():
         expected = fed.predictions[0, t].detach().numpy()
         np.testing.assert_allclose(to_relative(follower._predict(frame), SIZE)[0], expected, atol=2e-5)
         follower.step(frame)
+
+
+def test_a_network_learns_to_reject_what_is_not_the_target():
+    """Every fifth detection lies a box beside the target and has a low score: it is to count as none."""
+    paths = [path(60, speed) for speed in (1.5, 2.0, 2.5, 3.0)]
+    noise = Noise(bias=(0.0,) * 4, wander=0.0, jitter=(0.02,) * 4, outliers=0.0, miss=0.05)
+    config = RoloConfig(feature_size=0, hidden=16, steps=0, **STREAMING)
+
+    def runs(seed):
+        found = simulated_runs(paths, 40, 50, np.random.default_rng(seed), noise)
+        wrong = np.random.default_rng(seed).random(found.scores.shape) < 0.2
+        wrong[:, 0] = False
+        found.accepted[wrong, 0] += 1.2 * found.accepted[wrong, 2]
+        found.scores[wrong & (found.scores > 0)] = 0.1
+        return found, wrong & ~np.isnan(found.accepted[..., 0])
+
+    recipe = Recipe(pretrain=240, batch=12, rate=1e-2, context=25, drop=0.1, predict=1.0)
+    network, _ = train(config, recipe, runs(0)[0], None)
+    found, wrong = runs(1)
+    fed = rollout(network, found)
+    rejected = (fed.verdicts < 0).numpy() & ~np.isnan(found.accepted[..., 0])
+    right = ~wrong & ~np.isnan(found.accepted[..., 0])
+    right[:, 0] = False
+    assert rejected[wrong].mean() > 0.8 and rejected[right].mean() < 0.1
+    assert (fed.missed.numpy()[rejected] > 0).all()
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):

@@ -150,7 +150,9 @@ def test_sort_minds_score_and_size_unless_told_not_to(detector: str) -> None:
     doubt = [frame((20, 50, 20, 30, 60))] * 4 + [frame((26, 50, 20, 30, 8), (12, 50, 20, 30, 95))]
     assert run(YoloSort(detector=detector, prefer=0.0), (20, 50, 20, 30), doubt)[-1, 0] > 20.1
     assert run(YoloSort(detector=detector), (20, 50, 20, 30), doubt)[-1, 0] < 19.9
-    small = [frame((20, 50, 20, 30, 60))] * 4 + [frame((20, 50, 8, 12, 95))]  # log sizes differ by 1.83 in all
+    small = [frame((20, 50, 20, 30, 60))] * 4 + [
+        frame((20, 50, 8, 12, 95))
+    ]  # log sizes differ by 1.83 in all
     assert run(YoloSort(detector=detector), (20, 50, 20, 30), small)[-1, 2] == pytest.approx(20, abs=0.1)
     assert run(YoloSort(detector=detector, size_limit=0.0), (20, 50, 20, 30), small)[-1, 2] < 19
 

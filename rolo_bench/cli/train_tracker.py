@@ -89,17 +89,20 @@ def tracker(context: click.Context, **o: Any) -> None:
     import torch
 
     from rolo_bench.detections import open_detector
-    from rolo_bench.nn.rolo import CHOSEN, OTHERS, RoloConfig, load_rolo, paper_config, save_rolo
+    from rolo_bench.nn.rolo import CHOSEN, OTHERS, STREAMING, RoloConfig, load_rolo, paper_config, save_rolo
     from rolo_bench.nn.tracks import collect, synthetic_paths
-    from rolo_bench.nn.train_tracker import Recipe, prepare_runs, train, write_curves
+    from rolo_bench.nn.rolo_data import real_runs
+    from rolo_bench.nn.train_tracker import LENGTH, STARTS, Recipe, prepare_runs, train, write_curves
 
     if o["threads"]:
         torch.set_num_threads(o["threads"])
     size = o["size"] or (None if o["detector"] == "demo" else 416)
-    association = {} if o["paper_size"] else CHOSEN.get(o["detector"], OTHERS)
-    association = association | {k: o[k] for k in ("centre", "widen") if o[k] is not None}
+    chosen = {} if o["paper_size"] else CHOSEN.get(o["detector"], OTHERS)
+    chosen = chosen | {k: o[k] for k in ("centre", "widen") if o[k] is not None}
+    if not o["paper_size"] and o["form"] == "offset" and not o["steps"]:
+        chosen |= STREAMING
     detector = open_detector(
-        o["detector"], size=size, threshold=association.get("threshold", 0.1), cache=o["cache"] or True
+        o["detector"], size=size, threshold=chosen.get("threshold", 0.1), cache=o["cache"] or True
     )
     width = 0 if o["no_features"] else detector.feature_size
     if o["paper_size"]:
@@ -109,9 +112,13 @@ def tracker(context: click.Context, **o: Any) -> None:
             form=o["form"], feature_size=width, projection=o["projection"], steps=o["steps"],
             hidden=o["hidden"] or (128 if o["form"] == "heatmap" else 64), detector=o["detector"], size=size,
             missing="zero" if o["form"] == "absolute" else "output",
-            window=WINDOW if o["form"] == "heatmap" else 0.0, **association,
+            window=WINDOW if o["form"] == "heatmap" else 0.0, **chosen,
         )  # fmt: skip
+    led = (
+        not config.steps and config.centre == "prediction"
+    )  # by its own predictions, which are then learnt, too
     recipe = Recipe(
+        predict=1.0 if led else 0.0,
         pretrain=o["pretrain"], finetune=o["finetune"], batch=o["batch"], rate=o["rate"], loss=o["loss"],
         feature_dropout=o["feature_dropout"], box_jitter=o["box_jitter"], auxiliary=o["auxiliary"], seed=o["seed"],
     )  # fmt: skip
@@ -121,11 +128,14 @@ def tracker(context: click.Context, **o: Any) -> None:
         sequences, detector, width > 0, o["split"], lambda line: console.print(f"  {line}")
     )
     more = synthetic_paths(3 * o["scenes"], o["seed"]) if "synthetic" in o["folders"] else []
-    runs = prepare_runs(tracks, config, o["motion"], o["hold_out"], o["seed"], more=more)
+    starts = STARTS if any(len(t.truth) > LENGTH for t in tracks) else 1
+    runs = prepare_runs(tracks, config, o["motion"], o["hold_out"], o["seed"], starts=starts, more=more)
+    learnt = [t for t in tracks if t.name not in runs.held_out_names]
     begin = load_rolo(o["start_from"])[0].state_dict() if o["start_from"] else None
     network, progress = train(
         config, recipe, runs.simulated, runs.real, runs.held_out, features,
         o["out"] / "checkpoint.pt", lambda line: console.print(line, markup=False), begin,
+        (lambda net: real_runs(learnt, config, LENGTH, starts, network=net)[0]) if led else None,
     )  # fmt: skip
     about = {
         "videos": [t.name for t in tracks], "held_out": runs.held_out_names, "split": o["split"],

@@ -95,7 +95,9 @@ def mosaic(examples: Sequence[LabelledImage], rng: np.random.Generator) -> Label
         right, low = index % 2, index // 2
         first = middle * (right, low)
         last = np.where((right, low), side, middle)
-        small = int((last - first).max())  # a square that covers the quarter; the rest is cut off at the middle
+        small = int(
+            (last - first).max()
+        )  # a square that covers the quarter; the rest is cut off at the middle
         shrunk = cv2.resize(example.image, (small, small), interpolation=cv2.INTER_AREA)
         cut = np.where((right, low), 0, small - (last - first))
         (x0, y0), (x1, y1), (cx, cy) = first, last, cut

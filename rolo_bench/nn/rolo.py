@@ -49,6 +49,8 @@ LEAST_FIRST_IOU = 0.5  # below, the first detection says nothing about how the g
 CHOSEN: dict[str, dict[str, Any]] = {
     "demo": {"threshold": 0.05, "iou_min": 0.05, "widen": 0.1, "prefer": 0.8, "centre": "prediction"}
 }
+# A streaming network of the offset form is also told the score, judges, and moves up to three box sizes a frame.
+STREAMING: dict[str, Any] = {"motion": "output", "confidence": True, "judge": True, "limit": MOST}
 OTHERS: dict[str, Any] = {"threshold": 0.05, "widen": 0.05, "size_limit": 1.2, "prefer": 0.3}
 
 
@@ -64,6 +66,10 @@ class RoloConfig:
         steps: frames in a window, whose state starts at zero; 0 is streaming, one state for the whole video.
         missing: what is fed where no detection is accepted: ``output`` (the last output), ``last`` (the last
             accepted box) or ``zero``.
+        confidence: whether the input's last value is the score of the accepted detection (0 where none is); the
+            paper has that place and leaves it 0.
+        judge: whether a streaming network of the offset form also says if the detection that it is fed is the target;
+            one that it rejects counts as none.
         motion: what the offset form's movement is measured from: the box ``fed`` at the frame before, or the
             network's last ``output``, which is smoother; that also tells how the output moved, and is for
             streaming only.
@@ -82,6 +88,8 @@ class RoloConfig:
     hidden: int = 64
     steps: int = 6
     missing: str = "output"
+    confidence: bool = False
+    judge: bool = False
     motion: str = "fed"
     limit: float = 1.0
     window: float = 0.0
@@ -107,8 +115,10 @@ class RoloConfig:
                 raise UsageError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
         if self.hidden < 1 or self.steps < 0 or self.feature_size < 0 or self.projection < 0:
             raise UsageError("hidden must be 1 or more; steps, feature_size and projection 0 or more")
-        if self.motion == "output" and (self.steps or self.form != "offset"):
-            raise UsageError("motion from the output needs the offset form and steps 0 (streaming)")
+        if (self.judge or self.motion == "output") and (self.steps or self.form != "offset"):
+            raise UsageError(
+                "motion from the output and judging need the offset form and steps 0 (streaming)"
+            )
 
     def association(self) -> Association:
         """A fresh association with these settings."""
@@ -124,7 +134,7 @@ class RoloConfig:
     @property
     def outputs(self) -> int:
         """Values that the network puts out."""
-        return CELLS * CELLS if self.form == "heatmap" else 4
+        return CELLS * CELLS if self.form == "heatmap" else 4 + self.judge
 
 
 def paper_config(feature_size: int = 4096, steps: int = 6, form: str = "absolute") -> RoloConfig:
@@ -152,6 +162,8 @@ class Rolo(nn.Module):
         if config.form != "absolute":  # starts as "the fed box"
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)
+        if config.judge:
+            nn.init.constant_(self.head.bias[4:], 2.0)  # starts by believing
 
     def inputs(self, features: Tensor | None, boxes: Tensor) -> Tensor:
         """The LSTM's input ``(..., I)`` from features ``(..., F)`` and box inputs ``(..., box_inputs)``.
@@ -225,6 +237,7 @@ def encode(
     missed: Tensor,
     drawn: Tensor,
     outputs: tuple[Tensor, Tensor] | None = None,
+    score: Tensor | None = None,
 ) -> Tensor:
     """Box inputs ``(..., box_inputs)`` of a frame.
 
@@ -234,11 +247,13 @@ def encode(
         missed: ``(...)`` frames in a row without an accepted detection; 0 where there is one.
         drawn: ``(..., 4)`` offset from the first detection to the given box; 0 where unknown.
         outputs: the network's last but one and last output, each ``(..., 4)``; needed for motion from the output.
+        score: ``(...)`` of the accepted detection, 0 where none is; needed where the network is told.
     """
     if config.form == "heatmap":
         return to_map(config, fed, before)
     zero = torch.zeros_like(missed)[..., None]
-    paper = torch.cat([zero, torch.nan_to_num(fed, nan=0.0), zero], dim=-1)  # equation 3: (0, x, y, w, h, 0)
+    sure = score[..., None] if config.confidence and score is not None else zero
+    paper = torch.cat([zero, torch.nan_to_num(fed, nan=0.0), sure], dim=-1)  # equation 3: (0, x, y, w, h, 0)
     if config.form == "absolute":
         return paper
     known = torch.stack([(missed == 0).to(fed.dtype), torch.log1p(missed) / 3], dim=-1)
@@ -260,7 +275,7 @@ def decode(config: RoloConfig, output: Tensor, fed: Tensor, before: Tensor) -> T
     if config.form == "heatmap":
         box = from_heatmap(heat(config, output, fed, before))
         return out_of_window(box, before, config.window) if config.window else box
-    return add_offset(fed, config.limit * torch.tanh(output / config.limit))
+    return add_offset(fed, config.limit * torch.tanh(output[..., :4] / config.limit))
 
 
 def to_map(config: RoloConfig, box: Tensor, before: Tensor) -> Tensor:
@@ -291,12 +306,14 @@ class Follower:
         self.recurrence = Recurrence(network.lstm, self.config.steps)
         self.association = self.config.association()
         self.accepted: int | None = None
+        self.chosen: int | None = None  # by the association, before the network judges
+        self.verdict = 0.0
         self.map: Tensor | None = None
 
     def start(self, found: Detections, box: Array) -> None:
         """Begin at the given box ``(4,)`` in pixels."""
         self.box = as_boxes(box)[0].astype(np.float64)
-        self.accepted = self.association.start(self.box, found)
+        self.accepted = self.chosen = self.association.start(self.box, found)
         given = self._relative(self.box)
         first = given
         self.drawn = torch.zeros_like(given)
@@ -309,14 +326,17 @@ class Follower:
         self.last = self.fed = first
         self.older = self.output = given
         self.missed = 0
-        self._push(found, first, 0.0)
+        self._push(found, first, 0.0, self._score(found))
 
     def step(self, found: Detections) -> Array:
         """The box ``(4,)`` of the next frame in pixels."""
         reference = self.association.reference()
         if self.config.centre == "prediction" and (predicted := self._predict(found)) is not None:
             reference = centred(reference, predicted)
-        return self.advance(found, self.association.step(found, reference))
+        self.chosen = self.association.choose(found, reference)
+        box = self.advance(found, self.chosen)
+        self.association.take(found, self.accepted)
+        return box
 
     def _predict(self, found: Detections) -> Array | None:
         """The box ``(4,)`` of the coming frame as if no detection were accepted; nothing is kept of it."""
@@ -326,17 +346,26 @@ class Follower:
         box = from_relative(output.double().numpy(), self.size)[0]
         return box if valid(box)[0] else None
 
+    def _rejected(self, found: Detections) -> bool:
+        """Whether the network says of the accepted detection that it is not the target; nothing is kept of it."""
+        kept = self.recurrence.h, self.recurrence.c, self.fed
+        self._push(found, self._relative(found.boxes[self.accepted]), 0.0, self._score(found))
+        self.recurrence.h, self.recurrence.c, self.fed = kept
+        return self.verdict < 0
+
     def advance(self, found: Detections, index: int | None) -> Array:
         """As `step`, with the detection chosen by someone else (None: none)."""
         self.accepted = index
-        self.missed = 0 if index is not None else self.missed + 1
+        if index is not None and self.config.judge and self._rejected(found):
+            self.accepted = None
+        self.missed = 0 if self.accepted is not None else self.missed + 1
         if self.accepted is not None:
             fed = self.last = self._relative(found.boxes[self.accepted])
         elif self.config.missing == "output":
             fed = self.output
         else:
             fed = self.last
-        output = self._push(found, fed, float(self.missed))
+        output = self._push(found, fed, float(self.missed), self._score(found))
         box = from_relative(output.double().numpy(), self.size)[0]
         self.older = self.output
         if valid(box)[0]:
@@ -361,18 +390,24 @@ class Follower:
         cells = self.map.numpy().reshape(CELLS, CELLS)
         return cv2.warpAffine(cells, move, self.size)  # type: ignore[return-value]
 
-    def _push(self, found: Detections, fed: Tensor, missed: float) -> Tensor:
+    def _score(self, found: Detections) -> float:
+        return float(found.scores[self.accepted]) if self.accepted is not None else 0.0
+
+    def _push(self, found: Detections, fed: Tensor, missed: float, score: float = 0.0) -> Tensor:
         with torch.inference_mode():
             blank = missed > 0 and self.config.missing == "zero" and self.config.form != "offset"
             shown = torch.full_like(fed, float("nan")) if blank else fed
             outputs = self.older[None], self.output[None]
             box_inputs = encode(
-                self.config, shown[None], self.fed[None], torch.tensor([missed]), self.drawn[None], outputs
-            )
+                self.config, shown[None], self.fed[None], torch.tensor([missed]), self.drawn[None], outputs,
+                torch.tensor([score]),
+            )  # fmt: skip
             features = torch.from_numpy(np.array(found.feature, dtype=np.float32))[None]
             x = self.network.inputs(features if self.use_features else None, box_inputs)
             raw = self.network.head(self.recurrence.push(x))
             before, self.fed = self.fed[None], fed
+            if self.config.judge:
+                self.verdict = float(raw[0, 4])
             if self.config.form == "heatmap":
                 self.map = heat(self.config, raw, shown[None], before)[0]
                 self.map_centre = before[0]

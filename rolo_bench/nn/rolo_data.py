@@ -8,7 +8,7 @@ that mirroring, shifting and scaling a run is exact, and runs of any video stand
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rolo_bench.association import centred
 from rolo_bench.boxes import Array, iou, to_relative, valid
 from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.rolo import LEAST_FIRST_IOU, RoloConfig
+from rolo_bench.nn.rolo import LEAST_FIRST_IOU, Follower, Rolo, RoloConfig
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Runs:
         drawn: ``(R, 4)`` offset from the first detection to the given box.
         given: ``(R, 4)`` the given box.
         rows: ``(R, T)`` row of the frame's feature in the table of features, -1 for none.
+        scores: ``(R, T)`` of accepted detections, 0 where none.
     """
 
     accepted: NDArray[np.float32]
@@ -53,20 +54,20 @@ class Runs:
     drawn: NDArray[np.float32]
     given: NDArray[np.float32]
     rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.accepted)
 
     def take(self, index: NDArray[np.int64]) -> Runs:
         """Some of the runs."""
-        return Runs(*(getattr(self, k)[index] for k in ("accepted", "truth", "drawn", "given", "rows")))
+        return Runs(*(getattr(self, f.name)[index] for f in fields(Runs)))
 
 
 def join(parts: Iterable[Runs]) -> Runs:
     """Runs of one length put together."""
     several = list(parts)
-    return Runs(*(np.concatenate([getattr(p, k) for p in several])
-                  for k in ("accepted", "truth", "drawn", "given", "rows")))  # fmt: skip
+    return Runs(*(np.concatenate([getattr(p, f.name) for p in several]) for f in fields(Runs)))
 
 
 def offset(target: Array, reference: Array) -> Array:
@@ -75,18 +76,19 @@ def offset(target: Array, reference: Array) -> Array:
     return np.concatenate([centre, np.log(target[..., 2:] / reference[..., 2:])], axis=-1)
 
 
-def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tuple[Array, Array]:
-    """Accepted boxes ``(T, 4)`` in pixels and the offset ``(4,)`` of the given box, on frames in an order.
+def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tuple[Array, Array, Array]:
+    """Accepted boxes ``(T, 4)`` in pixels, their scores ``(T,)`` and the offset ``(4,)`` of the given box, on frames
+    in an order.
 
     Where the network's prediction is to be the centre of the association's reference, the truth stands in for it.
     """
     association = config.association()
     given = track.truth[order[0]]
     accepted = np.full((len(order), 4), np.nan)
-    drawn = np.zeros(4)
+    scores, drawn = np.zeros(len(order)), np.zeros(4)
     index = association.start(given, track.found[order[0]])
     if index is not None:
-        accepted[0] = track.found[order[0]].boxes[index]
+        accepted[0], scores[0] = track.found[order[0]].boxes[index], track.found[order[0]].scores[index]
         if iou(accepted[0], given)[0] >= LEAST_FIRST_IOU:
             relative = to_relative(np.stack([given, accepted[0]]), track.size)
             drawn = offset(relative[0], relative[1])
@@ -98,14 +100,39 @@ def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tup
             reference = centred(reference, truth)
         index = association.step(track.found[frame], reference)
         if index is not None:
-            accepted[t] = track.found[frame].boxes[index]
-    return accepted, drawn
+            accepted[t], scores[t] = track.found[frame].boxes[index], track.found[frame].scores[index]
+    return accepted, scores, drawn
+
+
+def follow_accepted(track: Track, order: NDArray[np.int64], network: Rolo) -> tuple[Array, Array, Array]:
+    """As `associate`, where the network itself tells the association where to look, right or wrong.
+
+    Detections that the network rejected are among them, so that it goes on learning to.
+    """
+    follower = Follower(network, track.size, use_features=False)
+    boxes, scores = np.full((len(order), 4), np.nan), np.zeros(len(order))
+    for t, frame in enumerate(order):
+        found = track.found[frame]
+        if t == 0:
+            follower.start(found, track.truth[frame])
+        else:
+            follower.step(found)
+        if (index := follower.chosen) is not None:
+            boxes[t], scores[t] = found.boxes[index], found.scores[index]
+    return boxes, scores, follower.drawn.double().numpy()
 
 
 def real_runs(
-    tracks: list[Track], config: RoloConfig, length: int, starts: int, reverse: bool = True
+    tracks: list[Track],
+    config: RoloConfig,
+    length: int,
+    starts: int,
+    reverse: bool = True,
+    network: Rolo | None = None,
 ) -> tuple[Runs, list[int]]:
     """Runs over each track from several first frames, forward and backward in time; also each run's track.
+
+    With a ``network`` the runs are what its own association accepts (`follow_accepted`).
 
     ``rows`` count frames through all tracks in order, as in a table of their features put together.
     """
@@ -120,11 +147,21 @@ def real_runs(
                 order = order[first:]
                 if len(order) < 8:
                     continue
-                accepted, drawn = associate(track, order, config)
+                accepted, scores, drawn = (
+                    follow_accepted(track, order, network) if network else associate(track, order, config)
+                )
                 truth = to_relative(track.truth[order], track.size)
                 truth[~known[order]] = np.nan
                 parts.append(
-                    _padded(to_relative(accepted, track.size), truth, drawn, truth[0], base + order, length)
+                    _padded(
+                        to_relative(accepted, track.size),
+                        truth,
+                        drawn,
+                        truth[0],
+                        base + order,
+                        scores,
+                        length,
+                    )
                 )
                 owner.append(number)
         base += count
@@ -132,7 +169,13 @@ def real_runs(
 
 
 def _padded(
-    accepted: Array, truth: Array, drawn: Array, given: Array, rows: NDArray[np.int64], length: int
+    accepted: Array,
+    truth: Array,
+    drawn: Array,
+    given: Array,
+    rows: NDArray[np.int64],
+    scores: Array,
+    length: int,
 ) -> Runs:
     extra = length - len(accepted)
 
@@ -145,12 +188,23 @@ def _padded(
         drawn[None].astype(np.float32),
         given[None].astype(np.float32),
         np.concatenate([rows, np.full(extra, -1)])[None].astype(np.int64),
+        np.concatenate([scores, np.zeros(extra)])[None].astype(np.float32),
     )
 
 
 @dataclass(frozen=True)
 class Noise:
-    """How a simulated detector errs, in box sizes and logarithms; ranges are drawn anew for each run."""
+    """How a simulated detector errs, in box sizes and logarithms; ranges are drawn anew for each run.
+
+    Attributes:
+        bias, wander, jitter: a steady error, a slowly changing one, and one of each frame.
+        outliers: share of frames with a large error.
+        miss, found_again: how often rows of misses begin and end.
+        covers: how often, per 100 frames, something slides over the target and off again on the other side; the
+            detection shrinks to what is seen and its score falls.
+        wrong: share of the frames of a covered target in which something else near by is detected.
+        score: range of the score of a target in full view.
+    """
 
     bias: tuple[float, ...] = (0.05, 0.06, 0.14, 0.12)
     wander: float = 0.25
@@ -158,14 +212,18 @@ class Noise:
     outliers: float = 0.02
     miss: float = 0.12
     found_again: tuple[float, float] = (0.04, 0.6)
+    covers: float = 0.0
+    wrong: float = 0.3
+    score: tuple[float, float] = (0.3, 0.9)
 
 
 # As measured for the demo detector on scenes of the generator's domain `valid`: less bias, more jitter.
 NOISES = {
     "demo": Noise(
-        bias=(0.02, 0.02, 0.07, 0.05), wander=0.5, jitter=(0.05, 0.045, 0.11, 0.09), outliers=0.08
+        bias=(0.02, 0.02, 0.07, 0.05), wander=0.5, jitter=(0.05, 0.045, 0.11, 0.09), outliers=0.08,
+        covers=1.0, score=(0.3, 0.6),
     )
-}
+}  # fmt: skip
 
 
 def simulated_runs(
@@ -194,9 +252,38 @@ def simulated_runs(
             [relative[:, :2] + error[:, :2] * relative[:, 2:], relative[:, 2:] * np.exp(error[:, 2:])], axis=1
         )
         drawn = offset(relative[0], seen[0])
+        scores = np.full(len(piece), float(np.mean(noise.score)))
+        if noise.covers:
+            scores = _cover(seen, rng, noise)
         seen[_misses(len(piece), rng, noise)] = np.nan
-        parts.append(_padded(seen, relative, drawn, relative[0], np.full(len(piece), -1), length))
+        scores[np.isnan(seen[:, 0])] = 0
+        parts.append(_padded(seen, relative, drawn, relative[0], np.full(len(piece), -1), scores, length))
     return join(parts)
+
+
+def _cover(seen: Array, rng: np.random.Generator, noise: Noise) -> Array:
+    """Slide things over the detections ``(T, 4)``, which are changed in place: cut, or NaN; gives their scores."""
+    count, where, sides = len(seen), seen[:, :2].copy(), seen[:, 2:].copy()
+    scores = np.full(count, rng.uniform(*noise.score)) * np.exp(rng.normal(0, 0.15, count))
+    for _ in range(rng.poisson(noise.covers * count / 100)):
+        ramp, hold = rng.uniform(3, 14), rng.uniform(0, 20)
+        begin = rng.uniform(2, max(count - ramp, 3))
+        t = np.arange(count, dtype=np.float64)
+        hidden = np.clip(np.minimum((t - begin) / ramp, (begin + 2 * ramp + hold - t) / ramp), 0, 1)
+        leaving = t > begin + ramp + hold / 2  # the side that was covered first is free first
+        axis, side = rng.integers(2), rng.choice([-1, 1])
+        cut = hidden * rng.uniform(0.2, 1)  # detectors guess a part of what they do not see
+        seen[:, axis] += np.where(leaving, -side, side) * cut / 2 * seen[:, axis + 2]
+        seen[:, axis + 2] *= np.maximum(1 - cut, 0.05)
+        scores *= np.maximum(1 - hidden, 0.05) ** rng.uniform(0.5, 2)
+        seen[rng.random(count) < (hidden - 0.4) / 0.5] = np.nan
+        wrong = (rng.random(count) < noise.wrong) & (hidden > 0.5)  # something else is taken for it
+        near = np.hstack(
+            [where + rng.normal(0, 0.7, (count, 2)) * sides, sides * np.exp(rng.normal(0, 0.4, (count, 2)))]
+        )
+        seen[wrong] = near[wrong]
+        scores[wrong] = rng.uniform(0.05, noise.score[1], wrong.sum())
+    return scores
 
 
 def _detector_error(count: int, rng: np.random.Generator, noise: Noise) -> Array:

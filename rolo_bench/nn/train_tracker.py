@@ -18,8 +18,10 @@ from torch.nn import functional as F
 from rolo_bench.boxes import Array
 from rolo_bench.errors import UsageError
 from rolo_bench.nn.rolo import Recurrence, Rolo, RoloConfig, box_offset, decode, encode, to_map
-from rolo_bench.nn.rolo_data import NOISES, Runs, Track, real_runs, simulated_runs
+from rolo_bench.nn.rolo_data import NOISES, Runs, Track, join, real_runs, simulated_runs
 
+LENGTH, STARTS = 200, 4  # frames of a run, and first frames of each video
+RIGHT = 0.3  # IoU with the truth from which a detection is the target
 FAR = 5.0  # in target sizes: where an output is further off, the loss of a stretch has no slope
 
 
@@ -74,14 +76,16 @@ def relative_iou(a: Tensor, b: Tensor) -> Tensor:
 
 @dataclass
 class Fed:
-    """What a network is fed over runs: boxes ``(R, T, 4)``, frames since a detection ``(R, T)``, its outputs, and
-    what it would have put out had nothing been accepted (where that was asked for).
+    """What a network is fed over runs: boxes ``(R, T, 4)``, frames since a detection ``(R, T)``, its outputs; where
+    that was asked for, what it would have put out had nothing been accepted, and what it said of the detections
+    ``(R, T)``: logits of their being the target.
     """
 
     boxes: Tensor
     missed: Tensor
     outputs: Tensor
     predictions: Tensor | None = None
+    verdicts: Tensor | None = None
 
 
 @torch.no_grad()
@@ -97,42 +101,57 @@ def unroll(network: Rolo, runs: Runs, features: Tensor | None = None, predict: b
     """
     config = network.config
     accepted, given = torch.from_numpy(runs.accepted), torch.from_numpy(runs.given)
-    drawn, rows = torch.from_numpy(runs.drawn), torch.from_numpy(runs.rows)
+    drawn, rows, scores = map(torch.from_numpy, (runs.drawn, runs.rows, runs.scores))
     count, length = accepted.shape[:2]
     recurrence = Recurrence(network.lstm, config.steps, count)
-    fed, missed, outputs, predictions = [], [], [], []
+    fed, missed, outputs, predictions, verdicts = [], [], [], [], []
     none = torch.isnan(accepted[:, :, 0])
     last = before = torch.where(none[:, :1], given, accepted[:, 0])
     older = output = given
-    since = torch.zeros(count)
+    since, nothing = torch.zeros(count), torch.zeros(count)
 
-    def advance(t: int, now: Tensor, since: Tensor) -> tuple[Tensor, Tensor]:
-        """Box shown to the network, and its output, with the frame's box and the frames missed."""
+    def advance(t: int, now: Tensor, since: Tensor, sure: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Box shown to the network, its output and all that it says, with the frame's box, misses and score."""
         shown = now
         if config.missing == "zero" and config.form != "offset":
             shown = torch.where((since > 0)[:, None], torch.full_like(now, float("nan")), now)
-        inputs = encode(config, shown, before, since, drawn, (older, output))
-        x = network.inputs(_features(features, rows[:, t], network), inputs)
-        box = decode(config, network.head(recurrence.push(x)), shown, before)
+        inputs = encode(config, shown, before, since, drawn, (older, output), sure)
+        said = network.head(recurrence.push(network.inputs(_features(features, rows[:, t], network), inputs)))
+        box = decode(config, said, shown, before)
         good = torch.isfinite(box).all(dim=1, keepdim=True) & (box[:, 2:] > 0).all(dim=1, keepdim=True)
-        return shown, torch.where(good, box, output)
+        return shown, torch.where(good, box, output), said
 
     for t in range(length):
-        if predict:
-            kept = recurrence.h, recurrence.c
-            predictions.append(advance(t, output, since + 1)[1] if t else given)
-            recurrence.h, recurrence.c = kept
-        since = torch.where(none[:, t] & (t > 0), since + 1, torch.zeros(()))
+        start = recurrence.h, recurrence.c
+        if predict or config.judge:  # the frame as if nothing were accepted
+            predicted = advance(t, output, since + 1, nothing)[1] if t else given
+            without = recurrence.h, recurrence.c
+            recurrence.h, recurrence.c = start
+            predictions.append(predicted)
+        gone = none[:, t] & (t > 0)
         last = torch.where(none[:, t, None], last, accepted[:, t])
-        now = torch.where(none[:, t, None] & (t > 0), output, last) if config.missing == "output" else last
-        shown, box = advance(t, now, since)
+        now = torch.where(gone[:, None], output, last) if config.missing == "output" else last
+        shown, box, said = advance(t, now, torch.where(gone, since + 1, nothing), scores[:, t])
+        if config.judge:
+            verdicts.append(said[:, 4])
+            refused = (said[:, 4] < 0) & ~none[:, t] & (t > 0)
+            gone = gone | refused
+            pick = refused[:, None]
+            shown, box = torch.where(pick, output, shown), torch.where(pick, predicted, box)
+            if t:
+                recurrence.h = torch.where(pick[:, None], without[0], recurrence.h)
+                recurrence.c = torch.where(pick[:, None], without[1], recurrence.c)
+        since = torch.where(gone, since + 1, nothing)
         older, output = output, given if t == 0 else box
-        before = now
+        before = shown if config.judge else now
         fed.append(shown)
         missed.append(since)
         outputs.append(output)
-    said = torch.stack(predictions, dim=1) if predict else None
-    return Fed(torch.stack(fed, dim=1), torch.stack(missed, dim=1), torch.stack(outputs, dim=1), said)
+    return Fed(
+        *(torch.stack(part, dim=1) for part in (fed, missed, outputs)),
+        torch.stack(predictions, dim=1) if predict else None,
+        torch.stack(verdicts, dim=1) if config.judge else None,
+    )
 
 
 def _features(table: Tensor | None, rows: Tensor, network: Rolo) -> Tensor | None:
@@ -163,6 +182,7 @@ class Window:
     missed: Tensor
     drawn: Tensor
     rows: Tensor
+    scores: Tensor
     weight: Tensor
 
 
@@ -194,7 +214,8 @@ def draw_windows(
         boxes = torch.cat([boxes[..., :2] + wobble * boxes[..., 2:], boxes[..., 2:]], dim=-1)
     if move:
         boxes, before, truth, drawn = _move((boxes, before, truth, drawn), rng)
-    return Window(boxes, before, truth, fed.missed[r, t], drawn, rows, weight)
+    scores = torch.from_numpy(runs.scores)[r, t]
+    return Window(boxes, before, truth, fed.missed[r, t], drawn, rows, scores, weight)
 
 
 def _move(parts: tuple[Tensor, Tensor, Tensor, Tensor], rng: np.random.Generator) -> tuple[Tensor, ...]:
@@ -216,7 +237,8 @@ def _move(parts: tuple[Tensor, Tensor, Tensor, Tensor], rng: np.random.Generator
 def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: Recipe) -> Tensor:
     """The loss of a batch of windows; frames whose truth is unknown or out of reach do not count."""
     config = network.config
-    x = network.inputs(features, encode(config, window.fed, window.before, window.missed, window.drawn))
+    boxes = encode(config, window.fed, window.before, window.missed, window.drawn, score=window.scores)
+    x = network.inputs(features, boxes)
     raw = network(x)
     known = ~torch.isnan(window.truth[..., 0])
     truth = torch.where(known[..., None], window.truth, torch.full((), 0.5))
@@ -258,9 +280,12 @@ def draw_stretches(runs: Runs, count: int, frames: int, rng: np.random.Generator
         wobble = rng.normal(0, recipe.box_jitter, (count, frames, 2)).astype(np.float32)
         accepted[..., :2] += wobble * accepted[..., 2:]
     accepted[:, 1:][rng.random((count, frames - 1)) < recipe.drop] = np.nan
+    scores = np.where(np.isnan(accepted[..., 0]), 0, runs.scores[r, at])
     parts = (accepted, runs.truth[run, start][:, None], runs.truth[r, at], runs.drawn[run][:, None])
     moved, given, truth, drawn = _move(tuple(map(torch.from_numpy, parts)), rng)  # type: ignore[arg-type]
-    return Runs(moved.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at])
+    return Runs(
+        moved.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at], scores
+    )
 
 
 def stretch_loss(network: Rolo, runs: Runs, features: Tensor | None, recipe: Recipe) -> Tensor:
@@ -285,11 +310,19 @@ def stretch_loss(network: Rolo, runs: Runs, features: Tensor | None, recipe: Rec
     each = errors(fed.outputs)
     if fed.predictions is not None:
         each = each + recipe.predict * errors(fed.predictions)
+    if fed.verdicts is not None:
+        detected = torch.from_numpy(runs.accepted)
+        label = torch.nan_to_num(relative_iou(detected, torch.from_numpy(runs.truth)), nan=0.0) >= RIGHT
+        doubt = F.binary_cross_entropy_with_logits(fed.verdicts, label.float(), reduction="none")
+        asked = ~torch.isnan(detected[..., 0])
+        asked[:, 0] = False
+        verdict_loss = (doubt * asked).sum() / asked.sum().clamp(min=1)
     if recipe.auxiliary:
         each = each + recipe.auxiliary * ((fed.outputs - torch.nan_to_num(fed.boxes, nan=0.5)) ** 2).sum(
             dim=-1
         )
-    return (each * weight).sum() / weight.sum().clamp(min=1)
+    loss = (each * weight).sum() / weight.sum().clamp(min=1)
+    return loss if fed.verdicts is None else loss + verdict_loss
 
 
 @dataclass(frozen=True)
@@ -304,7 +337,7 @@ class Prepared:
 
 def prepare_runs(
     tracks: list[Track], config: RoloConfig, motion: Path | None, share: float, seed: int,
-    length: int = 200, starts: int = 4, simulated: int = 600, more: Sequence[Array] = (),
+    length: int = LENGTH, starts: int = STARTS, simulated: int = 600, more: Sequence[Array] = (),
 ) -> Prepared:  # fmt: skip
     """Runs over tracks, some of whose groups are held out, and simulated ones over trajectories.
 
@@ -363,6 +396,7 @@ def train(
     checkpoint: Path | None = None,
     report: Callable[[str], None] = lambda line: None,
     begin_with: dict[str, Tensor] | None = None,
+    renew: Callable[[Rolo], Runs] | None = None,
 ) -> tuple[Rolo, Progress]:
     """Train a network: simulated runs first, then real ones among them; the best on held-out runs is kept.
 
@@ -370,6 +404,8 @@ def train(
         begin_with: weights to start from, of a network of the same configuration.
         held_out: runs of videos that are not in ``real``; None trains to the end and keeps the last.
         features: ``(M, F)`` table that ``rows`` of the real runs point into.
+        renew: more real runs, of what the network at hand accepts, right or wrong; called in streaming mode when
+            fine-tuning begins and after every ``refresh`` steps.
         checkpoint: file to go on from if it is there, and to keep the state in.
 
     Raises:
@@ -391,6 +427,7 @@ def train(
         report(f"going on from step {begin} of {total}")
     losses: list[float] = []
     fed_real = fed_sim = None
+    given = real
     for step in range(begin, total):
         for group in optimiser.param_groups:
             fall = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / total))
@@ -399,6 +436,14 @@ def train(
         if config.steps and (step % recipe.refresh == 0 or step in (begin, turn)):
             fed_sim = rollout(network, simulated) if simulated is not None else None
             fed_real = rollout(network, real, features) if real is not None and tuning else None
+        if (
+            tuning
+            and renew
+            and given
+            and not config.steps
+            and (step % recipe.refresh == 0 or step in (begin, turn))
+        ):
+            real = join([given, renew(network.eval())])
         network.train()
         use_real = tuning and (simulated is None or rng.random() < recipe.real_share)
         source, fed = (real, fed_real) if use_real else (simulated, fed_sim)
