@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rolo_bench.association import Association, centred, best_overlap, widened
+from rolo_bench.association import Association, best_overlap, centred, widened
 from rolo_bench.nn.detector import Detections
 
 

@@ -8,7 +8,7 @@ from rolo_bench.boxes import to_relative
 from rolo_bench.datasets.vid import is_vid_folder, load_vid
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.rolo import STREAMING, Follower, RoloConfig, follow
+from rolo_bench.nn.rolo import STREAMING, Follower, RoloConfig
 from rolo_bench.nn.rolo_data import Noise, Track, real_runs, simulated_runs
 from rolo_bench.nn.tracks import collect, held_out, make_track, trajectories
 from rolo_bench.nn.train_tracker import (

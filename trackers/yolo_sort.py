@@ -18,8 +18,8 @@ from rolo_bench.sequence import Image
 CHOSEN: dict[str, dict[str, Any]] = {
     "yolox-nano": {"size": 416},
     "yolo-nano-voc": {"size": 416},
-    # on 40 scenes of the generator's domain `valid`
-    "demo": {"size": None, "iou_min": 0.01, "size_limit": 0.0, "prefer": 0.0},
+    # on 70 scenes of the generator's domain `valid`
+    "demo": {"size": None, "iou_min": 0.01, "size_limit": 0.0, "prefer": 0.5},
 }
 OTHERS: dict[str, Any] = {"size": None, "threshold": 0.05, "iou_min": 0.1, "size_limit": 1.2, "prefer": 0.3}
 LEAST_AREA = 1.0  # square pixels; a target never shrinks below
@@ -77,8 +77,9 @@ class YoloSort:
         cache: folder for detections (True: the default one).
 
     SORT tracks the objects of one class and gives each detection to one track. Here a detection of another class
-    than the target's, or with a low score, needs a higher IoU. SORT drops a track after a few misses and opens new ones; here the one track lives on, and its velocity
-    is set to zero where the area would become negative, as in SORT.
+    than the target's, or with a low score, needs a higher IoU. SORT drops a track after a few misses and opens new
+    ones; here the one track lives on, and its velocity is set to zero where the area would become negative, as in
+    SORT.
 
     Source: ROLO paper, baseline "YOLO + SORT"; Bewley et al. 2016.
     """

@@ -90,8 +90,8 @@ def tracker(context: click.Context, **o: Any) -> None:
 
     from rolo_bench.detections import open_detector
     from rolo_bench.nn.rolo import CHOSEN, OTHERS, STREAMING, RoloConfig, load_rolo, paper_config, save_rolo
-    from rolo_bench.nn.tracks import collect, synthetic_paths
     from rolo_bench.nn.rolo_data import real_runs
+    from rolo_bench.nn.tracks import collect, synthetic_paths
     from rolo_bench.nn.train_tracker import LENGTH, STARTS, Recipe, prepare_runs, train, write_curves
 
     if o["threads"]:

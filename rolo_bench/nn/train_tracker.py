@@ -148,7 +148,9 @@ def unroll(network: Rolo, runs: Runs, features: Tensor | None = None, predict: b
         missed.append(since)
         outputs.append(output)
     return Fed(
-        *(torch.stack(part, dim=1) for part in (fed, missed, outputs)),
+        torch.stack(fed, dim=1),
+        torch.stack(missed, dim=1),
+        torch.stack(outputs, dim=1),
         torch.stack(predictions, dim=1) if predict else None,
         torch.stack(verdicts, dim=1) if config.judge else None,
     )
