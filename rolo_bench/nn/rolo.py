@@ -12,7 +12,9 @@ Three forms of network, named in `RoloConfig.form`:
   the image; `RoloConfig.window` lets it span, as a deviation, a few times the box that was fed at the frame
   before, so that small targets cover whole cells and place carries no identity;
 - ``offset``, a deviation and the default: the output is a bounded offset to the box that was fed, in units of
-  its size, and the input also holds motion (`MOTION`), which does not depend on the place in the image.
+  its size, and the input also holds motion (`MOTION`), which does not depend on the place in the image. A streaming
+  network of this form may also be told the score of the detection, in the place that the paper leaves 0, and judge
+  whether the detection is the target (`STREAMING`); what it rejects counts as not detected.
 """
 
 from __future__ import annotations
