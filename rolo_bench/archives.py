@@ -6,6 +6,7 @@ fresh folder and counts what really comes out. Nothing is ever written outside t
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -67,6 +68,10 @@ def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"{archive}: not a whole zip archive ({error})") from None
     except (ValueError, RuntimeError, struct.error) as error:
         raise DataError(f"{archive}: a damaged zip archive ({error})") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the file's begin; anything else is the disk's trouble
+            raise
+        raise DataError(f"{archive}: a damaged zip archive (an entry outside of it)") from None
 
 
 def plan(

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rolo_bench import archives
@@ -162,6 +162,7 @@ DATA, FILES = _sample()
     st.lists(st.tuples(st.integers(0, len(DATA) - 1), st.integers(0, 255)), max_size=4),
     st.integers(0, len(DATA)),
 )
+@example(changes=[(546, 2)], cut=1)  # the place of an entry becomes negative
 def test_a_damaged_archive_is_refused_or_gives_true_contents(
     tmp_path: Path, changes: list[tuple[int, int]], cut: int
 ) -> None:
