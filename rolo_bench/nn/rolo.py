@@ -49,7 +49,7 @@ LEAST_FIRST_IOU = 0.5  # below, the first detection says nothing about how the g
 # chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike (docs/results.md), the demo
 # detector's on 70 scenes of the generator's domain `valid`.
 CHOSEN: dict[str, dict[str, Any]] = {
-    "demo": {"threshold": 0.05, "iou_min": 0.05, "widen": 0.1, "prefer": 0.5, "centre": "prediction"}
+    "demo": {"threshold": 0.05, "iou_min": 0.05, "widen": 0.1, "prefer": 0.3, "centre": "prediction"}
 }
 # A streaming network of the offset form is also told the score, judges, and moves up to three box sizes a frame.
 STREAMING: dict[str, Any] = {"motion": "output", "confidence": True, "judge": True, "limit": MOST}
