@@ -69,7 +69,9 @@ def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     except (ValueError, RuntimeError, struct.error) as error:
         raise DataError(f"{archive}: a damaged zip archive ({error})") from None
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a place before the file's begin; anything else is the disk's trouble
+        if (
+            error.errno != errno.EINVAL
+        ):  # a place before the file's begin; anything else is the disk's trouble
             raise
         raise DataError(f"{archive}: a damaged zip archive (an entry outside of it)") from None
 
