@@ -71,7 +71,7 @@ def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     except OSError as error:
         if (
             error.errno != errno.EINVAL
-        ):  # a place before the file's begin; anything else is the disk's trouble
+        ):  # invalid is a place before the file's begin; the rest is the disk's trouble
             raise
         raise DataError(f"{archive}: a damaged zip archive (an entry outside of it)") from None
 

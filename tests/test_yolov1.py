@@ -322,7 +322,6 @@ def test_loading_a_darknet_file_by_name(tmp_path, monkeypatch):
         load_detector("demo", weights=path)
 
 
-@pytest.mark.skipif(not yolov1.SHIPPED.is_file(), reason="the demo detector's weights are not shipped yet")
 def test_shipped_demo_detector():
     from safetensors import safe_open
 

@@ -348,31 +348,30 @@ class Follower:
         box = from_relative(output.double().numpy(), self.size)[0]
         return box if valid(box)[0] else None
 
-    def _rejected(self, found: Detections) -> bool:
-        """Whether the network says of the accepted detection that it is not the target; nothing is kept of it."""
-        kept = self.recurrence.h, self.recurrence.c, self.fed
-        self._push(found, self._relative(found.boxes[self.accepted]), 0.0, self._score(found))
-        self.recurrence.h, self.recurrence.c, self.fed = kept
-        return self.verdict < 0
-
     def advance(self, found: Detections, index: int | None) -> Array:
         """As `step`, with the detection chosen by someone else (None: none)."""
-        self.accepted = index
-        if index is not None and self.config.judge and self._rejected(found):
-            self.accepted = None
-        self.missed = 0 if self.accepted is not None else self.missed + 1
-        if self.accepted is not None:
-            fed = self.last = self._relative(found.boxes[self.accepted])
-        elif self.config.missing == "output":
-            fed = self.output
-        else:
-            fed = self.last
-        output = self._push(found, fed, float(self.missed), self._score(found))
+        kept = self.recurrence.h, self.recurrence.c, self.fed, self.last, self.missed
+        output = self._take(found, index)
+        if index is not None and self.config.judge and self.verdict < 0:  # not the target: as if not detected
+            self.recurrence.h, self.recurrence.c, self.fed, self.last, self.missed = kept
+            output = self._take(found, None)
         box = from_relative(output.double().numpy(), self.size)[0]
         self.older = self.output
         if valid(box)[0]:
             self.output, self.box = output, box
         return self.box
+
+    def _take(self, found: Detections, index: int | None) -> Tensor:
+        """The network's output ``(4,)`` with that detection accepted, or none."""
+        self.accepted = index
+        self.missed = 0 if index is not None else self.missed + 1
+        if index is not None:
+            fed = self.last = self._relative(found.boxes[index])
+        elif self.config.missing == "output":
+            fed = self.output
+        else:
+            fed = self.last
+        return self._push(found, fed, float(self.missed), self._score(found))
 
     def image_map(self) -> NDArray[np.float32] | None:
         """The last map of the heatmap form over the whole image ``(h, w)``, for overlays; None in other forms."""
