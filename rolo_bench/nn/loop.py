@@ -282,8 +282,10 @@ def draw_curves(curves: list[Row]) -> bytes:
     """A PNG of loss (left axis, logarithmic) and score (right axis) over steps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import LogFormatter
 
-    figure = Figure(figsize=(6.4, 3.6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(6.4, 3.6), dpi=120, layout=ConstrainedLayoutEngine(w_pad=0.1))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     steps = [row["step"] for row in curves]
@@ -292,6 +294,8 @@ def draw_curves(curves: list[Row]) -> bytes:
     axes.set_ylabel("training loss")
     if min(row["loss"] for row in curves) > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatter())  # 3 in place of 3 × 10⁰
+        axes.yaxis.set_minor_formatter(LogFormatter())
     lines = axes.get_lines()
     scored = [row for row in curves if "score" in row]
     if scored:
