@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rolo_bench.boxes import Array
 from rolo_bench.datasets import synthetic_frames as drawing
 from rolo_bench.datasets.synthetic_objects import CLASSES, Patch, box_of, draw
-from rolo_bench.datasets.synthetic_scenery import HEIGHT, WIDTH, Image, view
+from rolo_bench.datasets.synthetic_scenery import HEIGHT, WIDTH, Image, Place, view
 from rolo_bench.datasets.synthetic_scenes import (
     ATTRIBUTES,
     Actor,
@@ -73,6 +73,10 @@ class RenderedFrames:
     def _scene(self) -> Scene:
         return plan(self.spec)
 
+    @functools.cached_property
+    def _place(self) -> Place:
+        return self._scene.paint()
+
     def _patches(self, index: int) -> tuple[list[Patch], list[Patch]]:
         """The drawn actors and occluders of a frame, each list in drawing order."""
         scene = self._scene
@@ -87,7 +91,7 @@ class RenderedFrames:
         """
         self._check(index)
         scene = self._scene
-        image = view(scene.place, tuple(scene.pan[index]))
+        image = view(self._place, tuple(scene.pan[index]))
         patches, covers = self._patches(index)
         for actor, patch in zip(scene.actors, patches):
             drawing.put(image, actor.look, patch)
@@ -115,8 +119,7 @@ class RenderedFrames:
     @functools.cached_property
     def truth(self) -> Array:
         """The target's whole boxes ``(N, 4)``; NaN rows while it is wholly outside the image."""
-        target = self._scene.actors[self._scene.target]
-        boxes = np.stack([box_of(target.look, pose) for pose in target.poses])
+        boxes = self._scene.boxes.copy()
         inside = ((boxes[:, :2] < [WIDTH, HEIGHT]) & (boxes[:, :2] + boxes[:, 2:] > 0)).all(axis=1)
         boxes[~inside] = np.nan
         return boxes

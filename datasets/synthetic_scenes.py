@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -136,10 +138,11 @@ class Cover:
 class Scene:
     """A planned scene: everything that does not depend on the frame, and the paths."""
 
-    place: Place
+    paint: Callable[[], Place]  # slow, and of no use to who wants the paths alone
     pan: Array  # (N, 2)
     actors: tuple[Actor, ...]  # in drawing order
     target: int  # which of them is the target
+    boxes: Array  # (N, 4) of the target
     covers: tuple[Cover, ...]
     finishes: tuple[drawing.Finish, ...]
 
@@ -267,10 +270,11 @@ def plan(spec: SceneSpec) -> Scene:
         hides = alike and number % 2 == 1 and ("poles" in spec.effects or spec.occlusions)
         (before if hides else behind).append(actor)
     return Scene(
-        place=place(spec.key(2), spec.backdrop, clutter),
+        paint=functools.partial(place, spec.key(2), spec.backdrop, clutter),
         pan=-world,
         actors=(*reversed(behind), target, *before),
         target=len(behind),
+        boxes=boxes,
         covers=tuple(covers),
         finishes=_finishes(spec, jerk),
     )

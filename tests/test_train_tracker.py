@@ -1,5 +1,7 @@
 """Training of ROLO: runs, windows, losses, resumption, splits, VID reader, and one small training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,9 @@ import torch
 from rolo_bench.boxes import to_relative
 from rolo_bench.datasets.vid import is_vid_folder, load_vid
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.nn.closed_loop import draw_footage, draw_rows, footage
 from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.rolo import STREAMING, Follower, RoloConfig
+from rolo_bench.nn.rolo import STREAMING, Follower, Rolo, RoloConfig, follow, relative_iou
 from rolo_bench.nn.rolo_data import Noise, Track, real_runs, simulated_runs
 from rolo_bench.nn.tracks import collect, held_out, make_track, trajectories
 from rolo_bench.nn.train_tracker import (
@@ -16,7 +19,6 @@ from rolo_bench.nn.train_tracker import (
     draw_stretches,
     draw_windows,
     prepare_runs,
-    relative_iou,
     rollout,
     score,
     train,
@@ -55,6 +57,34 @@ def track(name="a", count=60, seed=0, biased=0.1, miss=range(20, 26)):
     return Track(name, truth, tuple(found), SIZE, name)
 
 
+def crowded(one, seed):
+    """The track with up to four more detections a frame, of two classes and any score, many near the target."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for t, found in enumerate(one.found):
+        more = rng.integers(0, 5)
+        boxes = one.truth[t] * np.exp(rng.normal(0, 0.2, (more, 4))) + rng.normal(0, 8, (more, 4))
+        boxes = np.concatenate([found.boxes, np.hstack([boxes[:, :2], np.maximum(boxes[:, 2:], 3)])])
+        scores = np.concatenate([found.scores * rng.uniform(0.2, 1), rng.uniform(0.01, 0.9, more)])
+        order = np.argsort(-scores)
+        classes = np.concatenate([found.classes, rng.integers(0, 2, more)])
+        frames.append(
+            replace(
+                found, boxes=boxes[order], scores=scores[order].astype(np.float32), classes=classes[order]
+            )
+        )
+    return replace(one, found=tuple(frames))
+
+
+def wild(config):
+    """A network that learnt nothing and says all sorts of things."""
+    torch.manual_seed(0)
+    net = Rolo(config).eval()
+    torch.nn.init.normal_(net.head.weight, std=0.1)
+    torch.nn.init.normal_(net.head.bias, std=0.01)
+    return net
+
+
 def test_runs_hold_accepted_detections_and_the_drawn_offset():
     one = track()
     runs, owner = real_runs([one], SMALL, 60, 1, reverse=False)
@@ -77,34 +107,80 @@ def test_backward_runs_begin_at_the_other_end():
 
 def test_a_rollout_is_what_the_tracker_does():
     """The batched closed loop of training against the tracker's own frame by frame."""
-    told = {"motion": "output", "confidence": True}
-    judge = {**told, "judge": True, "centre": "prediction"}
     for options in (
         {"steps": 4},
         {"steps": 0, "missing": "last"},
-        {"steps": 0, **told},
-        {"steps": 0, **judge},
+        {"steps": 0, "motion": "output", "confidence": True},
     ):
-        config = RoloConfig(feature_size=3, projection=2, hidden=8, **options)
-        torch.manual_seed(0)
-        from rolo_bench.nn.rolo import Rolo
-
-        net = Rolo(config).eval()
-        torch.nn.init.normal_(net.head.weight, std=0.1)
-        torch.nn.init.normal_(net.head.bias, std=0.01)  # judging: rejects and accepts
+        net = wild(RoloConfig(feature_size=3, projection=2, hidden=8, **options))
         one = track()
-        runs, _ = real_runs([one], config, 60, 1, reverse=False, network=net if config.judge else None)
+        runs, _ = real_runs([one], net.config, 60, 1, reverse=False)
         table = torch.from_numpy(np.stack([f.feature for f in one.found]))
-        if config.judge:  # the association of these runs was led by the network without features
-            table = None
-        fed = rollout(net, runs, table)
-        outputs = fed.outputs[0].numpy()
-        follower = Follower(net, SIZE, use_features=table is not None)
-        follower.start(one.found[0], one.truth[0])
-        boxes = np.stack([one.truth[0]] + [follower.step(f) for f in one.found[1:]])
-        np.testing.assert_allclose(outputs[1:], to_relative(boxes, SIZE)[1:], atol=2e-5)
-        if config.judge:
-            assert 5 < int((fed.verdicts < 0).sum()) < 55
+        outputs = rollout(net, runs, table).outputs[0].numpy()
+        np.testing.assert_allclose(
+            outputs[1:], to_relative(follow(net, list(one.found), one.truth[0], SIZE), SIZE)[1:], atol=2e-5
+        )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": 4, "history": 3, "size_limit": 0.5},
+        {"steps": 0, "history": 1, "prefer": 0.5, "widen": 0.3, **STREAMING},
+        {"steps": 0, "centre": "prediction", "prefer": 0.3, "widen": 0.1, "size_limit": 1.2, **STREAMING},
+    ],
+)
+def test_the_closed_loop_is_what_the_tracker_does(options):
+    """Association, judging and outputs over a batch of whole videos, forward and backward, as one by one."""
+    net = wild(RoloConfig(feature_size=3, projection=2, hidden=8, **options))
+    tracks = [crowded(track(str(seed), seed=seed), seed) for seed in range(4)]
+    source = footage(tracks, net.config)
+    rows = np.stack([np.arange(60 * i, 60 * i + 60) for i in range(4)])
+    rows = np.concatenate([rows, rows[:, ::-1]])
+    rows[7, 40:] = -1
+    runs, chooser = draw_footage(source, net.config, rows)
+    table = torch.from_numpy(np.concatenate([[f.feature for f in t.found] for t in tracks]))
+    fed = unroll(net, runs, table, chooser=chooser)
+    outputs = fed.outputs.detach()
+    differ = 0
+    for i, row in enumerate(rows):
+        one = tracks[i % 4]
+        order = row[row >= 0] - 60 * (i % 4)
+        follower = Follower(net, SIZE)
+        follower.start(one.found[order[0]], one.truth[order[0]])
+        for t, frame in enumerate(order[1:], 1):
+            box = follower.step(one.found[frame])
+            np.testing.assert_allclose(outputs[i, t], to_relative(box, SIZE)[0], atol=2e-5)
+            differ += follower.accepted != 0
+    assert 20 < differ < 400  # some frames accept none, or another than the best score
+    if net.config.judge:
+        assert 5 < int((fed.verdicts < 0).sum()) < 400
+
+
+def test_guided_stretches_follow_the_truth_and_miss_what_is_dropped():
+    net = wild(RoloConfig(feature_size=0, hidden=8, steps=0, centre="prediction"))
+    torch.nn.init.constant_(net.head.bias[:2], 0.3)  # its outputs drift away
+    tracks = [crowded(track(str(seed), seed=seed), seed) for seed in range(4)]
+    source = footage(tracks, net.config)
+    rng = np.random.default_rng(0)
+    share = []
+    for guided, drop in ((1.0, 0.0), (1.0, 0.5), (0.0, 0.5)):
+        runs, chooser = draw_footage(source, net.config, draw_rows(source, 200, 30, rng), guided, drop, rng)
+        fed = unroll(net, runs, chooser=chooser)
+        seen = ~torch.isnan(fed.accepted[..., 0])
+        right = relative_iou(fed.accepted, torch.from_numpy(runs.truth))[seen] > 0.3
+        share.append((float(seen.float().mean()), float(right.float().mean())))
+    assert share[0][1] > share[2][1] + 0.1
+    assert share[1][0] < 0.7 * share[0][0] < share[0][0]
+
+
+def test_stretches_of_footage_stay_in_their_video():
+    tracks = [track(str(seed), seed=seed) for seed in range(3)]
+    rows = draw_rows(footage(tracks, SMALL), 500, 40, np.random.default_rng(0))
+    for row in rows:
+        inside = row[row >= 0]
+        assert len(set(inside // 60)) == 1 and (np.abs(np.diff(inside)) == 1).all() and len(inside) >= 20
+        assert row[0] >= 0 and (row[len(inside) :] == -1).all()
 
 
 def test_simulated_runs_err_and_miss_as_told_and_repeat():

@@ -78,7 +78,7 @@ WINDOW = 4.0  # sides of a heatmap in those of the box fed before
 @click.option("--hold-out", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
               help="Share of the videos for early stopping; 0 trains to the end.")  # fmt: skip
 @click.option("--scenes", default=150, show_default=True,
-              help="Number of scenes with --data synthetic; three times as many more for simulated runs.")  # fmt: skip
+              help="Number of scenes with --data synthetic; as many more for simulated runs.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
 @click.option("--threads", type=click.IntRange(1), default=None, help="Processor threads [default: all].")
 @click.pass_context
@@ -89,8 +89,8 @@ def tracker(context: click.Context, **o: Any) -> None:
     import torch
 
     from rolo_bench.detections import open_detector
+    from rolo_bench.nn.closed_loop import footage
     from rolo_bench.nn.rolo import CHOSEN, OTHERS, STREAMING, RoloConfig, load_rolo, paper_config, save_rolo
-    from rolo_bench.nn.rolo_data import real_runs
     from rolo_bench.nn.tracks import collect, synthetic_paths
     from rolo_bench.nn.train_tracker import LENGTH, STARTS, Recipe, prepare_runs, train, write_curves
 
@@ -127,15 +127,18 @@ def tracker(context: click.Context, **o: Any) -> None:
     tracks, features = collect(
         sequences, detector, width > 0, o["split"], lambda line: console.print(f"  {line}")
     )
-    more = synthetic_paths(3 * o["scenes"], o["seed"]) if "synthetic" in o["folders"] else []
+    more = synthetic_paths(o["scenes"], o["seed"]) if "synthetic" in o["folders"] else []
     starts = STARTS if any(len(t.truth) > LENGTH for t in tracks) else 1
-    runs = prepare_runs(tracks, config, o["motion"], o["hold_out"], o["seed"], starts=starts, more=more)
+    runs = prepare_runs(
+        tracks, config, o["motion"], o["hold_out"], o["seed"], starts=starts,
+        simulated=max(600, len(tracks)), more=more,
+    )  # fmt: skip
     learnt = [t for t in tracks if t.name not in runs.held_out_names]
     begin = load_rolo(o["start_from"])[0].state_dict() if o["start_from"] else None
     network, progress = train(
         config, recipe, runs.simulated, runs.real, runs.held_out, features,
         o["out"] / "checkpoint.pt", lambda line: console.print(line, markup=False), begin,
-        (lambda net: real_runs(learnt, config, LENGTH, starts, network=net)[0]) if led else None,
+        footage(learnt, config) if led else None,
     )  # fmt: skip
     about = {
         "videos": [t.name for t in tracks], "held_out": runs.held_out_names, "split": o["split"],

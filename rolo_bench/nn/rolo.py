@@ -232,6 +232,15 @@ def add_offset(reference: Tensor, offset: Tensor) -> Tensor:
     return torch.cat([centre, reference[..., 2:] * torch.exp(offset[..., 2:])], dim=-1)
 
 
+def relative_iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU ``(...)`` of boxes given as centre and size ``(..., 4)``."""
+    low = torch.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
+    high = torch.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
+    inter = (high - low).clamp(min=0).prod(dim=-1)
+    area = a[..., 2:].clamp(min=0).prod(dim=-1) + b[..., 2:].clamp(min=0).prod(dim=-1)
+    return inter / (area - inter + 1e-9)
+
+
 def encode(
     config: RoloConfig,
     fed: Tensor,

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rolo_bench.association import centred
 from rolo_bench.boxes import Array, iou, to_relative, valid
 from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.rolo import LEAST_FIRST_IOU, Follower, Rolo, RoloConfig
+from rolo_bench.nn.rolo import LEAST_FIRST_IOU, RoloConfig
 
 
 @dataclass(frozen=True)
@@ -104,35 +106,14 @@ def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tup
     return accepted, scores, drawn
 
 
-def follow_accepted(track: Track, order: NDArray[np.int64], network: Rolo) -> tuple[Array, Array, Array]:
-    """As `associate`, where the network itself tells the association where to look, right or wrong.
-
-    Detections that the network rejected are among them, so that it goes on learning to.
-    """
-    follower = Follower(network, track.size, use_features=False)
-    boxes, scores = np.full((len(order), 4), np.nan), np.zeros(len(order))
-    for t, frame in enumerate(order):
-        found = track.found[frame]
-        if t == 0:
-            follower.start(found, track.truth[frame])
-        else:
-            follower.step(found)
-        if (index := follower.chosen) is not None:
-            boxes[t], scores[t] = found.boxes[index], found.scores[index]
-    return boxes, scores, follower.drawn.double().numpy()
-
-
 def real_runs(
     tracks: list[Track],
     config: RoloConfig,
     length: int,
     starts: int,
     reverse: bool = True,
-    network: Rolo | None = None,
 ) -> tuple[Runs, list[int]]:
     """Runs over each track from several first frames, forward and backward in time; also each run's track.
-
-    With a ``network`` the runs are what its own association accepts (`follow_accepted`).
 
     ``rows`` count frames through all tracks in order, as in a table of their features put together.
     """
@@ -147,9 +128,7 @@ def real_runs(
                 order = order[first:]
                 if len(order) < 8:
                     continue
-                accepted, scores, drawn = (
-                    follow_accepted(track, order, network) if network else associate(track, order, config)
-                )
+                accepted, scores, drawn = associate(track, order, config)
                 truth = to_relative(track.truth[order], track.size)
                 truth[~known[order]] = np.nan
                 parts.append(
@@ -190,6 +169,22 @@ def _padded(
         np.concatenate([rows, np.full(extra, -1)])[None].astype(np.int64),
         np.concatenate([scores, np.zeros(extra)])[None].astype(np.float32),
     )
+
+
+def moved(parts: tuple[Tensor, Tensor, Tensor, Tensor], rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """Mirror, scale and shift boxes of a batch of windows; the drawn offset is only mirrored."""
+    boxes, before, truth, drawn = parts
+    count = len(boxes)
+    flip = torch.from_numpy(np.where(rng.random((count, 1, 1)) < 0.5, -1.0, 1.0).astype(np.float32))
+    scale = torch.from_numpy(np.exp(rng.uniform(-0.7, 0.5, (count, 1, 2))).astype(np.float32))
+    target = torch.from_numpy(rng.uniform(0.1, 0.9, (count, 1, 2)).astype(np.float32))
+    mirror = torch.cat([flip, torch.ones_like(flip)], dim=2)  # (B, 1, 2)
+    origin = torch.nan_to_num(boxes[:, :1, :2], nan=0.5)
+    moved = [
+        torch.cat([(b[..., :2] - origin) * mirror * scale + target, b[..., 2:] * scale], dim=-1)
+        for b in (boxes, before, truth)
+    ]
+    return (*moved, torch.cat([drawn[..., :2] * mirror, drawn[..., 2:]], dim=-1))
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 from rolo_bench.boxes import Array
 from rolo_bench.errors import UsageError
-from rolo_bench.nn.rolo import Recurrence, Rolo, RoloConfig, box_offset, decode, encode, to_map
-from rolo_bench.nn.rolo_data import NOISES, Runs, Track, join, real_runs, simulated_runs
+from rolo_bench.nn.closed_loop import Chooser, Footage, draw_footage, draw_rows
+from rolo_bench.nn.rolo import Recurrence, Rolo, RoloConfig, box_offset, decode, encode, relative_iou, to_map
+from rolo_bench.nn.rolo_data import NOISES, Runs, Track, moved, real_runs, simulated_runs
 
 LENGTH, STARTS = 200, 4  # frames of a run, and first frames of each video
 RIGHT = 0.3  # IoU with the truth from which a detection is the target
@@ -40,7 +41,8 @@ class Recipe:
         refresh: after so many steps the fed boxes of missed frames are made anew from the network's outputs.
         context: frames of a stretch in streaming mode, which is trained with the outputs fed back at once.
         drop: share of the frames of a stretch whose detection is dropped, so that every next frame is learnt to
-            be predicted.
+            be predicted; in a closed loop only of guided stretches.
+        guided: share of the stretches in a closed loop on which the truth tells the association where to look.
         predict: weight, in streaming mode, of the loss of what the network would say of every frame if nothing
             were accepted there: that is the centre of the association's reference.
         check: after so many steps the held-out score is taken; patience: checks without a better one.
@@ -58,20 +60,12 @@ class Recipe:
     refresh: int = 300
     context: int = 60
     drop: float = 0.25
+    guided: float = 0.3
     predict: float = 0.0
     check: int = 300
     patience: int = 2
     weight_decay: float = 1e-4
     seed: int = 0
-
-
-def relative_iou(a: Tensor, b: Tensor) -> Tensor:
-    """IoU ``(...)`` of boxes given as centre and size ``(..., 4)``."""
-    low = torch.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
-    high = torch.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
-    inter = (high - low).clamp(min=0).prod(dim=-1)
-    area = a[..., 2:].clamp(min=0).prod(dim=-1) + b[..., 2:].clamp(min=0).prod(dim=-1)
-    return inter / (area - inter + 1e-9)
 
 
 @dataclass
@@ -84,6 +78,7 @@ class Fed:
     boxes: Tensor
     missed: Tensor
     outputs: Tensor
+    accepted: Tensor
     predictions: Tensor | None = None
     verdicts: Tensor | None = None
 
@@ -94,10 +89,17 @@ def rollout(network: Rolo, runs: Runs, features: Tensor | None = None) -> Fed:
     return unroll(network.eval(), runs, features)
 
 
-def unroll(network: Rolo, runs: Runs, features: Tensor | None = None, predict: bool = False) -> Fed:
+def unroll(
+    network: Rolo,
+    runs: Runs,
+    features: Tensor | None = None,
+    predict: bool = False,
+    chooser: Chooser | None = None,
+) -> Fed:
     """As `rollout`, in the mode that the network is in, with gradients from every output to those before.
 
-    With ``predict`` also what the network would put out at each frame if nothing were accepted there.
+    With ``predict`` also what the network would put out at each frame if nothing were accepted there. A ``chooser``
+    chooses the detections of the frames after the first, where the network's predictions let it look.
     """
     config = network.config
     accepted, given = torch.from_numpy(runs.accepted), torch.from_numpy(runs.given)
@@ -105,8 +107,9 @@ def unroll(network: Rolo, runs: Runs, features: Tensor | None = None, predict: b
     count, length = accepted.shape[:2]
     recurrence = Recurrence(network.lstm, config.steps, count)
     fed, missed, outputs, predictions, verdicts = [], [], [], [], []
-    none = torch.isnan(accepted[:, :, 0])
-    last = before = torch.where(none[:, :1], given, accepted[:, 0])
+    chosen = []
+    none = torch.isnan(accepted[:, 0, :1])
+    last = before = torch.where(none, given, accepted[:, 0])
     older = output = given
     since, nothing = torch.zeros(count), torch.zeros(count)
 
@@ -123,18 +126,22 @@ def unroll(network: Rolo, runs: Runs, features: Tensor | None = None, predict: b
 
     for t in range(length):
         start = recurrence.h, recurrence.c
-        if predict or config.judge:  # the frame as if nothing were accepted
+        if predict or config.judge or chooser:  # the frame as if nothing were accepted
             predicted = advance(t, output, since + 1, nothing)[1] if t else given
             without = recurrence.h, recurrence.c
             recurrence.h, recurrence.c = start
             predictions.append(predicted)
-        gone = none[:, t] & (t > 0)
-        last = torch.where(none[:, t, None], last, accepted[:, t])
+        new, sure = accepted[:, t], scores[:, t]
+        if chooser and t:
+            new, sure = chooser.choose(t, predicted.detach())
+        none = torch.isnan(new[:, 0])
+        gone = none & (t > 0)
+        last = torch.where(none[:, None], last, new)
         now = torch.where(gone[:, None], output, last) if config.missing == "output" else last
-        shown, box, said = advance(t, now, torch.where(gone, since + 1, nothing), scores[:, t])
+        shown, box, said = advance(t, now, torch.where(gone, since + 1, nothing), sure)
         if config.judge:
             verdicts.append(said[:, 4])
-            refused = (said[:, 4] < 0) & ~none[:, t] & (t > 0)
+            refused = (said[:, 4] < 0) & ~none & (t > 0)
             gone = gone | refused
             pick = refused[:, None]
             shown, box = torch.where(pick, output, shown), torch.where(pick, predicted, box)
@@ -144,6 +151,9 @@ def unroll(network: Rolo, runs: Runs, features: Tensor | None = None, predict: b
         since = torch.where(gone, since + 1, nothing)
         older, output = output, given if t == 0 else box
         before = shown if config.judge else now
+        if chooser and t:
+            chooser.take(new, ~gone)
+        chosen.append(new)
         fed.append(shown)
         missed.append(since)
         outputs.append(output)
@@ -151,6 +161,7 @@ def unroll(network: Rolo, runs: Runs, features: Tensor | None = None, predict: b
         torch.stack(fed, dim=1),
         torch.stack(missed, dim=1),
         torch.stack(outputs, dim=1),
+        torch.stack(chosen, dim=1),
         torch.stack(predictions, dim=1) if predict else None,
         torch.stack(verdicts, dim=1) if config.judge else None,
     )
@@ -215,25 +226,9 @@ def draw_windows(
         wobble = torch.from_numpy(rng.normal(0, recipe.box_jitter, (count, steps, 2)).astype(np.float32))
         boxes = torch.cat([boxes[..., :2] + wobble * boxes[..., 2:], boxes[..., 2:]], dim=-1)
     if move:
-        boxes, before, truth, drawn = _move((boxes, before, truth, drawn), rng)
+        boxes, before, truth, drawn = moved((boxes, before, truth, drawn), rng)
     scores = torch.from_numpy(runs.scores)[r, t]
     return Window(boxes, before, truth, fed.missed[r, t], drawn, rows, scores, weight)
-
-
-def _move(parts: tuple[Tensor, Tensor, Tensor, Tensor], rng: np.random.Generator) -> tuple[Tensor, ...]:
-    """Mirror, scale and shift boxes of a batch of windows; the drawn offset is only mirrored."""
-    boxes, before, truth, drawn = parts
-    count = len(boxes)
-    flip = torch.from_numpy(np.where(rng.random((count, 1, 1)) < 0.5, -1.0, 1.0).astype(np.float32))
-    scale = torch.from_numpy(np.exp(rng.uniform(-0.7, 0.5, (count, 1, 2))).astype(np.float32))
-    target = torch.from_numpy(rng.uniform(0.1, 0.9, (count, 1, 2)).astype(np.float32))
-    mirror = torch.cat([flip, torch.ones_like(flip)], dim=2)  # (B, 1, 2)
-    origin = torch.nan_to_num(boxes[:, :1, :2], nan=0.5)
-    moved = [
-        torch.cat([(b[..., :2] - origin) * mirror * scale + target, b[..., 2:] * scale], dim=-1)
-        for b in (boxes, before, truth)
-    ]
-    return (*moved, torch.cat([drawn[..., :2] * mirror, drawn[..., 2:]], dim=-1))
 
 
 def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: Recipe) -> Tensor:
@@ -284,18 +279,20 @@ def draw_stretches(runs: Runs, count: int, frames: int, rng: np.random.Generator
     accepted[:, 1:][rng.random((count, frames - 1)) < recipe.drop] = np.nan
     scores = np.where(np.isnan(accepted[..., 0]), 0, runs.scores[r, at])
     parts = (accepted, runs.truth[run, start][:, None], runs.truth[r, at], runs.drawn[run][:, None])
-    moved, given, truth, drawn = _move(tuple(map(torch.from_numpy, parts)), rng)  # type: ignore[arg-type]
+    accepted_, given, truth, drawn = moved(tuple(map(torch.from_numpy, parts)), rng)  # type: ignore[arg-type]
     return Runs(
-        moved.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at], scores
+        accepted_.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at], scores
     )
 
 
-def stretch_loss(network: Rolo, runs: Runs, features: Tensor | None, recipe: Recipe) -> Tensor:
+def stretch_loss(
+    network: Rolo, runs: Runs, features: Tensor | None, recipe: Recipe, chooser: Chooser | None = None
+) -> Tensor:
     """The loss of whole stretches, the network's outputs fed back where nothing was accepted: a streaming network
     learns to go on through misses. The first frame does not count, nor those without truth.
     """
     config = network.config
-    fed = unroll(network, runs, features, predict=recipe.predict > 0)
+    fed = unroll(network, runs, features, recipe.predict > 0, chooser)
     truth = torch.from_numpy(runs.truth)
     known = ~torch.isnan(truth[..., 0])
     weight = known.float()
@@ -313,7 +310,7 @@ def stretch_loss(network: Rolo, runs: Runs, features: Tensor | None, recipe: Rec
     if fed.predictions is not None:
         each = each + recipe.predict * errors(fed.predictions)
     if fed.verdicts is not None:
-        detected = torch.from_numpy(runs.accepted)
+        detected = fed.accepted
         label = torch.nan_to_num(relative_iou(detected, torch.from_numpy(runs.truth)), nan=0.0) >= RIGHT
         doubt = F.binary_cross_entropy_with_logits(fed.verdicts, label.float(), reduction="none")
         asked = ~torch.isnan(detected[..., 0])
@@ -398,7 +395,7 @@ def train(
     checkpoint: Path | None = None,
     report: Callable[[str], None] = lambda line: None,
     begin_with: dict[str, Tensor] | None = None,
-    renew: Callable[[Rolo], Runs] | None = None,
+    closed: Footage | None = None,
 ) -> tuple[Rolo, Progress]:
     """Train a network: simulated runs first, then real ones among them; the best on held-out runs is kept.
 
@@ -406,8 +403,8 @@ def train(
         begin_with: weights to start from, of a network of the same configuration.
         held_out: runs of videos that are not in ``real``; None trains to the end and keeps the last.
         features: ``(M, F)`` table that ``rows`` of the real runs point into.
-        renew: more real runs, of what the network at hand accepts, right or wrong; called in streaming mode when
-            fine-tuning begins and after every ``refresh`` steps.
+        closed: what a streaming network is fine-tuned on in place of ``real``: its own predictions lead the
+            association as they will in use.
         checkpoint: file to go on from if it is there, and to keep the state in.
 
     Raises:
@@ -421,7 +418,8 @@ def train(
     if begin_with is not None:
         network.load_state_dict(begin_with)
     optimiser = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.weight_decay)
-    total = (recipe.pretrain if simulated is not None else 0) + (recipe.finetune if real is not None else 0)
+    tunes = real is not None or closed is not None
+    total = (recipe.pretrain if simulated is not None else 0) + (recipe.finetune if tunes else 0)
     turn = recipe.pretrain if simulated is not None else 0
     progress, best, begin = Progress(), {k: v.clone() for k, v in network.state_dict().items()}, 0
     if checkpoint is not None and checkpoint.is_file():
@@ -429,34 +427,30 @@ def train(
         report(f"going on from step {begin} of {total}")
     losses: list[float] = []
     fed_real = fed_sim = None
-    given = real
     for step in range(begin, total):
         for group in optimiser.param_groups:
             fall = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / total))
             group["lr"] = recipe.rate * fall * min(1, (step + 1) / 50)
-        tuning = step >= turn and real is not None
+        tuning = step >= turn and tunes
         if config.steps and (step % recipe.refresh == 0 or step in (begin, turn)):
             fed_sim = rollout(network, simulated) if simulated is not None else None
             fed_real = rollout(network, real, features) if real is not None and tuning else None
-        if (
-            tuning
-            and renew
-            and given
-            and not config.steps
-            and (step % recipe.refresh == 0 or step in (begin, turn))
-        ):
-            real = join([given, renew(network.eval())])
         network.train()
         use_real = tuning and (simulated is None or rng.random() < recipe.real_share)
         source, fed = (real, fed_real) if use_real else (simulated, fed_sim)
-        assert source is not None
         shown = (
             features if use_real and features is not None and rng.random() >= recipe.feature_dropout else None
         )
-        if fed is None:
+        if use_real and closed is not None:
+            rows = draw_rows(closed, recipe.batch, recipe.context, rng)
+            stretches, chooser = draw_footage(closed, config, rows, recipe.guided, recipe.drop, rng)
+            loss = stretch_loss(network, stretches, shown, recipe, chooser)
+        elif fed is None:
+            assert source is not None
             stretches = draw_stretches(source, recipe.batch, recipe.context, rng, recipe)
             loss = stretch_loss(network, stretches, shown, recipe)
         else:
+            assert source is not None
             window = draw_windows(source, fed, recipe.batch, config.steps, rng, recipe, move=True)
             loss = window_loss(network, window, _features(shown, window.rows, network), recipe)
         optimiser.zero_grad()
@@ -472,7 +466,7 @@ def train(
             progress.held_out.append(value)
             losses = []
             better = held_out is None or value > progress.best
-            if better and (done > turn or real is None or held_out is None):
+            if better and (done > turn or not tunes or held_out is None):
                 progress.best, progress.best_step = value, done
                 best = {k: v.clone() for k, v in network.state_dict().items()}
             if checkpoint is not None:
