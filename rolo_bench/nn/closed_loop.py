@@ -149,7 +149,8 @@ def draw_footage(
         dropped[:, 0] = False
         boxes[dropped] = float("nan")
         # the first part is the origin of the move; the given box is always known
-        _, flat, truth, _ = moved((truth[:, :1], boxes.flatten(1, 2), truth, torch.zeros(count, 1, 4)), rng)
+        parts = truth[:, :1], boxes.flatten(1, 2), truth, torch.zeros(count, 1, 4)
+        _, flat, truth, _ = moved(parts, rng, config.place)
         boxes = flat.view(count, frames, -1, 4)
     given = truth[:, 0]
     near = relative_iou(boxes[:, 0], given[:, None]).nan_to_num(nan=0.0)

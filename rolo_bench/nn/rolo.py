@@ -44,12 +44,20 @@ MOTION = 10
 # With ``motion`` "output" also the movement of the last output (4), and movements up to MOST of the box are told
 # apart, not up to half of it.
 PACE, MOST = 4, 3.0
+PLACE = 2  # with ``place`` also how far the fed box is from the middle of the image, in box sizes
 LEAST_FIRST_IOU = 0.5  # below, the first detection says nothing about how the given box was drawn
 # Association that networks of a detector are trained with and carry, beside `RoloConfig`'s own values; OTHERS was
 # chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike (docs/results.md), the demo
 # detector's on 70 scenes of the generator's domain `valid`.
 CHOSEN: dict[str, dict[str, Any]] = {
-    "demo": {"threshold": 0.05, "iou_min": 0.05, "widen": 0.1, "prefer": 0.3, "centre": "prediction"}
+    "demo": {
+        "threshold": 0.05,
+        "iou_min": 0.05,
+        "widen": 0.1,
+        "prefer": 0.5,
+        "centre": "prediction",
+        "place": True,
+    }
 }
 # A streaming network of the offset form is also told the score, judges, and moves up to three box sizes a frame.
 STREAMING: dict[str, Any] = {"motion": "output", "confidence": True, "judge": True, "limit": MOST}
@@ -75,6 +83,8 @@ class RoloConfig:
         motion: what the offset form's movement is measured from: the box ``fed`` at the frame before, or the
             network's last ``output``, which is smoother; that also tells how the output moved, and is for
             streaming only.
+        place: whether the offset form is told the place in the image in box sizes, and trained without moving its
+            stretches about, so that it may learn how things move in an image; for training on many videos.
         limit: bound of the offset in box sizes, and of the logarithm of the change of size.
         window: sides of the heatmap in those of the box fed at the frame before; 0 is the image, the paper.
         dropout: share of projected features dropped in training.
@@ -93,6 +103,7 @@ class RoloConfig:
     confidence: bool = False
     judge: bool = False
     motion: str = "fed"
+    place: bool = False
     limit: float = 1.0
     window: float = 0.0
     dropout: float = 0.7
@@ -130,7 +141,7 @@ class RoloConfig:
     @property
     def box_inputs(self) -> int:
         """Inputs beside the feature."""
-        motion = MOTION + (PACE if self.motion == "output" else 0)
+        motion = MOTION + PACE * (self.motion == "output") + PLACE * self.place
         return {"offset": 6 + motion, "absolute": 6, "heatmap": CELLS * CELLS}[self.form]
 
     @property
@@ -276,7 +287,10 @@ def encode(
         since = torch.where(missed[..., None] > 0, older, last)  # the output before that of the fed box
         moves = torch.cat([box_offset(fed, since), box_offset(last, older)], dim=-1)  # (..., 4 + PACE)
         moved = 2 * moves.clamp(-MOST, MOST)
-    return torch.cat([paper, known, moved, drawn.clamp(-1, 1)], dim=-1)
+    parts = [paper, known, moved, drawn.clamp(-1, 1)]
+    if config.place:
+        parts.append((fed[..., :2] - 0.5) / fed[..., 2:] / 4)
+    return torch.cat(parts, dim=-1)
 
 
 def decode(config: RoloConfig, output: Tensor, fed: Tensor, before: Tensor) -> Tensor:

@@ -171,8 +171,13 @@ def _padded(
     )
 
 
-def moved(parts: tuple[Tensor, Tensor, Tensor, Tensor], rng: np.random.Generator) -> tuple[Tensor, ...]:
-    """Mirror, scale and shift boxes of a batch of windows; the drawn offset is only mirrored."""
+def moved(
+    parts: tuple[Tensor, Tensor, Tensor, Tensor], rng: np.random.Generator, stay: bool = False
+) -> tuple[Tensor, ...]:
+    """Mirror, scale and shift boxes of a batch of windows; the drawn offset is only mirrored.
+
+    Those that are to ``stay`` are only mirrored about the middle of the image.
+    """
     boxes, before, truth, drawn = parts
     count = len(boxes)
     flip = torch.from_numpy(np.where(rng.random((count, 1, 1)) < 0.5, -1.0, 1.0).astype(np.float32))
@@ -180,6 +185,8 @@ def moved(parts: tuple[Tensor, Tensor, Tensor, Tensor], rng: np.random.Generator
     target = torch.from_numpy(rng.uniform(0.1, 0.9, (count, 1, 2)).astype(np.float32))
     mirror = torch.cat([flip, torch.ones_like(flip)], dim=2)  # (B, 1, 2)
     origin = torch.nan_to_num(boxes[:, :1, :2], nan=0.5)
+    if stay:
+        scale, target, origin = torch.ones_like(scale), torch.tensor(0.5), torch.tensor(0.5)
     moved = [
         torch.cat([(b[..., :2] - origin) * mirror * scale + target, b[..., 2:] * scale], dim=-1)
         for b in (boxes, before, truth)
@@ -223,12 +230,18 @@ NOISES = {
 
 
 def simulated_runs(
-    trajectories: list[Array], count: int, length: int, rng: np.random.Generator, noise: Noise | None = None
+    trajectories: list[Array],
+    count: int,
+    length: int,
+    rng: np.random.Generator,
+    noise: Noise | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Runs:
     """Runs over true trajectories ``(N, 4)`` in pixels with a simulated detector that errs and misses.
 
     Each run is a random stretch, forward or backward, sometimes at double speed; the detector has a steady
-    and a slowly wandering bias of its own, jitter, outliers, and misses that come in rows.
+    and a slowly wandering bias of its own, jitter, outliers, and misses that come in rows. Boxes are relative to an
+    image of that ``size`` (width, height), or to one that just holds the trajectory.
     """
     noise = noise or Noise()
     parts: list[Runs] = []
@@ -241,8 +254,8 @@ def simulated_runs(
         piece = truth[start : start + span : stride][:: 1 if rng.random() < 0.5 else -1]
         if len(piece) < 16:
             continue
-        extent = (truth[:, :2] + truth[:, 2:]).max(axis=0)
-        relative = to_relative(piece, (max(float(extent[0]), 8.0), max(float(extent[1]), 8.0)))  # type: ignore[arg-type]
+        extent = np.maximum((truth[:, :2] + truth[:, 2:]).max(axis=0), 8.0) if size is None else size
+        relative = to_relative(piece, (float(extent[0]), float(extent[1])))  # type: ignore[arg-type]
         error = _detector_error(len(piece), rng, noise)
         seen = np.concatenate(
             [relative[:, :2] + error[:, :2] * relative[:, 2:], relative[:, 2:] * np.exp(error[:, 2:])], axis=1

@@ -258,7 +258,9 @@ def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: 
     return (each * weight).sum() / weight.sum().clamp(min=1)
 
 
-def draw_stretches(runs: Runs, count: int, frames: int, rng: np.random.Generator, recipe: Recipe) -> Runs:
+def draw_stretches(
+    runs: Runs, count: int, frames: int, rng: np.random.Generator, recipe: Recipe, stay: bool = False
+) -> Runs:
     """Random stretches of runs, moved as a whole like windows, each as if a tracker were started at its beginning.
 
     Every third stretch is the beginning of its run.
@@ -279,7 +281,7 @@ def draw_stretches(runs: Runs, count: int, frames: int, rng: np.random.Generator
     accepted[:, 1:][rng.random((count, frames - 1)) < recipe.drop] = np.nan
     scores = np.where(np.isnan(accepted[..., 0]), 0, runs.scores[r, at])
     parts = (accepted, runs.truth[run, start][:, None], runs.truth[r, at], runs.drawn[run][:, None])
-    accepted_, given, truth, drawn = moved(tuple(map(torch.from_numpy, parts)), rng)  # type: ignore[arg-type]
+    accepted_, given, truth, drawn = moved(tuple(map(torch.from_numpy, parts)), rng, stay)  # type: ignore[arg-type]
     return Runs(
         accepted_.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at], scores
     )
@@ -358,7 +360,12 @@ def prepare_runs(
         paths = [t.truth for i, t in enumerate(tracks) if i not in out]
     return Prepared(
         simulated_runs(
-            [*paths, *more], simulated, length, np.random.default_rng(seed), NOISES.get(config.detector)
+            [*paths, *more],
+            simulated,
+            length,
+            np.random.default_rng(seed),
+            NOISES.get(config.detector),
+            tracks[0].size if config.place else None,
         ),
         runs.take(np.flatnonzero(~aside)),
         runs.take(np.flatnonzero(aside)) if out else None,
@@ -447,7 +454,7 @@ def train(
             loss = stretch_loss(network, stretches, shown, recipe, chooser)
         elif fed is None:
             assert source is not None
-            stretches = draw_stretches(source, recipe.batch, recipe.context, rng, recipe)
+            stretches = draw_stretches(source, recipe.batch, recipe.context, rng, recipe, config.place)
             loss = stretch_loss(network, stretches, shown, recipe)
         else:
             assert source is not None
