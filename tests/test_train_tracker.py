@@ -178,7 +178,9 @@ def test_guided_stretches_follow_the_truth_and_miss_what_is_dropped():
     rng = np.random.default_rng(0)
     share = []
     for guided, drop in ((1.0, 0.0), (1.0, 0.5), (0.0, 0.5)):
-        runs, chooser = draw_footage(source, net.config, draw_rows(source, 200, 30, rng), guided, drop, rng)
+        runs, chooser = draw_footage(
+            source, net.config, draw_rows(source, 200, 30, rng), guided, drop, 0.02, rng
+        )
         fed = unroll(net, runs, chooser=chooser)
         seen = ~torch.isnan(fed.accepted[..., 0])
         right = relative_iou(fed.accepted, torch.from_numpy(runs.truth))[seen] > 0.3

@@ -64,7 +64,8 @@ def footage(tracks: list[Track], config: RoloConfig) -> Footage:
         good = known & (near.amax(dim=1) >= SAME_OBJECT).numpy()
         first, last = np.full(count, base), np.full(count, base + count - 1)
         starts = base + np.flatnonzero(good if good.any() else known)
-        for part, values in zip(parts, (boxes, scores, classes, truth, first, last, starts)):
+        columns: list[NDArray[Any]] = [boxes, scores, classes, truth, first, last, starts]
+        for part, values in zip(parts, columns):
             part.append(values)
         base += count
     return Footage(*map(np.concatenate, parts))
@@ -126,6 +127,7 @@ def draw_footage(
     rows: NDArray[np.int64],
     guided: float = 0.0,
     drop: float = 0.0,
+    jitter: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> tuple[Runs, Chooser]:
     """Stretches over given rows ``(B, T)`` of footage, -1 behind a video's end, and the association that goes over
@@ -134,7 +136,8 @@ def draw_footage(
     Args:
         guided: share of the stretches on which the truth tells the association where to look.
         drop: share of the frames of those whose detections are dropped.
-        rng: None takes the video as it is: not moved, nothing guided, nothing dropped.
+        jitter: random offset of all detections in box sizes.
+        rng: None takes the video as it is: nothing moved, guided, dropped or jittered.
     """
     count, frames = rows.shape
     at = np.maximum(rows, 0)
@@ -148,6 +151,9 @@ def draw_footage(
         dropped = torch.from_numpy(rng.random((count, frames)) < drop) & led[:, None]
         dropped[:, 0] = False
         boxes[dropped] = float("nan")
+        if jitter:
+            wobble = rng.normal(0, jitter, boxes[..., :2].shape).astype(np.float32)
+            boxes[..., :2] += torch.from_numpy(wobble) * boxes[..., 2:]
         # the first part is the origin of the move; the given box is always known
         parts = truth[:, :1], boxes.flatten(1, 2), truth, torch.zeros(count, 1, 4)
         _, flat, truth, _ = moved(parts, rng, config.place)

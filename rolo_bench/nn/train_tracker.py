@@ -450,7 +450,9 @@ def train(
         )
         if use_real and closed is not None:
             rows = draw_rows(closed, recipe.batch, recipe.context, rng)
-            stretches, chooser = draw_footage(closed, config, rows, recipe.guided, recipe.drop, rng)
+            stretches, chooser = draw_footage(
+                closed, config, rows, recipe.guided, recipe.drop, recipe.box_jitter, rng
+            )
             loss = stretch_loss(network, stretches, shown, recipe, chooser)
         elif fed is None:
             assert source is not None
