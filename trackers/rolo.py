@@ -35,8 +35,7 @@ class Rolo:
     What differs from the paper is named in `rolo_bench.nn.rolo`.
     """
 
-    # prefer: the best of 0.3, 0.5 and 0.8 on 70 scenes of the generator's domain `valid`; trained with 0.3
-    suite_defaults = {"demo": {"detector": "demo", "size": None, "prefer": 0.5}}
+    suite_defaults = {"demo": {"detector": "demo", "size": None}}
 
     def __init__(
         self,

@@ -131,7 +131,7 @@ def tracker(context: click.Context, **o: Any) -> None:
     starts = STARTS if any(len(t.truth) > LENGTH for t in tracks) else 1
     runs = prepare_runs(
         tracks, config, o["motion"], o["hold_out"], o["seed"], starts=starts,
-        simulated=max(600, len(tracks)), more=more,
+        simulated=max(600, 2 * len(tracks)), more=more,
     )  # fmt: skip
     learnt = [t for t in tracks if t.name not in runs.held_out_names]
     begin = load_rolo(o["start_from"])[0].state_dict() if o["start_from"] else None
@@ -159,7 +159,7 @@ def command_line(context: click.Context) -> str:
         if option.name in ("cache", "threads", "out"):  # say nothing about the result
             continue
         value = context.params[option.name or ""]
-        if value in (None, (), False) or value == option.get_default(context):
+        if value is None or value is False or value in ((), option.get_default(context)):
             continue
         for one in value if isinstance(value, tuple) else (value,):
             shown = Path(one).name if isinstance(one, Path) or option.name in ("folders", "videos") else one
