@@ -14,7 +14,8 @@ Three forms of network, named in `RoloConfig.form`:
 - ``offset``, a deviation and the default: the output is a bounded offset to the box that was fed, in units of
   its size, and the input also holds motion (`MOTION`), which does not depend on the place in the image. A streaming
   network of this form may also be told the score of the detection, in the place that the paper leaves 0, and judge
-  whether the detection is the target (`STREAMING`); what it rejects counts as not detected.
+  whether the detection is the target (`STREAMING`); what it rejects counts as not detected. Trained on
+  many scenes of one kind it may be told its place, too (`RoloConfig.place`), which says where things turn.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ MOTION = 10
 PACE, MOST = 4, 3.0
 PLACE = 2  # with ``place`` also how far the fed box is from the middle of the image, in box sizes
 LEAST_FIRST_IOU = 0.5  # below, the first detection says nothing about how the given box was drawn
-# Association that networks of a detector are trained with and carry, beside `RoloConfig`'s own values; OTHERS was
-# chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike (docs/results.md), the demo
-# detector's on 70 scenes of the generator's domain `valid`.
+# Association (and place) that networks of a detector are trained with and carry, beside `RoloConfig`'s own values;
+# OTHERS was chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike
+# (docs/results.md), the demo detector's on 70 scenes of the generator's domain `valid`.
 CHOSEN: dict[str, dict[str, Any]] = {
     "demo": {
         "threshold": 0.05,

@@ -460,7 +460,7 @@ def train(
             loss = stretch_loss(network, stretches, shown, recipe)
         else:
             assert source is not None
-            window = draw_windows(source, fed, recipe.batch, config.steps, rng, recipe, move=True)
+            window = draw_windows(source, fed, recipe.batch, config.steps, rng, recipe, move=not config.place)
             loss = window_loss(network, window, _features(shown, window.rows, network), recipe)
         optimiser.zero_grad()
         loss.backward()
