@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rolo_bench.association import SAME_OBJECT
+from rolo_bench.association import SAME_OBJECT, Association
 from rolo_bench.boxes import to_relative, valid
 from rolo_bench.nn.rolo import LEAST_FIRST_IOU, RoloConfig, first_offset, relative_iou
 from rolo_bench.nn.rolo_data import Runs, Track, moved
@@ -99,7 +99,7 @@ class Chooser:
         if c.centre == "prediction":
             centre = torch.where(torch.isfinite(predicted[:, :2]), predicted[:, :2], centre)
         centre = torch.where(torch.isnan(self.guide[:, t, :2]), centre, self.guide[:, t, :2])
-        factor = (1 + c.widen * self.missed).clamp(max=c.association().widest)
+        factor = (1 + c.widen * self.missed).clamp(max=Association.widest)
         reference = torch.cat([centre, reference[:, 2:] * factor[:, None]], dim=1)
         boxes, scores = self.boxes[:, t], self.scores[:, t]
         overlap = relative_iou(boxes, reference[:, None]).nan_to_num(nan=0.0)  # (B, K)

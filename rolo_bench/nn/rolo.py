@@ -326,9 +326,8 @@ class Follower:
     ``accepted`` tells which detection was accepted, or None.
     """
 
-    def __init__(self, network: Rolo, size: tuple[int, int], use_features: bool = True) -> None:
+    def __init__(self, network: Rolo, size: tuple[int, int]) -> None:
         self.network, self.config, self.size = network, network.config, size
-        self.use_features = use_features and self.config.feature_size > 0
         self.recurrence = Recurrence(network.lstm, self.config.steps)
         self.association = self.config.association()
         self.accepted: int | None = None
@@ -428,7 +427,7 @@ class Follower:
                 torch.tensor([score]),
             )  # fmt: skip
             features = torch.from_numpy(np.array(found.feature, dtype=np.float32))[None]
-            x = self.network.inputs(features if self.use_features else None, box_inputs)
+            x = self.network.inputs(features, box_inputs)
             raw = self.network.head(self.recurrence.push(x))
             before, self.fed = self.fed[None], fed
             if self.config.judge:

@@ -187,11 +187,11 @@ def moved(
     origin = torch.nan_to_num(boxes[:, :1, :2], nan=0.5)
     if stay:
         scale, target, origin = torch.ones_like(scale), torch.tensor(0.5), torch.tensor(0.5)
-    moved = [
+    shifted = [
         torch.cat([(b[..., :2] - origin) * mirror * scale + target, b[..., 2:] * scale], dim=-1)
         for b in (boxes, before, truth)
     ]
-    return (*moved, torch.cat([drawn[..., :2] * mirror, drawn[..., 2:]], dim=-1))
+    return (*shifted, torch.cat([drawn[..., :2] * mirror, drawn[..., 2:]], dim=-1))
 
 
 @dataclass(frozen=True)

@@ -281,9 +281,9 @@ def draw_stretches(
     accepted[:, 1:][rng.random((count, frames - 1)) < recipe.drop] = np.nan
     scores = np.where(np.isnan(accepted[..., 0]), 0, runs.scores[r, at])
     parts = (accepted, runs.truth[run, start][:, None], runs.truth[r, at], runs.drawn[run][:, None])
-    accepted_, given, truth, drawn = moved(tuple(map(torch.from_numpy, parts)), rng, stay)  # type: ignore[arg-type]
+    shown, given, truth, drawn = moved(tuple(map(torch.from_numpy, parts)), rng, stay)  # type: ignore[arg-type]
     return Runs(
-        accepted_.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at], scores
+        shown.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at], scores
     )
 
 
@@ -365,7 +365,7 @@ def prepare_runs(
             length,
             np.random.default_rng(seed),
             NOISES.get(config.detector),
-            tracks[0].size if config.place else None,
+            tracks[0].size if config.place else None,  # scenes of one kind have one size
         ),
         runs.take(np.flatnonzero(~aside)),
         runs.take(np.flatnonzero(aside)) if out else None,
