@@ -445,7 +445,9 @@ def test_twelve_trackers_on_a_hundred_sequences(tmp_path, browser_path):
         made.open(path)  # the second time: without the browser's own start
         end = time.monotonic() + 20
         while (paint := made.run("return performance.getEntriesByName('first-contentful-paint')[0]")) is None:
-            assert time.monotonic() < end, "nothing was painted"  # entries come a little after the page is ready
+            assert time.monotonic() < end, (
+                "nothing was painted"
+            )  # entries come a little after the page is ready
             time.sleep(0.05)
         assert paint["startTime"] < 1000
     finally:
