@@ -24,9 +24,9 @@ import cv2
 import numpy as np
 import torch
 
-from rolo_bench.nn import darknet, yolox
-from rolo_bench.nn.detector import load_detector
-from rolo_bench.weights import weights_folder
+from rolo_bench.folders import weights_folder
+from rolo_bench.nn.detect import darknet_load, yolox_load
+from rolo_bench.nn.detect.registry import load_detector
 
 SIZE = 416
 PAUSE, WARM, BLOCK = 0.2, 5, 20  # seconds before a block, its calls that do not count, those that do
@@ -70,7 +70,7 @@ def onnx_engines(path: Path, threads: int) -> Engines:
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     detector = load_detector("yolox-nano", size=SIZE, weights=path)
-    plain = yolox.build("yolox-nano", path)
+    plain = yolox_load.build("yolox-nano", path)
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     x = detector.tensor([image])  # type: ignore[attr-defined]
     blob = np.ascontiguousarray(x.numpy())
@@ -93,7 +93,7 @@ def onnx_engines(path: Path, threads: int) -> Engines:
 def darknet_engines(cfg: Path, weights: Path) -> Engines:
     """yolo-nano-voc from 416 x 416 input to boxes and scores before suppression, on a processor."""
     detector = load_detector("yolo-nano-voc", size=SIZE)
-    plain = darknet.build("yolo-nano-voc", cfg, weights, SIZE)
+    plain = darknet_load.build("yolo-nano-voc", cfg, weights, SIZE)
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     x = detector.tensor([image])  # type: ignore[attr-defined]
     blob = np.ascontiguousarray(x.numpy())

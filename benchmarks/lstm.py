@@ -15,7 +15,8 @@ import time
 import numpy as np
 import torch
 
-from rolo_bench.nn.rolo import Recurrence, paper_config
+from rolo_bench.nn.rolo.config import paper_config
+from rolo_bench.nn.rolo.network import Recurrence
 
 
 def main() -> None:

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 import pandas  # noqa: F401  (imported here so that its import is not timed)
 
-from rolo_bench.results import RunResult, Store
-from rolo_bench.scoring import mean_curves, score, summary
+from rolo_bench.datasets.suites import NoFrames, Suite, entries
+from rolo_bench.run.store import RunResult, Store
+from rolo_bench.scores.score import score
+from rolo_bench.scores.summary import mean_curves, summary
 from rolo_bench.sequence import Sequence
-from rolo_bench.suites import NoFrames, Suite, entries
 
 
 def make(root: Path, trackers: int) -> tuple[Store, Suite]:

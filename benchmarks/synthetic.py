@@ -10,7 +10,7 @@ import time
 
 import cv2
 
-from rolo_bench.datasets.synthetic import RenderedFrames, demo_suite, training_image
+from rolo_bench.datasets.synthetic.suite import RenderedFrames, demo_suite, training_image
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ class SyntheticImages:
         hidden: float = 0.1,
         objects: tuple[int, int] = (1, 5),
     ) -> None:
-        from rolo_bench.datasets.synthetic import CLASSES
+        from rolo_bench.datasets.synthetic.suite import CLASSES
 
         self.names = tuple(CLASSES)
         self.domain, self.first, self.count, self.visible, self.hidden = domain, first, count, visible, hidden
@@ -86,7 +86,7 @@ class SyntheticImages:
         Raises:
             IndexError: no such image.
         """
-        from rolo_bench.datasets.synthetic import training_image
+        from rolo_bench.datasets.synthetic.suite import training_image
 
         if not 0 <= index < self.count:
             raise IndexError(f"no image {index}; there are {self.count}")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from rolo_bench.boxes import Array
+from rolo_bench.boxfiles import read_boxes as _read_boxes
 from rolo_bench.errors import DataError
-from rolo_bench.results import read_boxes as _read_boxes
 from rolo_bench.sequence import ImageFiles, Sequence
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -156,7 +156,8 @@ def write_sequence(root: Path, sequence: Sequence) -> Path:
     """Write a sequence in OTB layout (JPEG frames of quality 95, 1-based boxes) and return its folder."""
     import cv2
 
-    from rolo_bench.results import format_boxes, write_atomic
+    from rolo_bench.boxfiles import format_boxes
+    from rolo_bench.files import write_atomic
 
     folder = root / sequence.name
     (folder / "img").mkdir(parents=True, exist_ok=True)

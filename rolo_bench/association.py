@@ -15,7 +15,7 @@ import numpy as np
 from rolo_bench.boxes import Array, as_boxes, iou_matrix
 
 if TYPE_CHECKING:
-    from rolo_bench.nn.detector import Detections
+    from rolo_bench.detection import Detections
 
 SAME_OBJECT = 0.5  # IoU from which a detection on the first frame is the given object beyond doubt
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rolo_bench.results import RunResult
+from rolo_bench.datasets.suites import ATTRIBUTES, NoFrames, Suite
+from rolo_bench.run.store import RunResult
 from rolo_bench.sequence import Sequence
-from rolo_bench.suites import ATTRIBUTES, NoFrames, Suite
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from rolo_bench.association import Association, best_overlap, centred, widened
-from rolo_bench.nn.detector import Detections
+from rolo_bench.detection import Detections
 
 
 def found(*rows):

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rolo_bench import audit
 from rolo_bench.cli import main
-from rolo_bench.conventions import CONVENTIONS
+from rolo_bench.datasets.suites import NoFrames, Suite, entries, load_annotations
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.results import RunResult, Store
+from rolo_bench.paper import audit
+from rolo_bench.run.store import RunResult, Store
+from rolo_bench.scores.conventions import CONVENTIONS
 from rolo_bench.sequence import Sequence
-from rolo_bench.suites import NoFrames, Suite, entries, load_annotations
 
 OTB30 = tuple(e.name for e in entries("otb30"))
 

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rolo_bench.conventions import (
+from rolo_bench.datasets.suites import entries
+from rolo_bench.errors import UsageError
+from rolo_bench.scores.conventions import (
     CONVENTIONS,
     find_convention,
     mean_rate,
@@ -21,8 +23,6 @@ from rolo_bench.conventions import (
     share_within,
     throughput,
 )
-from rolo_bench.errors import UsageError
-from rolo_bench.suites import entries
 
 SQUARE = [10.0, 10.0, 10.0, 10.0]
 NONE = [np.nan] * 4

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from rolo_bench.errors import WeightsError
-from rolo_bench.nn import darknet
-from rolo_bench.nn.detector import load_detector
+from rolo_bench.nn.detect import darknet, darknet_heads, darknet_load
+from rolo_bench.nn.detect.registry import load_detector
 
 V1 = """
 [net]
@@ -175,7 +175,7 @@ def make(tmp_path: Path, family: str, **options: int) -> tuple[darknet.Darknet, 
     cfg = tmp_path / f"{family}.cfg"
     cfg.write_text(FAMILIES[family])
     values = write_weights(tmp_path / f"{family}.weights", FLOATS[family], **options)
-    return darknet.build("x", cfg, tmp_path / f"{family}.weights"), values
+    return darknet_load.build("x", cfg, tmp_path / f"{family}.weights"), values
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -189,7 +189,7 @@ def test_every_float_belongs_to_a_layer(family: str, tmp_path: Path) -> None:
     for count, message in ((1, "belong to no layer"), (-1, "ends inside")):
         write_weights(tmp_path / "bad.weights", FLOATS[family] + count)
         with pytest.raises(WeightsError, match=message):
-            darknet.build("x", tmp_path / f"{family}.cfg", tmp_path / "bad.weights")
+            darknet_load.build("x", tmp_path / f"{family}.cfg", tmp_path / "bad.weights")
 
 
 def test_old_and_new_headers(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_region_and_yolo_decoding_by_hand() -> None:
     x = torch.zeros(1, 14, 2, 2)
     x[0, 7:, 1, 0] = torch.tensor([0.2, -0.4, 0.3, -0.1, 1.5, 2.0, 0.5])
     region = darknet.Section("region", {"anchors": "1,2, 3,1.5", "classes": "2", "softmax": "1"}, 1, 0, "x")
-    boxes, scores = darknet.decode_region(x, region, 64)
+    boxes, scores = darknet_heads.decode_region(x, region, 64)
     row = 1 * 4 + 1 * 2 + 0
     want = [sigmoid(0.2) * 32, (sigmoid(-0.4) + 1) * 32, np.exp(0.3) * 3 * 32, np.exp(-0.1) * 1.5 * 32]
     np.testing.assert_allclose(boxes[0, row], want, rtol=1e-5)
@@ -315,7 +315,7 @@ def test_region_and_yolo_decoding_by_hand() -> None:
         "yolo",
         {"anchors": "4,4, 6,8, 10,12", "mask": "0,2", "classes": "2", "scale_x_y": "1.2"}, 1, 0, "x",
     )  # fmt: skip
-    boxes, scores = darknet.decode_yolo(x, yolo, 64)
+    boxes, scores = darknet_heads.decode_yolo(x, yolo, 64)
     want = [
         (sigmoid(0.2) * 1.2 - 0.1) * 32,
         (sigmoid(-0.4) * 1.2 - 0.1 + 1) * 32,
@@ -354,7 +354,7 @@ def test_what_is_not_known_is_refused_by_name(old: str, new: str, message: str, 
     (tmp_path / "n.cfg").write_text(text)
     write_weights(tmp_path / "n.weights", FLOATS["v3"])
     with pytest.raises(WeightsError, match=message) as error:
-        darknet.build("x", tmp_path / "n.cfg", tmp_path / "n.weights")
+        darknet_load.build("x", tmp_path / "n.cfg", tmp_path / "n.weights")
     assert "\n" not in str(error.value)
 
 
@@ -377,12 +377,12 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     for name, (data, message) in cases.items():
         (tmp_path / f"{name}.weights").write_bytes(data)
         with pytest.raises(WeightsError, match=message) as error:
-            darknet.build("x", tmp_path / "v3.cfg", tmp_path / f"{name}.weights")
+            darknet_load.build("x", tmp_path / "v3.cfg", tmp_path / f"{name}.weights")
         assert f"{name}.weights" in str(error.value)
     with pytest.raises(WeightsError, match="no such weight file"):
-        darknet.build("x", tmp_path / "v3.cfg", tmp_path / "absent.weights")
+        darknet_load.build("x", tmp_path / "v3.cfg", tmp_path / "absent.weights")
     with pytest.raises(WeightsError, match="readable Darknet cfg"):
-        darknet.build("x", tmp_path / "absent.cfg", tmp_path / "v3.weights")
+        darknet_load.build("x", tmp_path / "absent.cfg", tmp_path / "v3.weights")
 
 
 def test_a_cfg_is_a_detector_by_path(tmp_path: Path) -> None:

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rolo_bench.detections import Cached, image_digest, open_detector
+from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.nn.detector import Detections
+from rolo_bench.nn.detect.cache import Cached, image_digest
+from rolo_bench.nn.detect.registry import open_detector
 
 WORKER = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from test_detections import Counting, frame
-from rolo_bench.detections import Cached
+from rolo_bench.nn.detect.cache import Cached
 cached = Cached(Counting(), sys.argv[1])
 for i in range(40):
     cached([frame(i)])

@@ -9,20 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from rolo_bench.detection import Detections, Detector, FeatureMap
 from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.nn.detector import (
-    Detections,
-    Detector,
-    FeatureMap,
+from rolo_bench.nn.detect.registry import load_detector
+from rolo_bench.nn.detect.suppress import select, suppress
+from rolo_bench.nn.detect.torch_detector import (
     Preparation,
     Raw,
     TorchDetector,
     fitting_scale,
-    load_detector,
     pool_regions,
     prepare,
-    select,
-    suppress,
 )
 
 GOLDEN = Path(__file__).parent / "golden" / "detector_yolo_nano_voc_opencv4.json"
@@ -176,7 +173,7 @@ def test_region_features_read_the_map_where_the_box_is() -> None:
 
 PLUGIN = """
 import numpy as np
-from rolo_bench.nn.detector import Detections
+from rolo_bench.detection import Detections
 
 class Blob:
     name, classes, feature_size, size = "blob", ("blob",), 2, 0

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rolo_bench import exporters, importers
 from rolo_bench.cli import main
+from rolo_bench.datasets.suites import Entry
 from rolo_bench.errors import UsageError
-from rolo_bench.results import RunResult, Store
-from rolo_bench.suites import Entry
+from rolo_bench.exchange import exporting as exporters
+from rolo_bench.exchange import importing as importers
+from rolo_bench.run.store import RunResult, Store
 
 COUNT = 5
 BOXES = np.array([[9.0, 19, 30, 40], [10, 20, 30, 40], [np.nan] * 4, [-3.25, 0, 1.5, 2], [1, 2, 3, 4]])

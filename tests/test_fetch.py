@@ -20,12 +20,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from rolo_bench import fetch
+from rolo_bench.boxfiles import read_boxes
 from rolo_bench.cli import main
-from rolo_bench.download import Patience, UnreachableError, download
+from rolo_bench.datasets.suites import Entry, annotation_digest, tb100
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
-from rolo_bench.results import read_boxes
-from rolo_bench.suites import Entry, annotation_digest, tb100
+from rolo_bench.fetch import videos as fetch
+from rolo_bench.fetch.download import Patience, UnreachableError, download
 
 QUICK = Patience(timeout=0.4, attempts=3, most=12, pause=0.01)
 CONTENT = bytes(np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8))

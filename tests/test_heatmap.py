@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolo_bench.nn.heatmap import CELLS, from_heatmap, into_window, out_of_window, to_heatmap
+from rolo_bench.nn.rolo.heatmap import CELLS, from_heatmap, into_window, out_of_window, to_heatmap
 
 
 def test_a_box_on_cell_borders_is_ones_inside_and_zeros_outside():

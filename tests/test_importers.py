@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.io import loadmat, savemat
 
-from rolo_bench import importers
 from rolo_bench.boxes import iou
 from rolo_bench.cli import main
+from rolo_bench.datasets.suites import Entry, entries, load_annotations, tb100, tre_omit
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.importers import geometry, otb_json, otb_mat, text
-from rolo_bench.importers.mat5 import read_variables
-from rolo_bench.importers.place import Repairs, index_names, place, spelling, split_stem
-from rolo_bench.importers.reading import Reading, spans
+from rolo_bench.exchange import geometry, otb_json, otb_mat, text
+from rolo_bench.exchange import importing as importers
+from rolo_bench.exchange.fit import Repairs, index_names, place, spelling, split_stem
+from rolo_bench.exchange.mat5 import read_variables
+from rolo_bench.exchange.reading import Reading, spans
 from rolo_bench.protocols import tre_starts
-from rolo_bench.results import Store
-from rolo_bench.suites import Entry, entries, load_annotations, tb100, tre_omit
+from rolo_bench.run.store import Store
 
 FRAMES = 6
 ENTRIES = (

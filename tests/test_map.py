@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rolo_bench.metrics_detection import (
+from rolo_bench.nn.train.precision import (
     Found,
     Truth,
     average_precision,

@@ -31,14 +31,14 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from rolo_bench import importers
 from rolo_bench.boxes import Array
 from rolo_bench.cli import main
+from rolo_bench.datasets.suites import entries, load_annotations, tb100
 from rolo_bench.errors import RoloBenchError
-from rolo_bench.exporters import layout
-from rolo_bench.importers.place import Repairs, index_names, place, spelling
-from rolo_bench.results import RunResult, Store
-from rolo_bench.suites import entries, load_annotations, tb100
+from rolo_bench.exchange import importing as importers
+from rolo_bench.exchange.exporting import layout
+from rolo_bench.exchange.fit import Repairs, index_names, place, spelling
+from rolo_bench.run.store import RunResult, Store
 
 Rng = np.random.Generator
 Content = bytes
@@ -396,7 +396,7 @@ def damage_store(shared: Path, folder: Path, copies: int, seed: int) -> Counter[
 
 
 def load_one(folder: Path, name: str) -> Array:
-    from rolo_bench.suites import load_suite
+    from rolo_bench.datasets.suites import load_suite
 
     return load_suite("otb100", folder, images=False, only=(name,)).sequences[0].truth
 

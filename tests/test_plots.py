@@ -12,15 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rolo_bench import plots, reference
+from rolo_bench import plots
 from rolo_bench.cli import main
+from rolo_bench.datasets.suites import load_annotations
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.plots.setting import describe, significance
+from rolo_bench.plots.context import describe, significance
 from rolo_bench.plots.style import COLOURS, looks, rgb
-from rolo_bench.results import RunResult, Store
-from rolo_bench.scoring import matrix, mean_curves, score
-from rolo_bench.statistics import against_best
-from rolo_bench.suites import load_annotations
+from rolo_bench.run.store import RunResult, Store
+from rolo_bench.scores import published as reference
+from rolo_bench.scores.score import score
+from rolo_bench.scores.statistics import against_best
+from rolo_bench.scores.summary import matrix, mean_curves
 from tests.helpers_scores import made_up
 
 IMAGES = Path(__file__).parent / "reference_images"
@@ -289,7 +291,7 @@ def test_steps_names_missing_columns_and_curves_need_numbers():
 
 def test_the_package_loads_without_matplotlib():
     code = (
-        "import sys, rolo_bench.plots, rolo_bench.plots.style, rolo_bench.show, rolo_bench.cli.plot, "
+        "import sys, rolo_bench.plots, rolo_bench.plots.style, rolo_bench.plots.frames, rolo_bench.cli.plot, "
         "rolo_bench.cli.report, rolo_bench.cli.show; assert 'matplotlib' not in sys.modules; "
         "rolo_bench.plots.success; assert 'matplotlib' in sys.modules"
     )
@@ -369,7 +371,7 @@ def test_meta_is_read_for_marks_and_device(demo_store, tmp_path, capsys):
             copy.save("demo", store.load("demo", "ope", name, sequence.name)[0])
         own = {"imported": {"format": "got10k"}} if name == "drifting" else {"machine": machine}
         copy.write_meta("demo", "ope", name, own | {"sequences": {}})
-    from rolo_bench.cli.plot import load_scores
+    from rolo_bench.scores.scored import load_scores
 
     found = load_scores(tmp_path, "demo", (), None, False, "ope", "otb")
     assert found.published == {"drifting"}

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rolo_bench import plugins
 from rolo_bench.errors import TrackerError, UsageError
-from rolo_bench.run import run_sequence
+from rolo_bench.run import plugins
+from rolo_bench.run.runner import run_sequence
 from tests.helpers_video import square_sequence
 
 CONTRIB = {"csrt", "kcf"}

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rolo_bench import reference
+from rolo_bench.datasets.suites import entries
 from rolo_bench.errors import UsageError
-from rolo_bench.suites import entries
+from rolo_bench.scores import published as reference
 
 OTB30 = [e.name for e in entries("otb30")]
 TB100 = [e.name for e in entries("otb100")]

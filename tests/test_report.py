@@ -16,10 +16,11 @@ import pytest
 
 from rolo_bench.cli import main
 from rolo_bench.errors import UsageError
-from rolo_bench.report import heat_rows, latex_tables, render, shade, write_report
-from rolo_bench.report_data import BINS, SCALE, collect, thumbnails
-from rolo_bench.results import RunResult, Store
-from rolo_bench.scoring import CURVES, matrix
+from rolo_bench.report.data import BINS, SCALE, collect, thumbnails
+from rolo_bench.report.page import heat_rows, latex_tables, render, shade, write_report
+from rolo_bench.run.store import RunResult, Store
+from rolo_bench.scores.score import CURVES
+from rolo_bench.scores.summary import matrix
 from tests.helpers_scores import made_up
 from tests.helpers_video import otb_folder, square_sequence
 
@@ -195,7 +196,7 @@ def test_command_writes_page_pictures_and_tables(tmp_path, capsys):
 
 def test_thumbnails_are_small(tmp_path):
     data = otb_folder(tmp_path / "videos")
-    from rolo_bench.suites import load_suite
+    from rolo_bench.datasets.suites import load_suite
 
     store = Store(tmp_path / "results")
     truth = square_sequence().truth

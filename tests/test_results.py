@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rolo_bench.boxfiles import format_boxes, parse_fast, parse_table, read_boxes
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.results import RunResult, Store, format_boxes, parse_fast, parse_table, read_boxes
+from rolo_bench.run.store import RunResult, Store
 
 number = st.floats(-1e5, 1e5)
 rows = st.lists(

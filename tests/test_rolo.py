@@ -6,23 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from rolo_bench.detection import Detections
 from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.rolo import (
-    Follower,
-    Recurrence,
-    Rolo,
-    RoloConfig,
-    add_offset,
-    box_offset,
-    decode,
-    encode,
-    follow,
-    load_rolo,
-    paper_config,
-    save_rolo,
-    shipped_path,
-)
+from rolo_bench.nn.rolo.coding import add_offset, box_offset, decode, encode
+from rolo_bench.nn.rolo.config import RoloConfig, paper_config
+from rolo_bench.nn.rolo.file import load_rolo, save_rolo, shipped_path
+from rolo_bench.nn.rolo.follower import Follower, follow
+from rolo_bench.nn.rolo.network import Recurrence, Rolo
 
 SIZE = (320, 240)
 

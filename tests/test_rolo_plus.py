@@ -11,8 +11,13 @@ import torch
 
 from rolo_bench.boxes import iou
 from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.nn import plus_filter, plus_view, rolo_plus, train_plus
-from rolo_bench.nn.detector import Raw
+from rolo_bench.nn.detect.torch_detector import Raw
+from rolo_bench.nn.plus import evidence
+from rolo_bench.nn.plus import file as rolo_plus_file
+from rolo_bench.nn.plus import filter as plus_filter
+from rolo_bench.nn.plus import networks as rolo_plus
+from rolo_bench.nn.plus import view as plus_view
+from rolo_bench.nn.train import plus as train_plus
 from rolo_bench.sequence import ArrayFrames, Sequence
 
 
@@ -92,17 +97,17 @@ def test_merge_by_hand():
 def test_habit_takes_a_detection_to_the_annotation():
     found = np.array([[10.0, 10, 20, 40], [200, 200, 20, 40]])
     truth = np.array([12.0, 8, 18, 50])
-    habit = rolo_plus.habit(found, np.array([0.5, 0.9]), truth)
+    habit = evidence.habit(found, np.array([0.5, 0.9]), truth)
     assert habit is not None
-    np.testing.assert_allclose(rolo_plus.as_annotated(found[:1], habit)[0], truth)
-    assert rolo_plus.habit(found[1:], np.array([0.9]), truth) is None
+    np.testing.assert_allclose(evidence.as_annotated(found[:1], habit)[0], truth)
+    assert evidence.habit(found[1:], np.array([0.9]), truth) is None
 
 
 def test_evidence_and_blend_by_hand():
     prior, expected = np.array([0.0, 0, 10, 20]), np.array([1.0, 0, 10, 20])
     boxes = np.array([prior, [1, 0, 10, 20], [100, 0, 20, 20]])
     ones = np.ones(3)
-    table = rolo_plus.evidence(
+    table = evidence.evidence(
         boxes, np.array([0, 0.5, 0.4]), ones, ones * 0.7, 0.8, prior, expected, ones, ones * 0.5, ones
     )
     column = dict(zip(rolo_plus.FEATURES, table.T))
@@ -112,7 +117,7 @@ def test_evidence_and_blend_by_hand():
     np.testing.assert_allclose(column["dx"], [0.1, 0, 10.4], rtol=1e-6)
     np.testing.assert_allclose(column["log_width"], [0, 0, np.log(2)], rtol=1e-6)
     np.testing.assert_allclose(column["lead"], [-0.5, 0.1, -0.1], atol=1e-6)
-    mean = rolo_plus.blend(boxes, np.array([0.6, 0.6, 0.55]))  # the far box takes no part
+    mean = evidence.blend(boxes, np.array([0.6, 0.6, 0.55]))  # the far box takes no part
     np.testing.assert_allclose(mean, [0.5, 0, 10, 20])
 
 
@@ -135,17 +140,17 @@ def test_expectation_is_the_lstm_over_the_whole_video():
 def test_weights_round_trip_and_damage(tmp_path: Path):
     path = tmp_path / "plus.safetensors"
     judge, motion = rolo_plus.Judge(), rolo_plus.Motion()
-    rolo_plus.save_plus(path, judge, motion, {"videos": ["a"]})
-    read, _ = rolo_plus.load_plus(path)
+    rolo_plus_file.save_plus(path, judge, motion, {"videos": ["a"]})
+    read, _ = rolo_plus_file.load_plus(path)
     x = torch.randn(5, len(rolo_plus.FEATURES))
     torch.testing.assert_close(read(x), judge(x), atol=5e-3, rtol=5e-3)  # stored in half precision
     data = path.read_bytes()
     for bad in (data[: len(data) // 2], b"", data.replace(b"rolo-plus-1", b"rolo-plus-9")):
         path.write_bytes(bad)
         with pytest.raises(WeightsError, match=r"plus\.safetensors"):
-            rolo_plus.load_plus(path)
+            rolo_plus_file.load_plus(path)
     with pytest.raises(WeightsError, match="train plus"):
-        rolo_plus.load_plus(tmp_path / "none.safetensors")
+        rolo_plus_file.load_plus(tmp_path / "none.safetensors")
 
 
 class ToyDetector:
@@ -184,7 +189,7 @@ def toy_video(frames: int = 40) -> Sequence:
 def toy(monkeypatch: pytest.MonkeyPatch):
     from rolo_bench.trackers.rolo_plus import RoloPlus
 
-    monkeypatch.setattr("rolo_bench.nn.detector.load_detector", lambda *a, **k: ToyDetector())
+    monkeypatch.setattr("rolo_bench.nn.detect.registry.load_detector", lambda *a, **k: ToyDetector())
     return RoloPlus
 
 
@@ -230,17 +235,19 @@ def test_tracker_searches_the_whole_image_when_lost(toy):
 def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
     from rolo_bench.trackers.rolo_plus import RoloPlus
 
-    monkeypatch.setattr("rolo_bench.nn.detector.load_detector", lambda *a, **k: SimpleNamespace(size=96))
+    monkeypatch.setattr(
+        "rolo_bench.nn.detect.registry.load_detector", lambda *a, **k: SimpleNamespace(size=96)
+    )
     with pytest.raises(UsageError, match="network"):
         RoloPlus(detector="plugin.py")
-    monkeypatch.setattr("rolo_bench.nn.detector.load_detector", lambda *a, **k: ToyDetector())
+    monkeypatch.setattr("rolo_bench.nn.detect.registry.load_detector", lambda *a, **k: ToyDetector())
     with pytest.raises(WeightsError, match="train plus"):
         RoloPlus(network=str(tmp_path / "none.safetensors"))
 
 
 def test_shipped_weights_load_and_are_small():
-    path = rolo_plus.shipped_path("rolo-plus-yolox-nano")
-    judge, motion = rolo_plus.load_plus(path)
+    path = rolo_plus_file.shipped_path("rolo-plus-yolox-nano")
+    judge, motion = rolo_plus_file.load_plus(path)
     assert path.stat().st_size < 1_000_000
     assert torch.isfinite(judge(torch.zeros(2, len(rolo_plus.FEATURES)))).all()
     assert torch.isfinite(motion(torch.zeros(1, 3, 4))[0]).all()
@@ -286,7 +293,7 @@ def test_folds_keep_a_recording_together():
 @pytest.mark.shared
 def test_real_video(shared: Path, monkeypatch: pytest.MonkeyPatch):
     """The first 25 frames of Crossing, a training video: parity of the view with the detector, and tracking."""
-    from rolo_bench.suites import load_suite
+    from rolo_bench.datasets.suites import load_suite
     from rolo_bench.trackers.rolo_plus import RoloPlus
 
     monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import TrackerError, UsageError
-from rolo_bench.plugins import find_plugin
-from rolo_bench.results import Store
-from rolo_bench.run import fingerprint, run_sequence, run_suite
-from rolo_bench.suites import load_suite
+from rolo_bench.run.plugins import find_plugin
+from rolo_bench.run.runner import run_sequence, run_suite
+from rolo_bench.run.stamp import fingerprint
+from rolo_bench.run.store import Store
 from tests.helpers_video import otb_folder, square_sequence
 
 

@@ -12,25 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from rolo_bench.boxfiles import parse_fixed, parse_table
 from rolo_bench.cli import main
+from rolo_bench.datasets.suites import NoFrames, Suite
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import SRE_SHIFTS, tre_starts
-from rolo_bench.results import RunResult, Store, parse_fixed, parse_table
-from rolo_bench.scoring import (
-    CURVES,
-    KEYS,
-    SCALARS,
-    by_attribute,
-    coverage,
-    matrix,
-    mean_curves,
-    score,
-    summary,
-    with_published,
-)
+from rolo_bench.run.store import RunResult, Store
+from rolo_bench.scores.score import CURVES, KEYS, SCALARS, score
+from rolo_bench.scores.summary import by_attribute, coverage, matrix, mean_curves, summary, with_published
+from rolo_bench.scores.tables import for_people
 from rolo_bench.sequence import Sequence
-from rolo_bench.suites import NoFrames, Suite
-from rolo_bench.tables import for_people
 
 SQUARE = np.array([10.0, 10.0, 10.0, 10.0])
 
@@ -326,7 +317,7 @@ def test_published_rows_are_marked(tmp_path: Path) -> None:
 @pytest.mark.shared
 def test_struck_from_result_files(shared: Path, tmp_path: Path) -> None:
     """Through files on disk, as a user would: 0.434140 on OTB-30, 0.4601 on the last eight."""
-    from rolo_bench.suites import load_annotations
+    from rolo_bench.datasets.suites import load_annotations
 
     store = Store(tmp_path)
     loaded = load_annotations("otb30", shared / "data/annotations")

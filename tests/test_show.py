@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from rolo_bench import show
 from rolo_bench.cli import main
 from rolo_bench.cli.show import parse_frames, spaced
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.plots import frames as show
 from rolo_bench.plots.style import COLOURS, rgb
-from rolo_bench.results import RunResult, Store
+from rolo_bench.run.store import RunResult, Store
 from tests.helpers_video import otb_folder, square_sequence
 
 NAN = np.full(4, np.nan)

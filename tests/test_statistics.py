@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rolo_bench.statistics import (
+from rolo_bench.scores.statistics import (
     against_best,
     bootstrap_interval,
     holm,

@@ -5,11 +5,18 @@ import pytest
 import torch
 
 from rolo_bench.cli import main
+from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError
-from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.rolo import Rolo, RoloConfig
+from rolo_bench.nn.rolo.config import RoloConfig
+from rolo_bench.nn.rolo.network import Rolo
+from rolo_bench.paper.studies import (
+    detector_failures,
+    occlusion_table,
+    steps_row,
+    stretch_interval,
+    stretches,
+)
 from rolo_bench.sequence import ArrayFrames, Sequence
-from rolo_bench.study import detector_failures, occlusion_table, steps_row, stretch_interval, stretches
 
 
 def found(*boxes):

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from rolo_bench.boxes import valid
-from rolo_bench.datasets import synthetic, synthetic_frames, synthetic_objects, synthetic_scenery
-from rolo_bench.datasets.synthetic import (
+from rolo_bench.datasets.synthetic import frames as synthetic_frames
+from rolo_bench.datasets.synthetic import objects as synthetic_objects
+from rolo_bench.datasets.synthetic import scenery as synthetic_scenery
+from rolo_bench.datasets.synthetic import suite as synthetic
+from rolo_bench.datasets.synthetic.suite import (
     CLASSES,
     RenderedFrames,
     demo_sequences,
@@ -24,7 +27,7 @@ from rolo_bench.datasets.synthetic import (
 )
 from rolo_bench.errors import DataError
 
-TABLES = Path(synthetic.__file__).parent / "tables"
+TABLES = Path(synthetic.__file__).parents[1] / "tables"
 SUITE = dict(demo_suite())
 
 

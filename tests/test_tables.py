@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from rolo_bench.errors import UsageError
-from rolo_bench.tables import FORMATS, fit, for_people, render
+from rolo_bench.scores.tables import FORMATS, fit, for_people, render
 
 TABLE = pd.DataFrame(
     {

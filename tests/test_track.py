@@ -6,7 +6,7 @@ from rolo_bench.boxes import iou
 from rolo_bench.cli import main
 from rolo_bench.datasets.otb import read_boxes
 from rolo_bench.errors import UsageError
-from rolo_bench.track import draw_box, parse_box
+from rolo_bench.run.video import draw_box, parse_box
 from tests.helpers_video import square_sequence
 
 

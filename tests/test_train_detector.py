@@ -13,11 +13,12 @@ from torch import nn
 from rolo_bench.cli import main
 from rolo_bench.datasets.labelled import LabelledImage
 from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.nn.augment import augment, jitter_colour, mirror, mosaic, move
-from rolo_bench.nn.loop import Schedule, run, step_seed
-from rolo_bench.nn.train_detector import Recipe, Shards, describe, make_batch, pick, to_input, train_detector
-from rolo_bench.nn.yolo_loss import yolo_loss
-from rolo_bench.nn.yolov1 import Plan, YoloV1, read_network
+from rolo_bench.nn.detect.yolov1 import Plan, YoloV1
+from rolo_bench.nn.detect.yolov1_load import read_network
+from rolo_bench.nn.train.augment import augment, jitter_colour, mirror, mosaic, move
+from rolo_bench.nn.train.detector import Recipe, Shards, describe, make_batch, pick, to_input, train_detector
+from rolo_bench.nn.train.loop import Schedule, run, step_seed
+from rolo_bench.nn.train.yolo_loss import yolo_loss
 
 TINY = Plan("c12-3-2 c24-3-2 c48-3-2 c64-3-2 c64-3", size=112, classes=2)  # the paper's connected last layer
 MINI = Plan("c4-3-2 c8-3-2 c8-3-2 c16-3-2", size=112, classes=2, last="cell")
@@ -309,7 +310,7 @@ def test_commands_from_backbone_to_detector(tmp_path, capsys):
     line = ["train", "detector", *data, "--valid", "4", "--test", "2"]
     assert main([*line, "--out", str(tmp_path / "d"), "--backbone", str(backbone), *few]) == 0
     assert "mAP at 0.5" in capsys.readouterr().err
-    from rolo_bench.nn.detector import load_detector
+    from rolo_bench.nn.detect.registry import load_detector
 
     found = load_detector("demo", weights=tmp_path / "d" / "detector.safetensors", threshold=0.0)(
         [np.zeros((240, 320, 3), np.uint8)]

@@ -8,23 +8,19 @@ import torch
 
 from rolo_bench.boxes import to_relative
 from rolo_bench.datasets.vid import is_vid_folder, load_vid
+from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.nn.closed_loop import draw_footage, draw_rows, footage
-from rolo_bench.nn.detector import Detections
-from rolo_bench.nn.rolo import STREAMING, Follower, Rolo, RoloConfig, encode, follow, relative_iou
-from rolo_bench.nn.rolo_data import Noise, Track, real_runs, simulated_runs
-from rolo_bench.nn.tracks import collect, held_out, make_track, trajectories
-from rolo_bench.nn.train_tracker import (
-    Recipe,
-    draw_stretches,
-    draw_windows,
-    prepare_runs,
-    rollout,
-    score,
-    train,
-    unroll,
-    write_curves,
-)
+from rolo_bench.nn.rolo.coding import encode, relative_iou
+from rolo_bench.nn.rolo.config import STREAMING, RoloConfig
+from rolo_bench.nn.rolo.follower import Follower, follow
+from rolo_bench.nn.rolo.network import Rolo
+from rolo_bench.nn.train.footage import draw_footage, draw_rows, footage
+from rolo_bench.nn.train.rollout import rollout, score, unroll
+from rolo_bench.nn.train.rolo import prepare_runs, train, write_curves
+from rolo_bench.nn.train.rolo_loss import Recipe, draw_stretches, draw_windows
+from rolo_bench.nn.train.runs import Track, real_runs
+from rolo_bench.nn.train.simulated import Noise, simulated_runs
+from rolo_bench.nn.train.tracks import collect, held_out, make_track, trajectories
 from rolo_bench.sequence import ArrayFrames, Sequence
 
 SIZE = (200, 100)

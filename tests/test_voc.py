@@ -136,7 +136,7 @@ def test_interrupted_store_is_made_anew(tmp_path):
 
 
 def test_synthetic_images_leave_out_hidden_objects():
-    from rolo_bench.datasets.synthetic import training_image
+    from rolo_bench.datasets.synthetic.suite import training_image
 
     for seed in range(30):
         objects = training_image(seed)[1]

@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import pytest
 
-from rolo_bench import weights
 from rolo_bench.cli import main
 from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.nn.detector import DETECTORS, load_detector
-from rolo_bench.weights import REGISTRY, WeightFile, fetch_file
+from rolo_bench.fetch import weights
+from rolo_bench.fetch.weights import REGISTRY, WeightFile, fetch_file
+from rolo_bench.nn.detect.registry import DETECTORS, load_detector
 
 BODY = bytes(range(256)) * 400
 SHA = hashlib.sha256(BODY).hexdigest()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rolo_bench.nn.yolo_loss import (
+from rolo_bench.nn.detect.yolov1 import Prediction
+from rolo_bench.nn.train.yolo_loss import (
     assign,
     dense_loss,
     generalised_overlap,
@@ -14,7 +15,6 @@ from rolo_bench.nn.yolo_loss import (
     responsible,
     yolo_loss,
 )
-from rolo_bench.nn.yolov1 import Prediction
 
 S, B, C = 2, 2, 3
 NONE = np.zeros(1, bool)

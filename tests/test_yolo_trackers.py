@@ -9,8 +9,8 @@ import pytest
 
 from rolo_bench.boxes import iou
 from rolo_bench.errors import UsageError
-from rolo_bench.plugins import find_plugin
-from rolo_bench.run import fingerprint
+from rolo_bench.run.plugins import find_plugin
+from rolo_bench.run.stamp import fingerprint
 from rolo_bench.sequence import ArrayFrames, Sequence
 from rolo_bench.tracker import Tracker, is_oracle
 from rolo_bench.trackers.yolo import Yolo
@@ -19,7 +19,7 @@ from rolo_bench.trackers.yolo_sort import YoloSort, make_filter, to_box, to_stat
 # The detector's answer is written in the image: one row of pixels per detection, x y w h score present.
 DETECTOR = """
 import numpy as np
-from rolo_bench.nn.detector import Detections
+from rolo_bench.detection import Detections
 
 class Scripted:
     name, classes, feature_size, size = "scripted", ("thing",), 1, 32
@@ -93,7 +93,7 @@ def test_iou_min(detector: str) -> None:
 
 
 def test_oracle_is_marked_and_uses_the_revealed_box(detector: str) -> None:
-    from rolo_bench.run import run_sequence
+    from rolo_bench.run.runner import run_sequence
 
     frames = [
         frame((0, 0, 20, 20, 50)),
@@ -195,8 +195,8 @@ def test_real_video(
     tracker: str, least: float, shared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The first 40 frames of Human7, a person in plain sight: both follow with the real detector."""
-    from rolo_bench.run import run_sequence
-    from rolo_bench.suites import load_suite
+    from rolo_bench.datasets.suites import load_suite
+    from rolo_bench.run.runner import run_sequence
 
     monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))
     suite = load_suite("otb30", str(shared / "data" / "otb"), partial=True)

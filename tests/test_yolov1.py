@@ -10,29 +10,22 @@ import pytest
 import torch
 
 from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.nn import yolov1
-from rolo_bench.nn.darknet import Darknet, read_cfg
-from rolo_bench.nn.detector import load_detector
-from rolo_bench.nn.yolov1 import (
-    FORMS,
-    PLANS,
-    Conv,
-    Plan,
-    Prediction,
-    YoloV1,
+from rolo_bench.nn.detect import yolov1, yolov1_load
+from rolo_bench.nn.detect.darknet import Darknet
+from rolo_bench.nn.detect.darknet_file import read_cfg
+from rolo_bench.nn.detect.registry import load_detector
+from rolo_bench.nn.detect.yolov1 import FORMS, PLANS, Conv, Plan, Prediction, YoloV1, decode, resized, split
+from rolo_bench.nn.detect.yolov1_load import (
     copy_backbone,
-    decode,
     float_count,
     fold,
     read_darknet,
     read_network,
-    resized,
     save_network,
-    split,
 )
 
 SMALL = Plan("c4-3-2 m c6-3 c8-1", size=28, classes=3)
-# for the same as a Darknet cfg: the generic reader of `rolo_bench.nn.darknet` is the independent implementation
+# for the same as a Darknet cfg: the generic reader of `rolo_bench.nn.detect.darknet` is the independent implementation
 CONV = "[convolutional]\nbatch_normalize={norm}\nfilters={n}\nsize={k}\nstride={s}\npad=1\nactivation=leaky\n"
 
 
@@ -325,10 +318,10 @@ def test_loading_a_darknet_file_by_name(tmp_path, monkeypatch):
 def test_shipped_demo_detector():
     from safetensors import safe_open
 
-    from rolo_bench.datasets.synthetic import CLASSES, training_image
+    from rolo_bench.datasets.synthetic.suite import CLASSES, training_image
 
-    assert yolov1.SHIPPED.stat().st_size < 8e6
-    with safe_open(yolov1.SHIPPED, "pt") as file:
+    assert yolov1_load.SHIPPED.stat().st_size < 8e6
+    with safe_open(yolov1_load.SHIPPED, "pt") as file:
         about = json.loads(file.metadata()["about"])
     assert {"recipe", "schedule", "train", "valid", "steps", "mAP50", "version"} <= set(about)
     detector = load_detector("demo")

@@ -13,9 +13,9 @@ import torch
 from onnx import helper, numpy_helper
 
 from rolo_bench.errors import WeightsError
-from rolo_bench.nn import yolox
-from rolo_bench.nn.darknet import VOC
-from rolo_bench.nn.detector import load_detector
+from rolo_bench.nn.detect import classes, yolox, yolox_load
+from rolo_bench.nn.detect.classes import VOC
+from rolo_bench.nn.detect.registry import load_detector
 
 GOLDEN = Path(__file__).parent / "golden" / "detector_yolo_nano_voc_opencv4.json"
 
@@ -31,7 +31,7 @@ def write_onnx(network: yolox.YOLOX, path: Path) -> None:
     """A file with the network's convolutions in running order: all that the reader looks at."""
     state = network.state_dict()
     nodes, values = [], []
-    for i, name in enumerate(yolox.convolution_order(network)):
+    for i, name in enumerate(yolox_load.convolution_order(network)):
         for part in ("weight", "bias"):
             values.append(numpy_helper.from_array(state[f"{name}.{part}"].numpy(), f"{i}.{part}"))
         nodes.append(helper.make_node("Conv", [f"x{i}", f"{i}.weight", f"{i}.bias"], [f"x{i + 1}"]))
@@ -50,16 +50,22 @@ def write_checkpoint(network: yolox.YOLOX, path: Path) -> dict[str, torch.Tensor
             state[f"{stem}.bn.weight"] = torch.full((n,), 2.0)
             state[f"{stem}.bn.bias"] = network.state_dict()[f"{stem}.conv.bias"] + 0.5
             state[f"{stem}.bn.running_mean"] = torch.full((n,), 0.5)
-            state[f"{stem}.bn.running_var"] = torch.full((n,), 4.0 - yolox.BN_EPS)  # scale 2 / sqrt(4) = 1
+            state[f"{stem}.bn.running_var"] = torch.full(
+                (n,), 4.0 - yolox_load.BN_EPS
+            )  # scale 2 / sqrt(4) = 1
             state[f"{stem}.bn.num_batches_tracked"] = torch.tensor(7)
     torch.save({"start_epoch": 300, "model": state}, path)
     return state
 
 
 def test_names() -> None:
-    assert len(yolox.CLASSES) == len(yolox.COCO) == 80
-    assert set(VOC) <= set(yolox.CLASSES)
-    assert yolox.CLASSES[0] == "person" and yolox.CLASSES[3] == "motorbike" and yolox.COCO[79] == "toothbrush"
+    assert len(classes.CLASSES) == len(classes.COCO) == 80
+    assert set(VOC) <= set(classes.CLASSES)
+    assert (
+        classes.CLASSES[0] == "person"
+        and classes.CLASSES[3] == "motorbike"
+        and classes.COCO[79] == "toothbrush"
+    )
 
 
 def test_batch_norm_is_folded_with_yolox_epsilon() -> None:
@@ -79,7 +85,7 @@ def test_batch_norm_is_folded_with_yolox_epsilon() -> None:
         "a.bn.running_var": var,
         "a.bn.num_batches_tracked": torch.tensor(1),
     }
-    out = yolox.folded(state, "x")
+    out = yolox_load.folded(state, "x")
     x = torch.rand(2, 3, 8, 8)
     want = torch.nn.functional.batch_norm(
         torch.nn.functional.conv2d(x, kernel), mean, var, gamma, beta, eps=1e-3
@@ -93,8 +99,8 @@ def test_checkpoint_and_onnx_give_the_same_network(tmp_path: Path) -> None:
     network = random_network()
     write_onnx(network, tmp_path / "n.onnx")
     write_checkpoint(network, tmp_path / "n.pth")
-    a = yolox.build("yolox-nano", tmp_path / "n.onnx").state_dict()
-    b = yolox.build("yolox-nano", tmp_path / "n.pth").state_dict()
+    a = yolox_load.build("yolox-nano", tmp_path / "n.onnx").state_dict()
+    b = yolox_load.build("yolox-nano", tmp_path / "n.pth").state_dict()
     for key, value in network.state_dict().items():
         torch.testing.assert_close(a[key], value, atol=0, rtol=0)
         torch.testing.assert_close(b[key], value, atol=1e-5, rtol=1e-5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rolo_bench.boxes import Array
-from rolo_bench.opencv_trackers import create, start, step
+from rolo_bench.run.opencv import create, start, step
 from rolo_bench.sequence import Image
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from rolo_bench.association import best_overlap
 from rolo_bench.boxes import Array, as_boxes, valid
-from rolo_bench.detections import open_detector
 from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.sequence import Image
 
 
@@ -32,7 +32,7 @@ class Rolo:
         association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
             ROLO authors' code chose it; a study of what that is worth, never a fair result.
 
-    What differs from the paper is named in `rolo_bench.nn.rolo`.
+    What differs from the paper is named in `rolo_bench.nn.rolo.network`.
     """
 
     suite_defaults = {"demo": {"detector": "demo", "size": None}}
@@ -58,8 +58,8 @@ class Rolo:
         cache: str | bool | None = None,
         association: str = "causal",
     ) -> None:
-        from rolo_bench.nn.rolo import load_rolo, shipped_path
-        from rolo_bench.weights import digest
+        from rolo_bench.files import digest
+        from rolo_bench.nn.rolo.file import load_rolo, shipped_path
 
         if association not in ("causal", "oracle"):
             raise UsageError(f"association must be causal or oracle, not {association!r}")
@@ -100,7 +100,7 @@ class Rolo:
 
     def init(self, image: Image, box: Array) -> None:
         """Start association and network at the given box."""
-        from rolo_bench.nn.rolo import Follower
+        from rolo_bench.nn.rolo.follower import Follower
 
         self.follower = Follower(self.network, (image.shape[1], image.shape[0]))
         self.follower.start(self.detector([image])[0], as_boxes(box)[0])

@@ -37,7 +37,7 @@ class RoloPlus:
         learn: least estimated overlap at which filter and appearance learn.
         rate: learning rate of the recent appearance.
         redetect: estimated overlap below which, three frames long, the whole image is searched; 0 never.
-        regularisation, support, sigma, first, forget: of the filter (`rolo_bench.nn.plus_filter`).
+        regularisation, support, sigma, first, forget: of the filter (`rolo_bench.nn.plus.filter`).
         device, half, weights: for the detector.
     """
 
@@ -51,10 +51,10 @@ class RoloPlus:
         sigma: float = 0.15, first: float = 0.3, forget: float = 0.02, device: str = "cpu", half: bool = False,
         weights: str | None = None,
     ) -> None:  # fmt: skip
-        from rolo_bench.nn.detector import load_detector
-        from rolo_bench.nn.plus_filter import FilterConfig
-        from rolo_bench.nn.rolo_plus import load_plus, shipped_path
-        from rolo_bench.weights import digest
+        from rolo_bench.files import digest
+        from rolo_bench.nn.detect.registry import load_detector
+        from rolo_bench.nn.plus.file import load_plus, shipped_path
+        from rolo_bench.nn.plus.filter import FilterConfig
 
         self.context, self.least, self.share, self.limit = context, least, habit, detections
         self.follow, self.sharpness, self.learn, self.rate = follow, sharpness, learn, rate
@@ -75,9 +75,10 @@ class RoloPlus:
 
     def init(self, image: Image, box: Array) -> None:
         """Learn filter, appearance, class and annotation habit from the first frame and warps of it."""
-        from rolo_bench.nn.plus_filter import start_filter
-        from rolo_bench.nn.plus_view import appearance, learn_basis, look
-        from rolo_bench.nn.rolo_plus import Expectation, habit
+        from rolo_bench.nn.plus.evidence import habit
+        from rolo_bench.nn.plus.filter import start_filter
+        from rolo_bench.nn.plus.networks import Expectation
+        from rolo_bench.nn.plus.view import appearance, learn_basis, look
 
         box = as_boxes(box)[0]
         self.centre, self.size = box[:2] + box[2:] / 2, box[2:].copy()
@@ -118,9 +119,10 @@ class RoloPlus:
 
     def update(self, image: Image) -> Array:
         """Look where the LSTM expects the target, judge the candidates, learn if sure."""
-        from rolo_bench.nn.plus_filter import learn
-        from rolo_bench.nn.plus_view import appearance
-        from rolo_bench.nn.rolo_plus import blend, movement
+        from rolo_bench.nn.plus.evidence import blend
+        from rolo_bench.nn.plus.filter import learn
+        from rolo_bench.nn.plus.networks import movement
+        from rolo_bench.nn.plus.view import appearance
 
         before = np.concatenate([self.centre - self.size / 2, self.size])
         expected = self.expectation.box(self.centre, self.size)
@@ -148,9 +150,10 @@ class RoloPlus:
 
     def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, Array]:
         """A look around an expected box: view, projected maps, candidates ``(N, 4)`` and their values ``(N,)``."""
-        from rolo_bench.nn.plus_filter import peak, sample
-        from rolo_bench.nn.plus_view import appearance, look, merge
-        from rolo_bench.nn.rolo_plus import as_annotated, evidence, judged
+        from rolo_bench.nn.plus.evidence import as_annotated, evidence
+        from rolo_bench.nn.plus.filter import peak, sample
+        from rolo_bench.nn.plus.networks import judged
+        from rolo_bench.nn.plus.view import appearance, look, merge
 
         view = look(self.detector, image, expected[:2] + expected[2:] / 2, self._side())
         maps = self.basis.project(view.maps)
@@ -185,8 +188,8 @@ class RoloPlus:
         self, image: Image, view: Any, maps: Any, boxes: Array, values: Array, expected: Array
     ) -> tuple[Any, Any, Array, Array, Array]:
         """When lost for three frames: the best box of the whole image, if the judge clearly prefers it."""
-        from rolo_bench.nn.plus_view import look
-        from rolo_bench.nn.rolo_plus import as_annotated
+        from rolo_bench.nn.plus.evidence import as_annotated
+        from rolo_bench.nn.plus.view import look
 
         if self.lost < 3:
             return view, maps, boxes, values, expected

@@ -8,8 +8,8 @@ import numpy as np
 
 from rolo_bench.association import Association, best_overlap
 from rolo_bench.boxes import Array, as_boxes, valid
-from rolo_bench.detections import open_detector
 from rolo_bench.errors import UsageError
+from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.sequence import Image
 
 # Detector: options that did best on the training videos (18 sequences, three starts each, forwards and backwards); of

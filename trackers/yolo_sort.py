@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rolo_bench.association import Association
 from rolo_bench.boxes import Array, as_boxes
-from rolo_bench.detections import open_detector
+from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.sequence import Image
 
 # Detector: options that did best on the training videos (18 sequences, forwards and backwards, three starts, also with

@@ -17,10 +17,10 @@ from PIL import Image as Picture
 
 from rolo_bench import plots
 from rolo_bench.cli import main
-from rolo_bench.cli.plot import load_scores
+from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import RoloBenchError
-from rolo_bench.plugins import find_plugin
-from rolo_bench.suites import load_suite
+from rolo_bench.run.plugins import find_plugin
+from rolo_bench.scores.scored import load_scores
 from rolo_bench.tracker import suite_defaults
 
 HERE = Path(__file__).parent

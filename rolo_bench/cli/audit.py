@@ -45,10 +45,10 @@ def audit(
     Without --printed: every number of the legends beside what imported boxes give under the authors' rule and
     under the benchmark's. With --printed and --tracker: which convention and measure give that number.
     """
-    from rolo_bench import audit as auditing
-    from rolo_bench.results import Store
-    from rolo_bench.suites import load_annotations
-    from rolo_bench.tables import render
+    from rolo_bench.datasets.suites import load_annotations
+    from rolo_bench.paper import audit as auditing
+    from rolo_bench.run.store import Store
+    from rolo_bench.scores.tables import render
 
     store, protocol = Store(results), protocol.lower()
     loaded = load_annotations(suite, data or "", partial)
@@ -76,8 +76,8 @@ def audit(
 def _legends(store, suite, protocol: str, partial: bool):
     import pandas as pd
 
-    from rolo_bench import reference
-    from rolo_bench.audit import paper_legends
+    from rolo_bench.paper.audit import paper_legends
+    from rolo_bench.scores import published as reference
 
     parts = [p for p in ("otb30", "otb30-test") if reference.legends(p, protocol)]
     return pd.concat(
@@ -105,11 +105,11 @@ def compare_conventions(
     format_: str | None,
 ) -> None:
     """Score the same boxes under every convention, and say what makes the difference."""
-    from rolo_bench.audit import compare
-    from rolo_bench.conventions import CONVENTIONS
-    from rolo_bench.results import Store
-    from rolo_bench.suites import load_annotations
-    from rolo_bench.tables import render
+    from rolo_bench.datasets.suites import load_annotations
+    from rolo_bench.paper.audit import compare
+    from rolo_bench.run.store import Store
+    from rolo_bench.scores.conventions import CONVENTIONS
+    from rolo_bench.scores.tables import render
 
     loaded = load_annotations(suite, data or "", partial)
     table = compare(Store(results), loaded, trackers, protocol.lower(), partial)

@@ -22,10 +22,10 @@ def bench(
     """Time decoding, trackers and the whole loop on this machine (nothing is stored)."""
     import pandas as pd
 
-    from rolo_bench.plugins import find_plugin
-    from rolo_bench.run import run_sequence
-    from rolo_bench.suites import load_suite
-    from rolo_bench.tables import render
+    from rolo_bench.datasets.suites import load_suite
+    from rolo_bench.run.plugins import find_plugin
+    from rolo_bench.run.runner import run_sequence
+    from rolo_bench.scores.tables import render
     from rolo_bench.tracker import suite_defaults
 
     loaded = load_suite(suite, data, partial)

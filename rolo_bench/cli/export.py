@@ -22,9 +22,9 @@ def export(
     format_: str, folder: Path, suite: str, trackers: tuple[str, ...], protocol: str, results: Path
 ) -> None:
     """Write results in the layout of got10k, pysot or VOT; all trackers of the suite by default."""
-    from rolo_bench.exporters import export_results
-    from rolo_bench.results import Store
-    from rolo_bench.suites import suite_label
+    from rolo_bench.datasets.suites import suite_label
+    from rolo_bench.exchange.exporting import export_results
+    from rolo_bench.run.store import Store
 
     for tracker, count in export_results(
         Store(results), suite_label(suite), trackers, format_, folder, protocol

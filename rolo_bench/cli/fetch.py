@@ -13,23 +13,7 @@ from rolo_bench.cli.options import console, data_option
 from rolo_bench.errors import DataError
 
 if TYPE_CHECKING:
-    from rolo_bench.download import Progress
-
-
-class LazyWeights(click.Group):
-    """A group whose ``weights`` command is imported only when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in order."""
-        return ["data", "results", "weights"]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command of this module, or ``weights`` from its own."""
-        if cmd_name == "weights":
-            from rolo_bench.cli.weights import weights
-
-            return weights
-        return super().get_command(ctx, cmd_name)
+    from rolo_bench.fetch.download import Progress
 
 
 mirror_option = click.option(
@@ -41,7 +25,7 @@ timeout_option = click.option(
 )  # fmt: skip
 
 
-@click.group(cls=LazyWeights, epilog="Example: rolo-bench fetch data otb30 --data ~/otb")
+@click.group(epilog="Example: rolo-bench fetch data otb30 --data ~/otb")
 def fetch() -> None:
     """Download data, published results or weights; what is interrupted goes on where it stopped."""
 
@@ -71,9 +55,9 @@ def data(
     Each video is unpacked beside its place, its frames are counted and the SHA-256 of its annotation is
     compared; only then does it appear in the data folder.
     """
-    from rolo_bench.download import Patience
-    from rolo_bench.fetch import fetch_data
-    from rolo_bench.suites import cache_folder, data_folder
+    from rolo_bench.fetch.download import Patience
+    from rolo_bench.fetch.videos import fetch_data
+    from rolo_bench.folders import cache_folder, data_folder
 
     place = data_folder(data)
     count = {"there": 0, "fetched": 0, "failed": 0}
@@ -116,9 +100,9 @@ def results(
     protocol: str, folder: Path | None, mirror: str | None, archive: Path | None, every: bool, timeout: float
 ) -> None:
     """Get the published raw results of the nine trackers that the ROLO paper compares with (about 220 MB)."""
-    from rolo_bench.download import Patience
-    from rolo_bench.fetch import fetch_results
-    from rolo_bench.suites import cache_folder
+    from rolo_bench.fetch.download import Patience
+    from rolo_bench.fetch.videos import fetch_results
+    from rolo_bench.folders import cache_folder
 
     cache = cache_folder()
     with progress_lines() as progress:
@@ -168,3 +152,50 @@ def _bar() -> Iterator[Progress]:
             bar.update(task, description=what, completed=done, total=total)
 
         yield show
+
+
+def list_weights_table() -> list[tuple[str, ...]]:
+    """Rows of name, file, size, SHA-256, licence and place, with a head row."""
+    from rolo_bench.fetch.weights import REGISTRY, status
+
+    rows: list[tuple[str, ...]] = [("detector", "file", "bytes", "sha256", "licence", "where")]
+    for detector, choices in REGISTRY.items():
+        for number, choice in enumerate(choices):
+            for file in choice:
+                place, path = status(file)
+                rows.append(
+                    (
+                        detector + (" (or)" if number else ""),
+                        file.name,
+                        str(path.stat().st_size if path else file.size or "?"),
+                        file.sha256[:12] if file.sha256 else "of first download",
+                        file.licence,
+                        f"{place}: {path}" if path else place,
+                    )
+                )
+    return rows
+
+
+@fetch.command(epilog="Example: rolo-bench fetch weights yolox-nano")
+@click.argument("names", metavar="DETECTOR", nargs=-1, required=True)
+def weights(names: tuple[str, ...]) -> None:
+    """Download the weights of detectors into the cache, checked; what is there already is only checked."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+
+    from rolo_bench.fetch.weights import fetch, registered
+
+    for name in names:
+        registered(name)  # refuse an unknown name before anything is fetched
+    tasks: dict[str, TaskID] = {}
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=console, transient=True
+    ) as bar:
+
+        def report(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = bar.add_task(file)
+            bar.update(tasks[file], completed=done, total=total or None)
+
+        for name in names:
+            for path in fetch(name, report):
+                click.echo(path)

@@ -12,8 +12,8 @@ from rolo_bench.errors import DataError, RoloBenchError
 
 if TYPE_CHECKING:
     from rolo_bench.boxes import Array
-    from rolo_bench.importers import Outcome
-    from rolo_bench.suites import Entry
+    from rolo_bench.datasets.suites import Entry
+    from rolo_bench.exchange.importing import Outcome
 
 FORMATS = ("otb-mat", "otb-json", "got10k", "pysot", "pytracking", "vot")
 
@@ -66,10 +66,10 @@ def import_(
     damaged, is refused with one line, and the others go on. With --data, first boxes are held against the
     truth.
     """
-    from rolo_bench.importers import import_results
-    from rolo_bench.importers.place import Repairs
-    from rolo_bench.results import Store
-    from rolo_bench.suites import suite_label
+    from rolo_bench.datasets.suites import suite_label
+    from rolo_bench.exchange.fit import Repairs
+    from rolo_bench.exchange.importing import import_results
+    from rolo_bench.run.store import Store
 
     entries, truths = targets(suite, data)
     outcomes = []
@@ -88,7 +88,8 @@ def targets(suite: str, data: str | None) -> tuple[tuple[Entry, ...], dict[str, 
     Raises:
         DataError: a suite that is no table needs its data, and it is not there.
     """
-    from rolo_bench.suites import TABLES, Entry, data_folder, entries, load_annotations
+    from rolo_bench.datasets.suites import TABLES, Entry, entries, load_annotations
+    from rolo_bench.folders import data_folder
 
     if suite in TABLES:
         try:
@@ -98,7 +99,7 @@ def targets(suite: str, data: str | None) -> tuple[tuple[Entry, ...], dict[str, 
                 raise
             loaded = ()
         return entries(suite), {s.name: s.truth for s in loaded}
-    loaded = load_annotations(suite, data, partial=True).sequences  # type: ignore[arg-type]
+    loaded = load_annotations(suite, data, partial=True).sequences  # type: ignore[arg-type, unused-ignore]
     table = tuple(Entry(s.name, s.first_frame, s.first_frame + len(s) - 1) for s in loaded)
     return table, {s.name: s.truth for s in loaded}
 

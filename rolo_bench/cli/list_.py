@@ -25,7 +25,13 @@ def list_() -> None:
 def trackers() -> None:
     """Trackers by name, where each comes from, and its options."""
     from rolo_bench.errors import RoloBenchError
-    from rolo_bench.plugins import builtin_names, find_plugin, folder_names, installed_names, plugin_folder
+    from rolo_bench.run.plugins import (
+        builtin_names,
+        find_plugin,
+        folder_names,
+        installed_names,
+        plugin_folder,
+    )
 
     rows = []
     for name in sorted({*builtin_names(), *installed_names(), *folder_names(plugin_folder())}):
@@ -41,7 +47,7 @@ def trackers() -> None:
 @list_.command(epilog="Example: rolo-bench list suites")
 def suites() -> None:
     """Built-in suites; a folder or a table file is a suite as well."""
-    from rolo_bench.suites import suite_names
+    from rolo_bench.datasets.suites import suite_names
 
     _rows(list(suite_names().items()))
 
@@ -49,7 +55,7 @@ def suites() -> None:
 @list_.command(epilog="Example: rolo-bench list weights")
 def weights() -> None:
     """Detector weights: name, size, licence, and where the file is on this machine."""
-    from rolo_bench.cli.weights import list_weights_table
+    from rolo_bench.cli.fetch import list_weights_table
 
     _rows(list_weights_table())
 
@@ -59,7 +65,7 @@ def weights() -> None:
 def results(results: Path) -> None:
     """Results by suite, protocol and tracker, with the number of complete sequences."""
     from rolo_bench.protocols import PROTOCOLS
-    from rolo_bench.results import Store
+    from rolo_bench.run.store import Store
 
     store = Store(results)
     _rows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,78 +17,16 @@ from rolo_bench.cli.options import (
     trackers_option,
 )
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.scores.scored import Scored, load_scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rolo_bench.results import Store
-    from rolo_bench.suites import Suite
 
 NUMBERS = "\0numbers"
 FIGURES = (
     "success", "precision", "norm-precision", "fps", "speed", "attributes", "radar", "sequences", "ranks",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Scores of a store, and what figures and reports need to know beside them."""
-
-    scores: pd.DataFrame
-    suite: Suite
-    store: Store
-    metas: dict[str, dict[str, Any]]
-    published: frozenset[str]
-    device: str
-
-
-def chosen_suite(store: Store, suite: str | None) -> str:
-    """The suite asked for, else the only one in the store.
-
-    Raises:
-        DataError: the store is empty.
-        UsageError: several suites and none asked for, or one that was filed under the name of a folder.
-    """
-    from rolo_bench.suites import suite_names
-
-    if suite:
-        return suite
-    found = [s for s in store.suites() if any((store.root / s / p).is_dir() for p in ("ope", "tre", "sre"))]
-    if not found:
-        raise DataError(
-            f"{store.root}: no results there; make some with `rolo-bench run --tracker ncc --suite demo`, or "
-            "name the folder with --results DIR"
-        )
-    if len(found) > 1:
-        raise UsageError(f"{store.root} holds results on {', '.join(found)}; choose one with --suite NAME")
-    if found[0] not in suite_names():
-        raise UsageError(
-            f"results on {found[0]} are of a folder or table of yours; name it with --suite PATH"
-        )
-    return found[0]
-
-
-def load_scores(
-    results: Path,
-    suite: str | None,
-    trackers: tuple[str, ...],
-    data: str | None,
-    partial: bool,
-    protocol: str,
-    convention: str,
-) -> Scored:
-    """Read and score what is in the store."""
-    from rolo_bench.provenance import device_words, metas_of
-    from rolo_bench.results import Store
-    from rolo_bench.scoring import score
-    from rolo_bench.suites import load_annotations
-
-    store = Store(results)
-    loaded = load_annotations(chosen_suite(store, suite), data or "", partial)
-    scores = score(store, loaded, trackers, protocol.lower(), convention, partial)
-    metas = metas_of(scores, store)
-    published = frozenset(name for name, meta in metas.items() if meta.get("imported"))
-    return Scored(scores, loaded, store, metas, published, device_words(metas))
 
 
 def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,7 +78,7 @@ def _write(figure: Any, name: str, output: tuple[Path, ...], dpi: int) -> None:
 
 
 def _write_numbers(table: pd.DataFrame, name: str, output: tuple[Path, ...], target: Path | None) -> None:
-    from rolo_bench.results import write_atomic
+    from rolo_bench.files import write_atomic
 
     path = target or (output[0] if output else Path("figures") / f"{name}.png").with_suffix(".csv")
     write_atomic(path, table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
@@ -173,7 +110,7 @@ def _make(name: str, found: Scored, published: bool) -> tuple[Any, pd.DataFrame]
 
 
 def _reference(scores: pd.DataFrame) -> pd.DataFrame:
-    from rolo_bench import reference
+    from rolo_bench.scores import published as reference
 
     first = scores.iloc[0]
     if first["protocol"] != "ope" or first["convention"] not in reference.SAME_RULE:
@@ -185,7 +122,7 @@ def _reference(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _reference_speeds() -> dict[str, float]:
-    from rolo_bench import reference
+    from rolo_bench.scores import published as reference
 
     table = reference.speeds()
     return {str(t): float(v) for t, v in zip(table["tracker"], table["fps"])}
@@ -265,7 +202,8 @@ def steps(
     table: Path, subtitle: str, device: str, no_paper: bool, output: tuple[Path, ...], dpi: int, numbers: bool
 ) -> None:
     """Mean IoU and speed over step size (figure 6 of the paper), from a table of `rolo-bench study steps`."""
-    from rolo_bench import plots, reference
+    from rolo_bench import plots
+    from rolo_bench.scores import published as reference
 
     frame = _read_csv(table, "make it with `rolo-bench study steps`")
     paper = None if no_paper else reference.steps()

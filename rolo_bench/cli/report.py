@@ -65,11 +65,11 @@ def report(
     latex: Path | None,
 ) -> None:
     """Write one self-contained HTML page: summary, curves to explore, tables, frames, provenance, warnings."""
-    from rolo_bench.cli.plot import chosen_suite
-    from rolo_bench.report import latex_tables, write_report
-    from rolo_bench.report_data import collect
-    from rolo_bench.results import Store
-    from rolo_bench.suites import load_annotations, load_suite
+    from rolo_bench.datasets.suites import load_annotations, load_suite
+    from rolo_bench.report.data import collect
+    from rolo_bench.report.page import latex_tables, write_report
+    from rolo_bench.run.store import Store
+    from rolo_bench.scores.scored import chosen_suite
 
     store = Store(results)
     name = chosen_suite(store, suite)

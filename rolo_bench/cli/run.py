@@ -22,10 +22,10 @@ from rolo_bench.cli.options import (
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
 
 if TYPE_CHECKING:
-    from rolo_bench.plugins import Plugin
-    from rolo_bench.results import Store
-    from rolo_bench.run import Progress
-    from rolo_bench.suites import Suite
+    from rolo_bench.datasets.suites import Suite
+    from rolo_bench.run.plugins import Plugin
+    from rolo_bench.run.runner import Progress
+    from rolo_bench.run.store import Store
 
 
 @click.command(epilog="Example: rolo-bench run --tracker ncc --suite otb30 --data ~/otb --partial")
@@ -56,9 +56,9 @@ def run(
     seed: int,
 ) -> None:
     """Run trackers on a suite; what is complete is skipped, so the same command resumes."""
-    from rolo_bench.plugins import find_plugin, parse_options
-    from rolo_bench.results import Store
-    from rolo_bench.suites import load_suite
+    from rolo_bench.datasets.suites import load_suite
+    from rolo_bench.run.plugins import find_plugin, parse_options
+    from rolo_bench.run.store import Store
 
     if not trackers:
         raise UsageError(
@@ -93,7 +93,7 @@ def _run_one(
     force: bool,
     seed: int,
 ) -> int:
-    from rolo_bench.run import run_suite
+    from rolo_bench.run.runner import run_suite
 
     count = {"done": 0, "skipped": 0, "failed": 0}
     with _progress(f"{name or plugin.name} on {suite.name}", len(suite.sequences)) as (advance, tick):

@@ -58,11 +58,12 @@ def score(
     output: Path | None,
 ) -> None:
     """Score results: one row a tracker, best first, with intervals and paired tests against the best."""
-    from rolo_bench.results import Store, write_atomic
-    from rolo_bench.scoring import coverage
-    from rolo_bench.scoring import score as score_results
-    from rolo_bench.suites import load_annotations
-    from rolo_bench.tables import fit, render
+    from rolo_bench.datasets.suites import load_annotations
+    from rolo_bench.files import write_atomic
+    from rolo_bench.run.store import Store
+    from rolo_bench.scores.score import score as score_results
+    from rolo_bench.scores.summary import coverage
+    from rolo_bench.scores.tables import fit, render
 
     if published and view != "summary":
         raise UsageError("--published goes with --view summary")
@@ -95,25 +96,26 @@ def score(
 
 def _view(scores, view: str, published: bool, format_: str | None):
     """The table of one view; rounded columns for people, all columns for programs."""
-    from rolo_bench import scoring, statistics, tables
+    from rolo_bench.scores import statistics, summary, tables
 
     if view == "sequences":
         return _per_sequence(scores, format_)
     if view == "attributes":
         return _per_attribute(scores, format_)
     if view == "pairs":
-        return statistics.pairwise(scoring.matrix(scores)).assign(on=scoring.coverage(scores))
+        return statistics.pairwise(summary.matrix(scores)).assign(on=summary.coverage(scores))
     if view == "wins":
-        won = statistics.sequences_won(scoring.matrix(scores))
-        return won.sort_values("mean_rank", ignore_index=True).assign(on=scoring.coverage(scores))
-    summary = scoring.summary(scores)
+        won = statistics.sequences_won(summary.matrix(scores))
+        return won.sort_values("mean_rank", ignore_index=True).assign(on=summary.coverage(scores))
+    table = summary.summary(scores)
     if published:
-        summary = scoring.with_published(summary, scores)
-    return summary if format_ in ("csv", "json") else tables.for_people(summary)
+        table = summary.with_published(table, scores)
+    return table if format_ in ("csv", "json") else tables.for_people(table)
 
 
 def _per_sequence(scores, format_: str | None):
-    from rolo_bench.scoring import CURVES, matrix
+    from rolo_bench.scores.score import CURVES
+    from rolo_bench.scores.summary import matrix
 
     if format_ in ("csv", "json"):
         return scores.drop(columns=list(CURVES))
@@ -121,7 +123,7 @@ def _per_sequence(scores, format_: str | None):
 
 
 def _per_attribute(scores, format_: str | None):
-    from rolo_bench.scoring import by_attribute, coverage
+    from rolo_bench.scores.summary import by_attribute, coverage
 
     table = by_attribute(scores)
     if format_ in ("csv", "json"):

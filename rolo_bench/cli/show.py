@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rolo_bench.cli.options import (
-    console,
-    data_option,
-    partial_option,
-    results_option,
-    trackers_option,
-)
+from rolo_bench.cli.options import console, data_option, partial_option, results_option, trackers_option
 from rolo_bench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from rolo_bench.plots.frames import Track
     from rolo_bench.sequence import Sequence
-    from rolo_bench.show import Track
 
 
 @click.command(
@@ -76,10 +70,10 @@ def show(
 
     Without --sheet, --video or --failures a contact sheet is written to figures/SEQUENCE.png.
     """
-    from rolo_bench import show as pictures
-    from rolo_bench.cli.plot import chosen_suite
-    from rolo_bench.results import Store
-    from rolo_bench.suites import load_suite
+    from rolo_bench.datasets.suites import load_suite
+    from rolo_bench.plots import frames as pictures
+    from rolo_bench.run.store import Store
+    from rolo_bench.scores.scored import chosen_suite
 
     store = Store(results)
     name = suite or ("demo" if heatmap and not trackers else chosen_suite(store, None))
@@ -108,8 +102,8 @@ def _with_maps(
     name: str, pairs: tuple[str, ...], suite: str, one: Sequence, shown: tuple[Track, ...], stop: int
 ) -> tuple[tuple[Track, ...], tuple[Any, ...]]:
     """Run a tracker with heatmaps and put its boxes before the others."""
-    from rolo_bench.plugins import find_plugin, parse_options
-    from rolo_bench.show import run_with_maps, tracks
+    from rolo_bench.plots.frames import run_with_maps, tracks
+    from rolo_bench.run.plugins import find_plugin, parse_options
     from rolo_bench.tracker import suite_defaults
 
     plugin = find_plugin(name)
@@ -123,7 +117,7 @@ def _tracks(
     store: Any, suite: str, one: Sequence, trackers: tuple[str, ...], only_named: bool = False
 ) -> tuple[Track, ...]:
     """The truth and the trackers asked for, or all that have results on the sequence."""
-    from rolo_bench.show import tracks
+    from rolo_bench.plots.frames import tracks
 
     if only_named and not trackers:
         return tracks(one, {})
@@ -143,7 +137,7 @@ def _tracks(
 
 
 def _write_failures(one: Sequence, shown: tuple[Track, ...], folder: Path) -> None:
-    from rolo_bench import show as pictures
+    from rolo_bench.plots import frames as pictures
 
     for track in shown[1:]:
         assert track.overlaps is not None

@@ -29,7 +29,7 @@ def study() -> None:
 
 
 def _show(table: pd.DataFrame, format_: str | None, output: Path) -> None:
-    from rolo_bench.tables import render
+    from rolo_bench.scores.tables import render
 
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(render(table, "csv"), encoding="utf-8")
@@ -76,10 +76,10 @@ def steps(
     import pandas as pd
     import torch
 
-    from rolo_bench.detections import open_detector
-    from rolo_bench.nn.rolo import load_rolo, shipped_path
-    from rolo_bench.study import detections, steps_row
-    from rolo_bench.suites import load_suite
+    from rolo_bench.datasets.suites import load_suite
+    from rolo_bench.nn.detect.registry import open_detector
+    from rolo_bench.nn.rolo.file import load_rolo, shipped_path
+    from rolo_bench.paper.studies import detections, steps_row
 
     torch.set_num_threads(threads)
     loaded = load_suite(suite, data, partial)
@@ -156,10 +156,10 @@ def occlusion(
     """
     import pandas as pd
 
-    from rolo_bench.detections import open_detector
-    from rolo_bench.results import Store
-    from rolo_bench.study import detections, detector_failures, occlusion_table
-    from rolo_bench.suites import load_suite
+    from rolo_bench.datasets.suites import load_suite
+    from rolo_bench.nn.detect.registry import open_detector
+    from rolo_bench.paper.studies import detections, detector_failures, occlusion_table
+    from rolo_bench.run.store import Store
 
     loaded = load_suite(suite, data, partial)
     store = Store(results)

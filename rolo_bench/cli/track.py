@@ -41,9 +41,10 @@ def track(
     window: bool,
 ) -> None:
     """Run a tracker on VIDEO, a file or the number of a camera; write boxes and an annotated video."""
-    from rolo_bench.plugins import find_plugin, parse_options
-    from rolo_bench.results import format_boxes, write_atomic
-    from rolo_bench.track import parse_box, track_video
+    from rolo_bench.boxfiles import format_boxes
+    from rolo_bench.files import write_atomic
+    from rolo_bench.run.plugins import find_plugin, parse_options
+    from rolo_bench.run.video import parse_box, track_video
 
     first = parse_box(init) if init else None
     plugin = find_plugin(tracker)

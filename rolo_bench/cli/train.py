@@ -125,10 +125,10 @@ def detector(
     Writes DIR/detector.safetensors, which `--detector-weights` and `load_detector(weights=…)` take.
     """
     from rolo_bench.datasets.labelled import LabelledImages, SyntheticImages
-    from rolo_bench.nn.detector import pick_device
-    from rolo_bench.nn.loop import Schedule
-    from rolo_bench.nn.train_detector import Recipe, plan_for, train_detector
-    from rolo_bench.nn.yolov1 import resized
+    from rolo_bench.nn.detect.torch_detector import pick_device
+    from rolo_bench.nn.detect.yolov1 import resized
+    from rolo_bench.nn.train.detector import Recipe, plan_for, train_detector
+    from rolo_bench.nn.train.loop import Schedule
 
     pick_device(device, False)
     set_threads(threads)
@@ -197,9 +197,9 @@ def backbone(
 
     Writes DIR/backbone.safetensors, which `train detector --backbone` takes.
     """
-    from rolo_bench.nn.detector import pick_device
-    from rolo_bench.nn.loop import Schedule
-    from rolo_bench.nn.train_backbone import BackboneRecipe, LabelledPictures, train_backbone
+    from rolo_bench.nn.detect.torch_detector import pick_device
+    from rolo_bench.nn.train.backbone import BackboneRecipe, LabelledPictures, train_backbone
+    from rolo_bench.nn.train.loop import Schedule
 
     pick_device(device, False)
     set_threads(threads)

@@ -41,18 +41,11 @@ def plus(**o: Any) -> None:
     """Train the LSTM and the judge of rolo-plus."""
     import torch
 
-    from rolo_bench.cli.train_tracker import training_sequences
-    from rolo_bench.nn.rolo_plus import save_plus
-    from rolo_bench.nn.tracks import trajectories, video_group
-    from rolo_bench.nn.train_plus import (
-        PlusRecipe,
-        choice,
-        fold_of,
-        record_all,
-        train_judge,
-        train_motion,
-    )
-    from rolo_bench.suites import entries
+    from rolo_bench.datasets.suites import entries
+    from rolo_bench.nn.plus.file import save_plus
+    from rolo_bench.nn.train.plus import PlusRecipe, choice, fold_of, record_all, train_judge, train_motion
+    from rolo_bench.nn.train.rolo import training_sequences
+    from rolo_bench.nn.train.tracks import trajectories, video_group
     from rolo_bench.trackers.rolo_plus import RoloPlus
 
     if o["threads"]:

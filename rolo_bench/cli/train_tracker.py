@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rolo_bench.cli.options import console
-from rolo_bench.errors import UsageError
+from rolo_bench.nn.train.rolo import training_sequences
 
 if TYPE_CHECKING:
-    from rolo_bench.sequence import Sequence
+    pass
 
 WINDOW = 4.0  # sides of a heatmap in those of the box fed before
 
@@ -88,11 +88,13 @@ def tracker(context: click.Context, **o: Any) -> None:
 
     import torch
 
-    from rolo_bench.detections import open_detector
-    from rolo_bench.nn.closed_loop import footage
-    from rolo_bench.nn.rolo import CHOSEN, OTHERS, STREAMING, RoloConfig, load_rolo, paper_config, save_rolo
-    from rolo_bench.nn.tracks import collect, synthetic_paths
-    from rolo_bench.nn.train_tracker import LENGTH, STARTS, Recipe, prepare_runs, train, write_curves
+    from rolo_bench.nn.detect.registry import open_detector
+    from rolo_bench.nn.rolo.config import CHOSEN, OTHERS, STREAMING, RoloConfig, paper_config
+    from rolo_bench.nn.rolo.file import load_rolo, save_rolo
+    from rolo_bench.nn.train.footage import footage
+    from rolo_bench.nn.train.rolo import LENGTH, STARTS, prepare_runs, train, write_curves
+    from rolo_bench.nn.train.rolo_loss import Recipe
+    from rolo_bench.nn.train.tracks import collect, synthetic_paths
 
     if o["threads"]:
         torch.set_num_threads(o["threads"])
@@ -165,31 +167,3 @@ def command_line(context: click.Context) -> str:
             shown = Path(one).name if isinstance(one, Path) or option.name in ("folders", "videos") else one
             words.append(option.opts[0] if one is True else f"{option.opts[0]} {shown}")
     return " ".join(words)
-
-
-def training_sequences(
-    folders: tuple[str, ...], suites: tuple[str, ...], videos: str | None, scenes: int, seed: int
-) -> list[Sequence]:
-    """The videos that the options name.
-
-    Raises:
-        UsageError: none named.
-    """
-    from rolo_bench.datasets import vid
-    from rolo_bench.suites import load_suite
-
-    found: list[Sequence] = []
-    for folder in folders:
-        if folder == "synthetic":
-            from rolo_bench.nn.tracks import synthetic_scenes
-
-            found += synthetic_scenes(scenes, seed)
-        elif vid.is_vid_folder(Path(folder)):
-            found += vid.load_vid(Path(folder))
-        else:
-            found += load_suite(folder).sequences
-    for suite in suites:
-        found += load_suite(suite, videos).sequences
-    if not found:
-        raise UsageError("name training videos with --data DIR or --suite NAME")
-    return found

@@ -1,7 +1,7 @@
 """Figures from scores: each function takes a score table and gives a matplotlib ``Figure``.
 
 ``success, precision, norm_precision, attributes, radar, fps, speed, sequences, ranks`` take the table of
-`rolo_bench.scoring.score`; ``steps`` and ``curves`` take a table of their own. `save` writes PNG, PDF or SVG.
+`rolo_bench.scores.score.score`; ``steps`` and ``curves`` take a table of their own. `save` writes PNG, PDF or SVG.
 The numbers behind each figure come from the ``*_table`` functions. matplotlib is imported when the first of
 them is used, not with this package.
 """

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rolo_bench.boxes import Array
-from rolo_bench.conventions import ERROR_THRESHOLDS, NORM_THRESHOLDS, OVERLAP_THRESHOLDS
+from rolo_bench.datasets.suites import ATTRIBUTES
 from rolo_bench.errors import UsageError
+from rolo_bench.plots.context import Setting, describe, significance
 from rolo_bench.plots.figure import (
     blank,
     footing,
@@ -27,12 +28,11 @@ from rolo_bench.plots.figure import (
     text_width,
     wrap_notes,
 )
-from rolo_bench.plots.setting import Setting, describe, significance
 from rolo_bench.plots.style import DAGGER, MARKERS
-from rolo_bench.reference import MARK
-from rolo_bench.scoring import by_attribute, matrix, mean_curves
-from rolo_bench.statistics import against_best
-from rolo_bench.suites import ATTRIBUTES
+from rolo_bench.scores.conventions import ERROR_THRESHOLDS, NORM_THRESHOLDS, OVERLAP_THRESHOLDS
+from rolo_bench.scores.published import MARK
+from rolo_bench.scores.statistics import against_best
+from rolo_bench.scores.summary import by_attribute, matrix, mean_curves
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def success(
     """Success plot: share of frames above each overlap threshold; the legend ranks by AUC.
 
     Args:
-        scores: as from `rolo_bench.scoring.score`.
+        scores: as from `rolo_bench.scores.score.score`.
         published: trackers of ``scores`` whose boxes were published by others; they get a dagger.
         reference: published numbers of trackers whose boxes are not at hand, columns ``tracker, auc, success50``
-            as from `rolo_bench.reference.published_summary`: drawn as a mark at an overlap of 0.5.
+            as from `rolo_bench.scores.published.published_summary`: drawn as a mark at an overlap of 0.5.
     """
     return _curve_plot(scores, KINDS["success"], published, reference)
 

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from rolo_bench.errors import UsageError
+from rolo_bench.plots.context import describe, significance
 from rolo_bench.plots.figure import blank, footing, heading, place, styled, text_width, wrap_notes
-from rolo_bench.plots.setting import describe, significance
-from rolo_bench.scoring import matrix
-from rolo_bench.statistics import RankTest, rank_test, sequences_won
+from rolo_bench.scores.statistics import RankTest, rank_test, sequences_won
+from rolo_bench.scores.summary import matrix
 
 
 def sequence_table(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rolo_bench.errors import UsageError
+from rolo_bench.plots.context import describe, significance
 from rolo_bench.plots.figure import log_ticks, sheet, styled, text_width
-from rolo_bench.plots.setting import describe, significance
 from rolo_bench.plots.style import DAGGER, MARKERS, looks
-from rolo_bench.scoring import summary
+from rolo_bench.scores.summary import summary
 
 
 def fps_table(

@@ -19,8 +19,8 @@ def steps(
     Args:
         frame: columns ``steps, mean_iou, fps``, optionally ``tracker`` (one line each) and ``mean_iou_low``,
             ``mean_iou_high`` (drawn as a band).
-        reference: the paper's numbers, columns ``steps, mean_iou, lstm_fps`` as from `rolo_bench.reference.steps`;
-            drawn dashed and grey.
+        reference: the paper's numbers, columns ``steps, mean_iou, lstm_fps`` as from
+            `rolo_bench.scores.published.steps`; drawn dashed and grey.
         subtitle: suite, convention and number of sequences.
         device: what the speeds were measured on.
 

@@ -1,0 +1,343 @@
+"""Suites: named, ordered lists of sequences, read from tables.
+
+Which frames, names and spellings a benchmark uses is data (``datasets/tables``), never code. A suite is a
+name of the table below, a folder in OTB or VOT layout, or a table file of the user.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from rolo_bench.boxes import Array
+from rolo_bench.datasets import otb, vot
+from rolo_bench.errors import DataError, RoloBenchError, UsageError
+from rolo_bench.folders import data_folder
+from rolo_bench.sequence import Image, Sequence
+
+ATTRIBUTES = {
+    "IV": "illumination variation",
+    "OPR": "out-of-plane rotation",
+    "SV": "scale variation",
+    "OCC": "occlusion",
+    "DEF": "deformation",
+    "MB": "motion blur",
+    "FM": "fast motion",
+    "IPR": "in-plane rotation",
+    "OV": "out of view",
+    "BC": "background clutter",
+    "LR": "low resolution",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a suite table: which frames of which video, and the spellings of other toolkits."""
+
+    name: str
+    first: int | None = None
+    last: int | None = None
+    folder: str | None = None
+    aliases: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    digest: str | None = None
+
+    @property
+    def frames(self) -> int | None:
+        """Number of frames, where the table fixes a range."""
+        return None if self.first is None or self.last is None else self.last - self.first + 1
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite as loaded: its sequences, the names that belong to it, and those that are missing."""
+
+    name: str
+    sequences: tuple[Sequence, ...]
+    expected: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+    def note(self) -> str:
+        """``16 of 30 sequences`` for a partial suite, otherwise empty."""
+        return f"{len(self.sequences)} of {len(self.expected)} sequences" if self.missing else ""
+
+
+@dataclass(frozen=True)
+class NoFrames:
+    """Stands in for images where only the truth is needed, as for scoring."""
+
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def image(self, index: int) -> Image:
+        """Never has an image.
+
+        Raises:
+            DataError: always.
+        """
+        raise DataError("this suite was loaded for scoring, without images; load it with its video data")
+
+
+def _table_rows(name: str) -> list[dict[str, str]]:
+    text = files("rolo_bench.datasets").joinpath("tables", name).read_text(encoding="utf-8")
+    return list(csv.DictReader(line for line in text.splitlines() if line and not line.startswith("#")))
+
+
+def tb100() -> tuple[Entry, ...]:
+    """All 100 sequences of TB-100 with range, spellings, attributes and the digest of their truth."""
+    return tuple(_tb100_entry(row) for row in _table_rows("tb100.csv"))
+
+
+def _tb100_entry(row: dict[str, str]) -> Entry:
+    return Entry(
+        row["name"],
+        int(row["first"]),
+        int(row["last"]),
+        None,
+        tuple(a for a in row["aliases"].split(";") if a),
+        tuple(row["attributes"].split()),
+        row["digest"],
+    )
+
+
+def _otb30() -> tuple[Entry, ...]:
+    rows = [row for row in _table_rows("tb100.csv") if row["otb30"]]
+    return tuple(_tb100_entry(row) for row in sorted(rows, key=lambda row: int(row["otb30"])))
+
+
+def _flagged(column: str) -> tuple[Entry, ...]:
+    return tuple(_tb100_entry(row) for row in _table_rows("tb100.csv") if row[column] == "1")
+
+
+TABLES: dict[str, tuple[str, Callable[[], tuple[Entry, ...]]]] = {
+    "otb30": ("the 30 sequences of the ROLO paper", _otb30),
+    "otb30-train": ("the paper's experiment 1: its 22 training sequences", lambda: _otb30()[:22]),
+    "otb30-test": ("the paper's experiment 1: its 8 test sequences", lambda: _otb30()[22:]),
+    "otb50": ("TB-50, the harder half of TB-100", lambda: _flagged("otb50")),
+    "otb100": ("TB-100", tb100),
+    "cvpr13": ("the 51 targets of the 2013 benchmark", lambda: _flagged("cvpr13")),
+}
+
+
+def suite_names() -> dict[str, str]:
+    """Built-in suites with a line on each."""
+    return {"demo": "synthetic, rendered on the fly, nothing to download"} | {
+        k: v[0] for k, v in TABLES.items()
+    }
+
+
+def entries(name: str) -> tuple[Entry, ...]:
+    """The table of a built-in real-video suite.
+
+    Raises:
+        UsageError: unknown name.
+    """
+    if name not in TABLES:
+        raise UsageError(
+            f"unknown suite {name!r}; known: {', '.join(suite_names())}, a folder, or a .csv table"
+        )
+    return TABLES[name][1]()
+
+
+def tre_omit(sequence: Sequence) -> tuple[tuple[int, int], ...]:
+    """Index ranges (first, last) of a sequence at which TRE must not start; from the OTB authors' table."""
+    ranges = [
+        (int(r["first"]), int(r["last"])) for r in _table_rows("init_omit.csv") if r["name"] == sequence.name
+    ]
+    return tuple((a - sequence.first_frame, b - sequence.first_frame) for a, b in ranges)
+
+
+def load_suite(
+    name: str,
+    data: str | os.PathLike[str] | None = None,
+    partial: bool = False,
+    images: bool = True,
+    only: tuple[str, ...] = (),
+) -> Suite:
+    """Load a suite.
+
+    Args:
+        name: a built-in suite, a folder in OTB or VOT layout, or a ``.csv`` table.
+        data: folder of the videos (with ``images=False`` also one of annotation files ``<Seq>.txt``).
+        partial: take what is there instead of refusing an incomplete suite.
+        images: False loads the truth alone, for scoring.
+        only: names of sequences to keep; the suite then counts as these alone.
+
+    Raises:
+        UsageError: unknown suite or sequence.
+        DataError: data missing or damaged; the message names it and how to get it.
+    """
+    if name == "demo":
+        from rolo_bench.datasets.synthetic.suite import demo_sequences
+
+        sequences = demo_sequences()
+        suite = Suite("demo", sequences, tuple(s.name for s in sequences))
+    elif name in TABLES:
+        suite = _load_table(name, entries(name), data_folder(data), partial, images, only)
+    else:
+        suite = _load_path(name, data, partial, images, only)
+    if only:
+        known = {s.name for s in suite.sequences} | set(suite.missing)
+        unknown = [n for n in only if n not in known]
+        if unknown:
+            raise UsageError(
+                f"{', '.join(unknown)}: not in suite {suite.name}; it has {', '.join(suite.expected)}"
+            )
+        sequences = tuple(s for s in suite.sequences if s.name in only)
+        suite = replace(suite, sequences=sequences, missing=tuple(n for n in suite.expected if n not in only))
+    if not suite.sequences:
+        raise DataError(f"suite {suite.name}: no sequence found in {data_folder(data)}; {_hint(suite.name)}")
+    return suite
+
+
+def suite_label(name: str) -> str:
+    """The name under which results of a suite are filed: a path gives its last part without ending."""
+    return name if name in suite_names() else Path(name).resolve().stem
+
+
+def _hint(name: str) -> str:
+    get = f"get it with `rolo-bench fetch data {name}`, or " if name in TABLES else ""
+    return f"{get}name the right folder with --data DIR"
+
+
+def _load_path(
+    name: str, data: str | os.PathLike[str] | None, partial: bool, images: bool, only: tuple[str, ...]
+) -> Suite:
+    path = Path(name)
+    label = suite_label(name)
+    if path.suffix == ".csv" and path.is_file():
+        return _load_table(
+            label, read_table(path), Path(data) if data else path.parent, partial, images, only
+        )
+    if otb.is_otb_folder(path):
+        found = otb.sequence_names(path)
+        table = tuple(Entry(n) for n in found)
+        return _load_table(label, table, path, partial, images, only)
+    if vot.is_vot_folder(path):
+        names = vot.sequence_names(path)
+        return Suite(label, tuple(vot.load_sequence(path, n) for n in names if not only or n in only), names)
+    if path.exists():
+        raise DataError(
+            f"{path}: neither a folder of sequences in OTB or VOT layout nor a .csv table of a suite"
+        )
+    raise UsageError(f"unknown suite {name!r}; known: {', '.join(suite_names())}, a folder, or a .csv table")
+
+
+def read_table(path: Path) -> tuple[Entry, ...]:
+    """A user's suite table: CSV with a column ``name`` and optionally ``first, last, folder, attributes``.
+
+    Raises:
+        DataError: a column or value is wrong, with its row.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(line for line in file if line.strip() and not line.startswith("#"))
+        fields = reader.fieldnames or []
+        if "name" not in fields:
+            raise DataError(f"{path}: the table needs a column 'name'; it has {', '.join(fields) or 'none'}")
+        unknown = set(fields) - {"name", "first", "last", "folder", "attributes"}
+        if unknown:
+            raise DataError(
+                f"{path}: unknown columns {', '.join(sorted(unknown))}; known: name, first, last, folder, attributes"
+            )
+        rows = list(reader)
+    table = []
+    for number, row in enumerate(rows, 2):
+        try:
+            first, last = (int(row[k]) if row.get(k) else None for k in ("first", "last"))
+        except ValueError:
+            raise DataError(f"{path}, row {number}: first and last must be whole numbers") from None
+        if not row["name"] or (first is None) != (last is None) or (first and last and first > last):
+            raise DataError(f"{path}, row {number}: needs a name, and first <= last or neither")
+        table.append(
+            Entry(
+                row["name"],
+                first,
+                last,
+                row.get("folder") or None,
+                (),
+                tuple((row.get("attributes") or "").split()),
+            )
+        )
+    if len({e.name for e in table}) != len(table):
+        raise DataError(f"{path}: a sequence name stands there twice")
+    return tuple(table)
+
+
+def _load_table(
+    name: str, table: tuple[Entry, ...], root: Path, partial: bool, images: bool, only: tuple[str, ...]
+) -> Suite:
+    expected = tuple(e.name for e in table)
+    sequences, problems = [], {}
+    for entry in table:
+        if only and entry.name not in only:
+            continue
+        try:
+            sequences.append(_load_entry(entry, root, images))
+        except RoloBenchError as error:
+            problems[entry.name] = error
+    absent = [n for n, e in problems.items() if "no such file" in str(e)]
+    damaged = [n for n in problems if n not in absent]
+    if damaged:
+        more = f" (and {len(damaged) - 1} more damaged)" if len(damaged) > 1 else ""
+        raise DataError(f"{problems[damaged[0]]}{more}")
+    if absent and not partial:
+        listed = ", ".join(absent[:8]) + (" …" if len(absent) > 8 else "")
+        wanted = len(only) or len(expected)
+        raise DataError(
+            f"suite {name}: {len(absent)} of {wanted} sequences are not in {root}: {listed}; "
+            f"{_hint(name)}, or take what is there with --partial"
+        )
+    return Suite(name, tuple(sequences), expected, tuple(absent))
+
+
+def _load_entry(entry: Entry, root: Path, images: bool) -> Sequence:
+    flat = root / f"{entry.name}.txt"
+    folder = _folder_of(entry, root)
+    if images or not flat.is_file():
+        if images:
+            sequence = otb.load_sequence(root, entry.name, entry.first, entry.last, entry.attributes, folder)
+        else:
+            _, truth_file = otb.find_truth(root, folder or entry.name)
+            sequence = _truth_only(entry, otb.read_boxes(truth_file), truth_file)
+    else:
+        sequence = _truth_only(entry, otb.read_boxes(flat), flat)
+    if entry.digest and annotation_digest(sequence.truth) != entry.digest:
+        raise DataError(
+            f"{entry.name}: its annotation is not the benchmark's (SHA-256 differs); fetch it again, "
+            "or load the folder itself as a suite to use own annotations"
+        )
+    return sequence
+
+
+def _truth_only(entry: Entry, truth: Array, source: Path) -> Sequence:
+    if entry.first is not None and entry.last is not None:
+        truth = otb.cut_truth(truth, entry.first, entry.last, source)
+    return Sequence(entry.name, NoFrames(len(truth)), truth, entry.attributes, entry.first or 1)
+
+
+def _folder_of(entry: Entry, root: Path) -> str | None:
+    """The folder under which a sequence lies: as in the table, or one of its other spellings."""
+    if entry.folder or (root / entry.name).is_dir():
+        return entry.folder
+    return next((a for a in entry.aliases if (root / a / "groundtruth_rect.txt").is_file()), None)
+
+
+def annotation_digest(truth: Array) -> str:
+    """SHA-256 of a truth ``(N, 4)``, given 0-based and hashed 1-based as little-endian float64, row by row."""
+    import hashlib
+
+    raw = np.asarray(truth, dtype=np.float64) + np.array([1.0, 1.0, 0.0, 0.0])
+    return hashlib.sha256(np.ascontiguousarray(raw, dtype="<f8").tobytes()).hexdigest()
+
+
+def load_annotations(name: str, folder: str | os.PathLike[str], partial: bool = False) -> Suite:
+    """A suite without images, from a data folder or a folder of ``<Seq>.txt`` files; for scoring."""
+    return load_suite(name, folder, partial, images=False)

@@ -1,0 +1,1 @@
+"""The synthetic suite: scenes planned and painted from a seed, with exact truth."""

@@ -1,0 +1,170 @@
+"""Matching what a file holds to the sequences of a suite: names, frame ranges, lengths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rolo_bench.boxes import Array, iou
+from rolo_bench.datasets.suites import Entry
+from rolo_bench.errors import DataError
+from rolo_bench.exchange.reading import Reading, spans
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """Repairs of a file that is otherwise refused; each is off unless the user names it.
+
+    Attributes:
+        pad: for results that are short: ``none`` fills the missing rows at the end with "no box", ``hold``
+            repeats the last box; None refuses.
+        cut: leave out rows after the end of the benchmark's range.
+        hold: in rows without a box repeat the last box before them, as the MATLAB toolkit of 2013 does.
+    """
+
+    pad: str | None = None
+    cut: bool = False
+    hold: bool = False
+
+
+def spelling(name: str) -> str:
+    """A name without what toolkits spell differently: case, and ``.``, ``_`` or ``-`` before a target's number."""
+    return re.sub(r"[-_. ]+", "-", name).casefold()
+
+
+def index_names(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Every known spelling of a suite's sequences, simplified by `spelling`."""
+    table: dict[str, Entry] = {}
+    for entry in entries:
+        for name in (entry.name, *entry.aliases):
+            if table.setdefault(spelling(name), entry).name != entry.name:
+                raise DataError(f"the suite's table gives the name {name} to two sequences")
+    return table
+
+
+def split_stem(stem: str, names: dict[str, Entry]) -> tuple[str, str]:
+    """``carScale_KCF_GaussHog`` into sequence and tracker: the longest beginning that is a sequence's name.
+
+    A stem without any known name is split at its first underscore.
+    """
+    parts = stem.split("_")
+    for count in range(len(parts), 0, -1):
+        if spelling("_".join(parts[:count])) in names:
+            return "_".join(parts[:count]), "_".join(parts[count:])
+    return parts[0], "_".join(parts[1:])
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A reading that fits its sequence: boxes ``(N, 4)`` of exactly the benchmark's frames, and where they start."""
+
+    boxes: Array
+    seconds: Array
+    start: int
+    notes: tuple[str, ...]
+
+
+def place(reading: Reading, entry: Entry, repairs: Repairs, truth: Array | None = None) -> Placed:
+    """Fit a reading to the frames of its sequence.
+
+    Frame numbers in files count either in the video or from 1 within the benchmark's range; both are
+    understood, since every start runs to the end of the range. A length that does not fit is refused unless
+    a repair was named. With ``truth`` the first box is held against it.
+
+    Raises:
+        DataError: length or range does not fit.
+    """
+    where = str(reading.source) if reading.protocol == "ope" else f"{reading.source}, start {reading.number}"
+    if entry.first is None or entry.frames is None:
+        raise DataError(f"{entry.name}: the suite does not say how many frames it has")
+    start = _start(reading, entry, where)
+    wanted = entry.frames - start
+    rows = len(reading.boxes)
+    boxes, notes = reading.boxes, reading.notes
+    if reading.stated is not None and reading.stated != rows and not (rows < wanted and repairs.pad):
+        raise DataError(
+            f"{where}: {rows} rows, but it says itself that there are {reading.stated}"
+            + (f" and {entry.name} has {wanted}" if wanted != reading.stated else "")
+            + ("; fill the missing rows with --pad none or --pad hold" if rows < wanted else "")
+        )
+    if rows < wanted:
+        if not repairs.pad:
+            raise DataError(
+                f"{where}: {rows} rows for the {wanted} frames of {entry.name}; "
+                "fill the missing rows with --pad none or --pad hold"
+            )
+        filler = boxes[-1] if repairs.pad == "hold" else np.full(4, np.nan)
+        boxes = np.vstack([boxes, np.tile(filler, (wanted - rows, 1))])
+        what = "the last box repeated" if repairs.pad == "hold" else "no box"
+        notes += (f"{wanted - rows} rows missing at the end (rows {rows + 1}-{wanted}): {what}",)
+    elif rows > wanted:
+        if not repairs.cut:
+            raise DataError(
+                f"{where}: {rows} rows for the {wanted} frames of {entry.name} (frames {entry.first} to "
+                f"{entry.last}); leave out what comes after with --cut"
+            )
+        boxes = boxes[:wanted]
+        notes += (f"rows {wanted + 1}-{rows} lie after the benchmark's range: left out",)
+    boxes, first_note = _first_box(boxes, reading, start, truth)
+    notes += first_note
+    if repairs.hold:
+        boxes, held = _hold(boxes)
+        notes += held
+    return Placed(boxes, _seconds(reading, len(boxes)), start, notes)
+
+
+def _start(reading: Reading, entry: Entry, where: str) -> int:
+    """Index in the sequence of a reading's first frame."""
+    assert entry.first is not None and entry.frames is not None
+    if reading.protocol != "tre":
+        if reading.first is not None and reading.first not in (1, entry.first):
+            raise DataError(
+                f"{where}: starts at frame {reading.first}, the benchmark's {entry.name} at {entry.first}"
+            )
+        return 0
+    if reading.first is None:
+        raise DataError(f"{where}: a start of TRE that does not say at which frame")
+    count = len(reading.boxes) if reading.stated is None else reading.stated
+    for base in (1, entry.first):
+        start = reading.first - base
+        if start >= 0 and start + count == entry.frames:
+            return start
+    raise DataError(
+        f"{where}: {count} frames from frame {reading.first} on do not end where {entry.name} does "
+        f"(frames {entry.first} to {entry.last})"
+    )
+
+
+def _first_box(
+    boxes: Array, reading: Reading, start: int, truth: Array | None
+) -> tuple[Array, tuple[str, ...]]:
+    if truth is None or reading.protocol == "sre":
+        return boxes, ()
+    if np.isnan(boxes[0]).any() and any("start code" in note for note in reading.notes):
+        return np.vstack([truth[start], boxes[1:]]), ()
+    overlap = iou(boxes[0], truth[start])[0]
+    if not overlap >= 0.5:
+        shown = "none" if np.isnan(overlap) else f"{overlap:.2f}"
+        return boxes, (f"its first box is not the truth (overlap {shown}): another range, sequence or type?",)
+    return boxes, ()
+
+
+def _hold(boxes: Array) -> tuple[Array, tuple[str, ...]]:
+    """Rows without a box filled with the last box before them; rows before the first box stay."""
+    missing = np.isnan(boxes).any(axis=1)
+    last = np.maximum.accumulate(np.where(missing, -1, np.arange(len(boxes))))
+    fill = missing & (last >= 0)
+    held = np.where(fill[:, None], boxes[np.maximum(last, 0)], boxes)
+    return held, (f"rows {spans(np.flatnonzero(fill))}: the last box repeated",) if fill.any() else ()
+
+
+def _seconds(reading: Reading, count: int) -> Array:
+    """Times ``(N,)``: as in the file, else the stated average speed spread evenly, else NaN."""
+    if reading.seconds is not None:
+        padded = np.full(max(count, len(reading.seconds)), np.nan)
+        padded[: len(reading.seconds)] = reading.seconds
+        return padded[:count]
+    return np.full(count, 1.0 / reading.fps if reading.fps > 0 else np.nan)

@@ -1,0 +1,311 @@
+"""Taking in results of other toolkits.
+
+Each format has a reader that says what a file holds (`reading.Reading`); `place.place` fits that to a sequence of
+a suite; `import_results` writes it into a store of results with its origin. A file that is wrong is refused
+with one line and the others go on; what was found and handled inside a file is listed in ``run.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rolo_bench.boxes import Array
+from rolo_bench.datasets.suites import Entry, tb100
+from rolo_bench.errors import DataError, RoloBenchError, UsageError
+from rolo_bench.exchange import otb_json, otb_mat, text
+from rolo_bench.exchange.fit import Repairs, index_names, place, spelling, split_stem
+from rolo_bench.exchange.reading import Reading
+from rolo_bench.run.store import RunResult, Store, check_name
+
+FORMATS = {
+    "otb-mat": "OTB MATLAB toolkits: <Seq>_<tracker>.mat",
+    "otb-json": "Python OTB toolkit: <tracker>/<Seq>.json",
+    "got10k": "got10k: <tracker>/<Seq>.txt and times/<Seq>_time.txt",
+    "pysot": "pysot: <tracker>/<Seq>.txt",
+    "pytracking": "pytracking: <tracker>/<parameters>_000/<Seq>.txt",
+    "vot": "VOT: <tracker>/<experiment>/<Seq>/<Seq>_001.txt",
+}
+SEGMENTS = {"tre": 20, "sre": 12}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file to import, and the names that its path gives."""
+
+    path: Path
+    sequence: str
+    tracker: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file: ``imported``, ``unchanged``, ``outside`` (not in the suite) or ``refused``."""
+
+    source: Path
+    what: str
+    sequence: str = ""
+    tracker: str = ""
+    protocol: str = ""
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find_files(format_: str, root: Path, entries: tuple[Entry, ...]) -> list[Found]:
+    """Result files under a folder (or one file), in order of their paths.
+
+    Raises:
+        UsageError: unknown format, or no such path.
+        DataError: no file of the format there.
+    """
+    if format_ not in FORMATS:
+        raise UsageError(f"unknown format {format_!r}; known: {', '.join(FORMATS)}")
+    if not root.exists():
+        raise UsageError(f"{root}: no such file or folder")
+    if format_ in ("otb-mat", "otb-json"):
+        ending = ".mat" if format_ == "otb-mat" else ".json"
+        paths = [root] if root.is_file() else sorted(p for p in root.rglob(f"*{ending}") if p.is_file())
+        names = index_names(tb100()) | index_names(entries)
+        if format_ == "otb-mat":
+            found = [Found(p, *split_stem(p.stem, names)) for p in paths]
+        else:
+            found = [Found(p, p.stem, p.resolve().parent.name) for p in paths]
+    else:
+        found = [Found(*row) for row in text.find_tables(root, format_)]
+    if not found:
+        raise DataError(f"{root}: holds no result files of {format_} ({FORMATS[format_]})")
+    return found
+
+
+def read(format_: str, found: Found, zero_based: bool = False) -> list[Reading]:
+    """All starts that a file holds.
+
+    Raises:
+        DataError: the file is damaged or of another kind.
+    """
+    if format_ == "otb-mat":
+        return otb_mat.read(found.path, found.sequence, found.tracker)
+    if format_ == "otb-json":
+        return otb_json.read(found.path, found.sequence, found.tracker)
+    if format_ == "vot":
+        return text.read_vot(found.path, found.sequence, found.tracker)
+    return text.read_table(found.path, found.sequence, found.tracker, 0.0 if zero_based else 1.0)
+
+
+def choose(readings: list[Reading], protocol: str | None) -> list[Reading]:
+    """The starts of the wanted protocol.
+
+    A ``.mat`` file of TRE serves as OPE by its first start, as the OTB authors do; ``protocol=None`` takes
+    what the file is, and OPE from such a file.
+
+    Raises:
+        DataError: the file holds another protocol.
+    """
+    held = readings[0].protocol
+    first = readings[0]
+    if held == "tre" and (protocol == "ope" or (protocol is None and first.source.suffix == ".mat")):
+        note = f"the first of {len(readings)} starts of TRE, taken as one-pass evaluation"
+        return [replace(first, protocol="ope", notes=(*first.notes, note))]
+    if protocol not in (None, held):
+        raise DataError(
+            f"{first.source}: holds {held.upper()}, not {protocol}; import it with --protocol {held}"
+        )
+    return readings
+
+
+def import_results(
+    format_: str,
+    root: Path,
+    suite: str,
+    entries: tuple[Entry, ...],
+    store: Store,
+    tracker: str | None = None,
+    protocol: str | None = None,
+    repairs: Repairs = Repairs(),  # noqa: B008 - frozen
+    truths: dict[str, Array] | None = None,
+    zero_based: bool = False,
+    force: bool = False,
+) -> Iterator[Outcome]:
+    """Import a file or folder into a store; yields what became of each file.
+
+    Args:
+        suite, entries: name under which results are filed, and its sequences.
+        tracker: file the results under this name; in a folder of several trackers, take only this one.
+        protocol: ``ope``, ``tre``, ``sre``, or None for what the files hold.
+        truths: annotations by sequence name, where at hand, to hold first boxes against.
+        force: replace results that are there already and were made otherwise.
+
+    Raises:
+        UsageError: the path or format is wrong, ``tracker`` is none of several in the folder, or results of a run
+            stand under that name and ``force`` is not given.
+    """
+    found, name = select(find_files(format_, root, entries), tracker)
+    names, known = index_names(entries), index_names(tb100())
+    for key, entry in known.items():  # a suite of one's own may hold benchmark videos without their spellings
+        if spelling(entry.name) in names:
+            names.setdefault(key, names[spelling(entry.name)])
+    for item in found:
+        try:
+            yield _import_file(
+                format_,
+                item,
+                suite,
+                names,
+                known,
+                store,
+                name,
+                protocol,
+                repairs,
+                truths or {},
+                zero_based,
+                force,
+            )
+        except UsageError:
+            raise
+        except RoloBenchError as error:
+            yield Outcome(item.path, "refused", item.sequence, name or item.tracker, error=str(error))
+
+
+def select(found: list[Found], tracker: str | None) -> tuple[list[Found], str | None]:
+    """Files to import, and the name to file them under (None: each under its own)."""
+    if tracker is None:
+        return found, None
+    check_name("tracker", tracker)
+    several = sorted({f.tracker for f in found})
+    if len(several) == 1:
+        return found, tracker
+    chosen = [f for f in found if spelling(f.tracker) == spelling(tracker)]
+    if not chosen:
+        shown = ", ".join(several[:12]) + (" …" if len(several) > 12 else "")
+        raise UsageError(f"{tracker}: not among the trackers of the folder: {shown}")
+    return chosen, tracker
+
+
+def _import_file(
+    format_: str,
+    found: Found,
+    suite: str,
+    names: dict[str, Entry],
+    known: dict[str, Entry],
+    store: Store,
+    tracker: str | None,
+    protocol: str | None,
+    repairs: Repairs,
+    truths: dict[str, Array],
+    zero_based: bool,
+    force: bool,
+) -> Outcome:
+    if spelling(found.sequence) not in names and spelling(found.sequence) in known:
+        return Outcome(found.path, "outside", found.sequence, tracker or found.tracker)
+    readings = choose(read(format_, found, zero_based), protocol)
+    entry = _entry(found, readings[0], names)
+    label = tracker or _safe_name(found, readings[0].tracker or found.tracker or "imported")
+    kind = readings[0].protocol
+    digest = hashlib.sha256(found.path.read_bytes()).hexdigest()
+    meta = store.meta(suite, kind, label) or _new_meta(format_, suite, kind, label, names)
+    if "imported" not in meta:
+        if not force:
+            raise UsageError(
+                f"{store.folder(suite, kind, label)}: holds results of a run; choose another name with "
+                "--tracker NAME, or replace them with --force"
+            )
+        meta = _new_meta(format_, suite, kind, label, names)
+    rules = {"pad": repairs.pad, "cut": repairs.cut, "hold": repairs.hold, "zero_based": zero_based}
+    placed = [place(r, entry, repairs, truths.get(entry.name)) for r in readings]
+    stems = [entry.name if r.protocol == "ope" else f"{entry.name}_{kind}{r.number:02d}" for r in readings]
+    marks = {
+        s: {"sha256": digest, "format": format_, "rules": rules, "start": p.start}
+        for s, p in zip(stems, placed)
+    }
+    if _same(meta, marks, store, suite, kind, label):
+        return Outcome(found.path, "unchanged", entry.name, label, kind)
+    other = [s for s in stems if s in meta["sequences"] and meta["sequences"][s].get("sha256") != digest]
+    if other and not force:
+        raise DataError(
+            f"{found.path}: {label} has results on {entry.name} from another file "
+            f"({meta['sequences'][other[0]].get('source')}); replace them with --force"
+        )
+    short = SEGMENTS.get(kind, 1) - len(readings)
+    extra = (
+        (f"{len(readings)} of {SEGMENTS[kind]} starts of {kind.upper()}",)
+        if kind in SEGMENTS and short
+        else ()
+    )
+    for reading, spot, stem in zip(readings, placed, stems):
+        segment = None if kind == "ope" else f"{kind}{reading.number:02d}"
+        store.save(
+            suite,
+            RunResult(label, entry.name, kind, spot.boxes, spot.seconds, segment=segment, start=spot.start),
+        )
+        meta["sequences"][stem] = marks[stem] | {
+            "status": "complete",
+            "frames": len(spot.boxes),
+            "source": found.path.name,
+            "kind": reading.kind,
+            "speed": _speed(reading),
+            "notes": [*spot.notes, *extra],
+        }
+    store.write_meta(suite, kind, label, meta)
+    notes = tuple(f"{s}: {n}" if len(stems) > 1 else n for s, p in zip(stems, placed) for n in p.notes)
+    return Outcome(found.path, "imported", entry.name, label, kind, notes=notes + extra)
+
+
+def _safe_name(found: Found, name: str) -> str:
+    try:
+        return check_name("tracker", name)
+    except UsageError as error:
+        raise DataError(f"{found.path}: {error}; give it a name with --tracker NAME") from None
+
+
+def _entry(found: Found, reading: Reading, names: dict[str, Entry]) -> Entry:
+    """The sequence that a file is of; its path and its contents must not disagree."""
+    entry = names.get(spelling(reading.sequence))
+    if entry is None:
+        raise DataError(
+            f"{found.path}: unknown sequence {reading.sequence!r}; not in this suite under any spelling"
+        )
+    by_path = names.get(spelling(found.sequence))
+    if by_path is not None and by_path.name != entry.name:
+        raise DataError(f"{found.path}: named after {by_path.name}, but it says that it is of {entry.name}")
+    return entry
+
+
+def _same(
+    meta: dict[str, Any], marks: dict[str, dict[str, Any]], store: Store, suite: str, kind: str, label: str
+) -> bool:
+    """Whether exactly these results are there already."""
+    folder = store.folder(suite, kind, label)
+    entries = meta["sequences"]
+    return all(
+        (folder / f"{stem}.txt").is_file() and all(entries.get(stem, {}).get(k) == v for k, v in mark.items())
+        for stem, mark in marks.items()
+    )
+
+
+def _new_meta(
+    format_: str, suite: str, protocol: str, tracker: str, names: dict[str, Entry]
+) -> dict[str, Any]:
+    return {
+        "tracker": tracker,
+        "protocol": protocol,
+        "suite": suite,
+        "expected": list(dict.fromkeys(e.name for e in names.values())),
+        "imported": {"format": format_, "made": datetime.now(UTC).isoformat(timespec="seconds")},
+        "oracle": False,
+        "machine": {"device": "unknown (imported)"},
+        "sequences": {},
+    }
+
+
+def _speed(reading: Reading) -> str:
+    if reading.seconds is not None:
+        return "times of the file, frame by frame"
+    return (
+        f"{reading.fps:.6g} fps as the file states, the same for every frame"
+        if reading.fps > 0
+        else "unknown"
+    )

@@ -1,0 +1,169 @@
+"""Result folders of toolkits that write one text file a sequence: got10k, pysot, pytracking, VOT.
+
+- got10k: ``<tracker>/<Seq>.txt`` and ``<tracker>/times/<Seq>_time.txt``, or ``<tracker>/<Seq>/<Seq>_001.txt``;
+- pysot: ``<tracker>/<Seq>.txt``;
+- pytracking: ``<tracker>/<parameters>_000/<Seq>.txt`` and ``<Seq>_time.txt``, tab separated, whole numbers;
+- VOT: ``<tracker>/<experiment>/<Seq>/<Seq>_001.txt``, rectangles, polygons or codes.
+
+The first three hold the pixels of the annotation that they were run on: 1-based for OTB. VOT counts from 0.
+Text carries no checksum: a digit that was changed into another is the file's word.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from rolo_bench.boxes import Array
+from rolo_bench.errors import DataError, RoloBenchError
+from rolo_bench.exchange.reading import (
+    FARTHEST,
+    NUMBER,
+    Reading,
+    drop_invalid,
+    real_rows,
+    text_numbers,
+    text_rows,
+)
+
+
+def read_table(path: Path, sequence: str, tracker: str, offset: float = 1.0) -> list[Reading]:
+    """One file of got10k, pysot or pytracking: rows x, y, w, h.
+
+    Args:
+        path: the file.
+        sequence, tracker: names from the path.
+        offset: subtracted from x and y.
+
+    Raises:
+        DataError: not such a table, with its row.
+    """
+    values, cut = text_numbers(path, 4)
+    values, _ = real_rows(values, str(path))
+    boxes, invalid = drop_invalid(values - np.array([offset, offset, 0.0, 0.0]))
+    seconds, note = _seconds(path, len(boxes))
+    return [
+        Reading(path, sequence, tracker, boxes, "rect", seconds=seconds, notes=cut + invalid + note),
+    ]
+
+
+def read_vot(path: Path, sequence: str, tracker: str) -> list[Reading]:
+    """One trajectory of a VOT experiment without re-initialisation, 0-based.
+
+    Code 1 (start) and code 0 (no target) become NaN rows and are named; a polygon becomes its bounding box.
+
+    Raises:
+        DataError: failure codes or a second start (a run with re-initialisation is no one-pass evaluation), masks,
+            or anything else that is no region, with its row.
+    """
+    rows, notes = text_rows(path)
+    boxes = np.full((len(rows), 4), np.nan)
+    starts, empty, polygons = [], [], 0
+    for i, cells in enumerate(rows):
+        where = f"{path}, row {i + 1}"
+        if cells[0][:1] in "mM":
+            raise DataError(f"{where}: a mask; only rectangles and polygons can be imported")
+        wrong = next((c for c in cells if not NUMBER.fullmatch(c)), None)
+        if wrong is not None:
+            raise DataError(f"{where}: not a number: {wrong[:40]!r}")
+        values = np.array([float(c) for c in cells])
+        if values.size == 1:
+            if values[0] == 1 and i == 0:
+                starts.append(i)
+            elif values[0] == 0:
+                empty.append(i)
+            elif values[0] in (1, 2):
+                raise DataError(
+                    f"{where}: code {cells[0]}: a run with re-initialisation is no one-pass evaluation"
+                )
+            else:
+                raise DataError(f"{where}: unknown code {cells[0]}")
+            continue
+        if (np.abs(values) > FARTHEST).any():
+            raise DataError(f"{where}: values beyond {FARTHEST:.0f} pixels; the file is damaged")
+        polygons += values.size != 4
+        boxes[i] = _region(values, where)
+    if starts:
+        notes += ("row 1 is VOT's start code: its box is the truth, or none where the truth is not at hand",)
+    skip = np.array(starts + empty, dtype=int)
+    boxes, _ = _named(boxes, skip)
+    found, invalid = drop_invalid(boxes)
+    found[skip] = np.nan
+    if empty:
+        notes += (f"code 0 in {len(empty)} rows from row {empty[0] + 1} on: taken as no box",)
+    seconds, note = _seconds(path, len(boxes))
+    kind = "polygon" if polygons else "rect"
+    return [Reading(path, sequence, tracker, found, kind, seconds=seconds, notes=notes + invalid + note)]
+
+
+def _named(boxes: Array, skip: np.ndarray) -> tuple[Array, np.ndarray]:
+    """Boxes with the rows of known codes filled, so that `drop_invalid` names the others only."""
+    filled = boxes.copy()
+    filled[skip] = 1.0
+    return filled, skip
+
+
+def _region(values: Array, where: str) -> Array:
+    if values.size == 4:
+        return values
+    if values.size >= 6 and values.size % 2 == 0:
+        points = values.reshape(-1, 2)
+        return np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
+    raise DataError(f"{where}: expected 4 numbers or a polygon, found {values.size}")
+
+
+def _seconds(path: Path, count: int) -> tuple[Array | None, tuple[str, ...]]:
+    """Times beside a result file ``(N,)``, under any of the toolkits' names; None where there are none."""
+    places = [
+        path.parent / "times" / f"{path.stem}_time.txt",
+        path.with_name(f"{path.stem}_time.txt"),
+        path.with_name(f"{path.stem}_time.value"),
+        path.with_name(re.sub(r"_\d{3}$", "", path.stem) + "_time.txt"),
+    ]
+    found = next((p for p in places if p.is_file()), None)
+    if found is None:
+        return None, ()
+    try:
+        rows, _ = text_rows(found)
+        values = np.array([float(r[0]) if NUMBER.fullmatch(r[0]) else np.nan for r in rows])
+    except RoloBenchError as error:
+        return None, (f"times not used: {error}",)
+    if len(values) != count:
+        return None, (f"times not used: {found.name} has {len(values)} rows for {count} boxes",)
+    with np.errstate(invalid="ignore"):
+        return np.where((values >= 0) & (values < 1e6), values, np.nan), ()
+
+
+def find_tables(root: Path, format_: str) -> list[tuple[Path, str, str]]:
+    """Result files under a folder (or one file), with the sequence and tracker that their paths name.
+
+    Repetitions other than the first (``_002`` …) and files of times are left out.
+    """
+    if root.is_file():
+        return [_names(root, format_)]
+    found = []
+    for path in sorted(root.rglob("*.txt")):
+        inside = path.relative_to(root).parts
+        if path.stem.endswith("_time") or "times" in inside[:-1] or any(p.startswith(".") for p in inside):
+            continue
+        repetition = re.fullmatch(re.escape(path.parent.name) + r"_(\d{3})", path.stem)
+        if repetition and repetition[1] != "001":
+            continue
+        if format_ == "vot" and repetition is None:
+            continue
+        found.append(_names(path, format_))
+    return found
+
+
+def _names(path: Path, format_: str) -> tuple[Path, str, str]:
+    place = path.resolve()
+    folder = place.parent
+    if re.fullmatch(re.escape(folder.name) + r"_\d{3}", path.stem):  # <Seq>/<Seq>_001.txt
+        tracker = folder.parent.parent.name if format_ == "vot" else folder.parent.name
+        return path, folder.name, tracker
+    tracker = folder.name
+    if format_ == "pytracking" and re.search(r"_\d{3}$", tracker):
+        tracker = f"{folder.parent.name}_{tracker}"
+    return path, path.stem, tracker

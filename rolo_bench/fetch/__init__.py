@@ -1,0 +1,1 @@
+"""Downloads: one way, resumable, checked; archives, videos and weights."""

@@ -1,0 +1,1 @@
+"""Detectors: networks, their weights, and stored detections."""

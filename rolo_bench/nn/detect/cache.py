@@ -1,0 +1,232 @@
+"""Detections stored once and reused by every tracker, training and study.
+
+A record is found by the detector's identity (weights, size, thresholds, precision, code) and the digest of
+the image's pixels, so a stale one cannot be met. Each process that finds something new appends to a segment
+file of its own; all segments are memory-mapped for reading. A record counts only if its checksum holds, so a
+torn or damaged one is simply made again. Any number of processes may share a folder.
+
+    folder/<identity digest>/identity.txt      what the digest stands for
+    folder/<identity digest>/<name>.segment    records: header, boxes, scores, classes, feature
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import mmap
+import os
+import struct
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rolo_bench.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from rolo_bench.detection import Detections, Detector
+
+log = logging.getLogger(__name__)
+Image = NDArray[np.uint8]
+STORED = 0.01  # least score of what is stored of a built-in detector
+MAGIC = b"RBDET\x01\x00\x00"
+# magic, key of the image, checksum of header and payload, number of detections, length of the feature
+HEADER = struct.Struct("<8s16s16sII")
+
+
+def image_digest(image: Image) -> bytes:
+    """16 bytes that stand for an image's shape and pixels."""
+    h = hashlib.blake2b(repr((image.shape, image.dtype.str)).encode(), digest_size=16)
+    h.update(np.ascontiguousarray(image).data)
+    return h.digest()
+
+
+def payload_size(detections: int, feature: int) -> int:
+    """Bytes of a record after its header: boxes float64, scores float32, classes int32, feature float32."""
+    return detections * (32 + 4 + 4) + feature * 4
+
+
+def checksum(key: bytes, detections: int, feature: int, payload: bytes | memoryview) -> bytes:
+    """16 bytes over everything in a record that could be damaged."""
+    h = hashlib.blake2b(key + struct.pack("<II", detections, feature), digest_size=16)
+    h.update(payload)
+    return h.digest()
+
+
+def encode(key: bytes, found: Detections) -> bytes:
+    """One record."""
+    payload = b"".join(
+        [
+            np.ascontiguousarray(found.boxes, "<f8").tobytes(),
+            np.ascontiguousarray(found.scores, "<f4").tobytes(),
+            np.ascontiguousarray(found.classes, "<i4").tobytes(),
+            np.ascontiguousarray(found.feature, "<f4").tobytes(),
+        ]
+    )
+    n, f = len(found.boxes), len(found.feature)
+    return HEADER.pack(MAGIC, key, checksum(key, n, f, payload), n, f) + payload
+
+
+@dataclass
+class Segment:
+    """One memory-mapped file of records; ``end`` is how far its records have been listed."""
+
+    path: Path
+    view: mmap.mmap | None = None
+    end: int = 0
+
+    def news(self) -> Iterator[tuple[bytes, int]]:
+        """Key and offset of the records that were added since the last call; stops at a torn or foreign one."""
+        size = self.path.stat().st_size
+        if size - self.end < HEADER.size:
+            return
+        if self.view is None or len(self.view) < size:
+            with open(self.path, "rb") as file:
+                self.view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        while self.end + HEADER.size <= len(self.view):
+            magic, key, _, n, f = HEADER.unpack_from(self.view, self.end)
+            stop = self.end + HEADER.size + payload_size(n, f)
+            if magic != MAGIC or stop > len(self.view):
+                return
+            yield key, self.end
+            self.end = stop
+
+    def read(
+        self, offset: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.int64], Array32] | None:
+        """Boxes, scores, classes and feature of the record at ``offset``; None if it is damaged."""
+        assert self.view is not None
+        _, key, stored, n, f = HEADER.unpack_from(self.view, offset)
+        start = offset + HEADER.size
+        if start + payload_size(n, f) > len(self.view):
+            return None
+        if checksum(key, n, f, memoryview(self.view)[start : start + payload_size(n, f)]) != stored:
+            return None
+        boxes = np.frombuffer(self.view, "<f8", n * 4, start).reshape(n, 4)
+        scores = np.frombuffer(self.view, "<f4", n, start + n * 32)
+        classes = np.frombuffer(self.view, "<i4", n, start + n * 36).astype(np.int64)
+        return boxes, scores, classes, np.frombuffer(self.view, "<f4", f, start + n * 40)
+
+
+Array32 = NDArray[np.float32]
+
+
+class Cached:
+    """A detector whose results are stored in ``folder``; the same contract as the detector itself.
+
+    The arrays it hands out are read-only views of the stored file. Feature maps are not stored.
+
+    Args:
+        detector: what is asked on a miss.
+        folder: where results lie; created where it is missing.
+        threshold: hand out only detections with at least this score. Suppression goes from the best score
+            down, so what is left is what the detector itself would give at that threshold, and one store
+            filled at a low threshold serves all higher ones.
+
+    Attributes:
+        hits, misses: images answered from the store and by the detector so far.
+
+    Raises:
+        UsageError: the detector hands out feature maps.
+        DataError: the folder cannot be written.
+    """
+
+    def __init__(self, detector: Detector, folder: str | Path, threshold: float = 0.0) -> None:
+        if getattr(detector, "keep_maps", ()):
+            raise UsageError(
+                f"{detector.name}: feature maps are not cached; make the detector without keep_maps"
+            )
+        self.detector, self.threshold = detector, threshold
+        self.name, self.classes, self.identity = detector.name, detector.classes, detector.identity
+        if threshold:
+            self.identity += f":from={threshold:g}"
+        self.feature_size, self.size = detector.feature_size, detector.size
+        self.hits = self.misses = 0
+        self.folder = Path(folder) / hashlib.blake2b(detector.identity.encode(), digest_size=16).hexdigest()
+        self._segments: dict[str, Segment] = {}
+        self._index: dict[bytes, tuple[Segment, int]] = {}
+        self._bad: set[tuple[str, int]] = set()
+        self._own: BinaryIO | None = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            note = self.folder / "identity.txt"
+            if not note.exists():
+                partial = note.with_name(f"{uuid.uuid4().hex}.tmp")
+                partial.write_text(detector.identity + "\n")
+                partial.replace(note)
+        except OSError as error:
+            raise DataError(f"{self.folder}: cannot keep detections there ({error.strerror})") from None
+
+    def __call__(self, images: Sequence[Image]) -> list[Detections]:
+        """Detections of each image, from the store where it has them."""
+        keys = [image_digest(image) for image in images]
+        found = [self._lookup(key) for key in keys]
+        if any(f is None for f in found):
+            self._refresh()
+            found = [f if f is not None else self._lookup(key) for f, key in zip(found, keys)]
+        todo = [i for i, f in enumerate(found) if f is None]
+        self.hits += len(images) - len(todo)
+        self.misses += len(todo)
+        if todo:
+            for i, new in zip(todo, self.detector([images[i] for i in todo])):
+                found[i] = new
+                self._append(encode(keys[i], new))
+        return [above(f, self.threshold) for f in found if f is not None]
+
+    def _lookup(self, key: bytes) -> Detections | None:
+        from rolo_bench.detection import Detections
+
+        place = self._index.get(key)
+        if place is None:
+            return None
+        record = place[0].read(place[1])
+        if record is None:
+            log.warning("%s: damaged record at byte %d; it is made again", place[0].path, place[1])
+            self._bad.add((place[0].path.name, place[1]))
+            del self._index[key]
+            return None
+        boxes, scores, classes, feature = record
+        return Detections(boxes, scores, classes, self.classes, feature)
+
+    def _refresh(self) -> None:
+        """List records that this or other processes have added."""
+        for path in sorted(self.folder.glob("*.segment")):
+            segment = self._segments.setdefault(path.name, Segment(path))
+            for key, offset in segment.news():
+                if (path.name, offset) not in self._bad:
+                    self._index[key] = (segment, offset)
+
+    def _append(self, record: bytes) -> None:
+        try:
+            if self._own is None:
+                self._own = open(  # noqa: SIM115 - stays open as long as the process adds to it
+                    self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.segment", "ab", buffering=0
+                )
+            self._own.write(record)
+        except OSError as error:
+            raise DataError(
+                f"{self.folder}: cannot store detections ({error.strerror}); free space or give "
+                "another cache folder"
+            ) from None
+
+    def close(self) -> None:
+        """Close the segment that this process adds to."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_own", None) is not None:
+            self.close()
+
+
+def above(found: Detections, threshold: float) -> Detections:
+    """The detections with at least a score; they come first, as scores fall."""
+    n = int((found.scores >= threshold).sum())
+    if n == len(found.scores):
+        return found
+    return replace(found, boxes=found.boxes[:n], scores=found.scores[:n], classes=found.classes[:n])

@@ -1,0 +1,68 @@
+"""Which of a network's boxes are detections: threshold and non-maximum suppression."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def suppress(boxes: Tensor, scores: Tensor, classes: Tensor | None, overlap: float) -> Tensor:
+    """Greedy non-maximum suppression: indices ``(K,)`` of the boxes kept, best score first.
+
+    A box goes when a kept one with a higher score (of the same class, if ``classes`` is given) overlaps it by
+    IoU > ``overlap``. Equal scores keep the order of the input. All pairs are compared at once; the sweep
+    over the pair table then settles in as many steps as the longest chain of boxes, usually two or three.
+
+    Args:
+        boxes: ``(N, 4)`` left, top, right, bottom.
+        scores: ``(N,)``.
+        classes: ``(N,)`` or None for one common class.
+        overlap: IoU in 0 … 1.
+    """
+    order = torch.argsort(scores, descending=True, stable=True)
+    if len(order) < 2:
+        return order
+    b = boxes[order].float()
+    area = (b[:, 2] - b[:, 0]).clamp(min=0) * (b[:, 3] - b[:, 1]).clamp(min=0)
+    corner_low = torch.maximum(b[:, None, :2], b[None, :, :2])  # (N, N, 2)
+    corner_high = torch.minimum(b[:, None, 2:], b[None, :, 2:])  # (N, N, 2)
+    inter = (corner_high - corner_low).clamp(min=0).prod(dim=2)  # (N, N)
+    hits = inter > overlap * (area[:, None] + area[None, :] - inter)
+    if classes is not None:
+        c = classes[order]
+        hits &= c[:, None] == c[None, :]
+    hits = hits.triu(diagonal=1).float()  # row suppresses column
+    kept = torch.ones(len(order), device=b.device)
+    while True:
+        settled = ((kept @ hits) == 0).float()
+        if torch.equal(settled, kept):
+            return order[kept.bool()]
+        kept = settled
+
+
+def select(
+    boxes: Tensor,
+    scores: Tensor,
+    classes: Tensor | None = None,
+    *,
+    threshold: float,
+    nms: float,
+    agnostic: bool,
+    limit: int = 1000,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, scores and classes of one image after threshold and suppression, best first.
+
+    Each candidate counts once, with its best class. Of more than ``limit`` candidates the best are taken.
+
+    Args:
+        boxes: ``(N, 4)`` centre x, centre y, width, height.
+        scores: ``(N, C)``, or ``(N,)`` with ``classes`` ``(N,)`` where the best class is already known.
+    """
+    best, classes = scores.max(dim=1) if classes is None else (scores, classes)
+    index = torch.nonzero(best >= threshold).squeeze(1)
+    if len(index) > limit:
+        index = index[torch.topk(best[index], limit).indices]
+    b, s, c = boxes[index].float(), best[index].float(), classes[index]
+    corners = torch.cat([b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2], dim=1)
+    kept = suppress(corners, s, None if agnostic else c, nms)
+    return corners[kept], s[kept], c[kept]

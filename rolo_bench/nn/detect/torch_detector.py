@@ -1,0 +1,229 @@
+"""The contract of a detector, and what all torch detectors share.
+
+A detector takes RGB uint8 images and gives, per image, boxes, scores, classes and one feature vector
+of the whole image; on request also the feature maps behind them, for region features of candidates:
+
+    detector = load_detector("yolox-nano", size=416, threshold=0.01, keep_maps=True)
+    found = detector([image])[0]
+    found.boxes, found.scores, found.classes          # best score first
+    grid = pool_regions(found.map("p3"), found.boxes, 4)   # (D, C, 4, 4): one patch of features per box
+
+Determinism: the same image, options, machine and number of threads give the same bytes. An image in a batch
+with others, another processor or another number of threads may differ in the last digits (about 1e-5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from rolo_bench.boxes import Array
+from rolo_bench.detection import Detections, FeatureMap, Image
+from rolo_bench.errors import UsageError
+from rolo_bench.nn.detect.suppress import select
+
+CODE = 1  # raised when the same weights and options would give other detections
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A network's answer for a batch of B images, in network pixels, before thresholds.
+
+    Attributes:
+        boxes: ``(B, N, 4)`` centre x, centre y, width, height.
+        scores: ``(B, N, C)`` score of each class, objectness included; or ``(B, N)``, of the best class.
+        feature: ``(B, F)``.
+        maps: name to ``(B, C, h, w)``.
+        classes: ``(B, N)`` index of the best class, where ``scores`` is ``(B, N)``.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    feature: Tensor
+    maps: dict[str, Tensor] = field(default_factory=dict)
+    classes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How an image becomes network input.
+
+    Attributes:
+        fit: ``letterbox`` (shape kept, top-left, rest filled) or ``stretch`` (both sides to ``size``).
+        order: channel order the network was trained with, ``rgb`` or ``bgr``.
+        divisor: pixel values are divided by it.
+        fill: value of the empty part, 0 … 255.
+    """
+
+    fit: str = "letterbox"
+    order: str = "rgb"
+    divisor: float = 255.0
+    fill: int = 114
+
+
+def fitting_scale(shape: tuple[int, int], size: int, fit: str) -> tuple[float, float]:
+    """Network pixels per image pixel along x and y, for an image of ``shape`` (height, width)."""
+    height, width = shape
+    if fit == "stretch":
+        return size / width, size / height
+    ratio = min(size / height, size / width)
+    return ratio, ratio
+
+
+def prepare(image: Image, size: int, how: Preparation) -> Image:
+    """An RGB image ``(H, W, 3)`` as the network's uint8 input ``(size, size, 3)``, channels in its order.
+
+    Source: YOLOX ``preproc`` (bilinear, top-left, 114) for letterbox; Darknet ``resize`` for stretch.
+    """
+    height, width = image.shape[:2]
+    if how.fit == "stretch":
+        fitted = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+        return cv2.cvtColor(fitted, cv2.COLOR_RGB2BGR) if how.order == "bgr" else fitted  # type: ignore[return-value]
+    ratio = min(size / height, size / width)
+    w, h = max(int(width * ratio), 1), max(int(height * ratio), 1)
+    fitted = image if (w, h) == (width, height) else cv2.resize(image, (w, h), interpolation=cv2.INTER_LINEAR)
+    canvas = np.full((size, size, 3), how.fill, dtype=np.uint8)
+    canvas[:h, :w] = cv2.cvtColor(fitted, cv2.COLOR_RGB2BGR) if how.order == "bgr" else fitted
+    return canvas
+
+
+class TorchDetector:
+    """A network with its preparation, thresholds and classes: the detector that all built-in ones are.
+
+    Attributes:
+        network: maps ``(B, 3, size, size)`` to `Raw`; ``prepare``, ``size`` and classes belong to it.
+        strides: map name to stride, the maps that can be kept.
+        keep_maps: names of the maps to hand out.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        network: Callable[[Tensor], Raw],
+        classes: tuple[str, ...],
+        size: int,
+        feature_size: int,
+        weights_digest: str,
+        preparation: Preparation,
+        threshold: float,
+        nms: float,
+        agnostic: bool,
+        device: torch.device,
+        dtype: torch.dtype,
+        strides: dict[str, float] | None = None,
+        keep_maps: bool | Sequence[str] = (),
+    ) -> None:
+        self.name, self.classes, self.size, self.feature_size = name, classes, size, feature_size
+        self.threshold, self.nms, self.agnostic = threshold, nms, agnostic
+        self.network, self.preparation = network, preparation
+        self.device, self.dtype = device, dtype
+        self.strides = dict(strides or {})
+        self.keep_maps = tuple(self.strides) if keep_maps is True else tuple(keep_maps or ())
+        unknown = [m for m in self.keep_maps if m not in self.strides]
+        if unknown:
+            raise UsageError(f"{name} has no feature map {unknown[0]!r}; it has {', '.join(self.strides)}")
+        precision = str(dtype).removeprefix("torch.")
+        self.identity = (
+            f"{name}:{weights_digest[:16]}:size={size}:threshold={threshold:g}:nms={nms:g}"
+            f":agnostic={int(agnostic)}:{preparation.fit}:{precision}:{device.type}:code={CODE}"
+        )
+
+    def tensor(self, images: Sequence[Image]) -> Tensor:
+        """Images as the network's input ``(B, 3, size, size)``, channels last in memory."""
+        for image in images:
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise UsageError(
+                    f"{self.name}: an image must be RGB uint8 (H, W, 3), not {image.dtype} {image.shape}"
+                )
+        batch = np.stack([prepare(image, self.size, self.preparation) for image in images])  # (B, S, S, 3)
+        x = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).to(self.dtype)
+        return x if self.preparation.divisor == 1 else x / self.preparation.divisor
+
+    def __call__(self, images: Sequence[Image]) -> list[Detections]:
+        """Detections of each RGB uint8 image ``(H, W, 3)``, in order.
+
+        Raises:
+            UsageError: an image of another type or shape.
+        """
+        if not len(images):
+            return []
+        with torch.inference_mode():
+            raw = self.network(self.tensor(images))
+            return [self._one(raw, i, image.shape[:2]) for i, image in enumerate(images)]
+
+    def _one(self, raw: Raw, i: int, shape: tuple[int, int]) -> Detections:
+        scale = fitting_scale(shape, self.size, self.preparation.fit)
+        corners, scores, classes = select(
+            raw.boxes[i],
+            raw.scores[i],
+            None if raw.classes is None else raw.classes[i],
+            threshold=self.threshold,
+            nms=self.nms,
+            agnostic=self.agnostic,
+        )
+        boxes = corners.cpu().numpy().astype(np.float64) / np.array([*scale, *scale])
+        boxes[:, 2:] -= boxes[:, :2]
+        return Detections(
+            boxes=boxes,
+            scores=scores.cpu().numpy(),
+            classes=classes.cpu().numpy(),
+            names=self.classes,
+            feature=raw.feature[i].float().cpu().numpy().copy(),
+            maps=tuple(FeatureMap(m, raw.maps[m][i].float(), self.strides[m], scale) for m in self.keep_maps),
+        )
+
+
+def pool_regions(feature_map: FeatureMap, boxes: Array, grid: int = 4) -> Tensor:
+    """Features of boxes: the map sampled bilinearly on a ``grid`` × ``grid`` lattice in each box.
+
+    Args:
+        feature_map: from `Detections.map`.
+        boxes: ``(N, 4)`` x, y, w, h in image pixels; parts outside the image read as the border.
+        grid: samples per side, each in the middle of its cell.
+
+    Returns:
+        ``(N, C, grid, grid)`` float32 on the map's device.
+
+    Source: RoI align (He et al. 2017) with one sample per bin.
+    """
+    values = feature_map.values
+    channels, height, width = values.shape
+    b = torch.as_tensor(np.asarray(boxes, dtype=np.float64).reshape(-1, 4), dtype=torch.float32).to(
+        values.device
+    )
+    steps = (torch.arange(grid, dtype=torch.float32, device=values.device) + 0.5) / grid  # (g,)
+    x = (b[:, :1] + b[:, 2:3] * steps) * feature_map.scale[0] / feature_map.stride / width * 2 - 1  # (N, g)
+    y = (b[:, 1:2] + b[:, 3:] * steps) * feature_map.scale[1] / feature_map.stride / height * 2 - 1  # (N, g)
+    n = len(b)
+    lattice = torch.stack([x[:, None, :].expand(n, grid, grid), y[:, :, None].expand(n, grid, grid)], dim=3)
+    sampled = torch.nn.functional.grid_sample(
+        values[None],
+        lattice.reshape(1, n * grid, grid, 2),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
+    )  # (1, C, N * g, g)
+    return sampled[0].reshape(channels, n, grid, grid).permute(1, 0, 2, 3)
+
+
+def pick_device(device: str, half: bool) -> tuple[torch.device, torch.dtype]:
+    """Device and precision; ``half`` is float16 on CUDA and bfloat16 on a processor.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise UsageError(f"unknown device {device!r}; use cpu, cuda or cuda:N") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device {device!r} is not available on this machine; use cpu")
+    if not half:
+        return chosen, torch.float32
+    return chosen, torch.float16 if chosen.type == "cuda" else torch.bfloat16

@@ -1,0 +1,228 @@
+"""From YOLOv1 weights, Darknet's or ours, to a detector."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.fetch.weights import obtain
+from rolo_bench.files import digest
+from rolo_bench.nn.detect.classes import VOC
+from rolo_bench.nn.detect.darknet import BN_EPS
+from rolo_bench.nn.detect.darknet_file import Floats, Section, take_norm
+from rolo_bench.nn.detect.fused import accelerate
+from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector, pick_device
+from rolo_bench.nn.detect.yolov1 import FORMS, Conv, Full, Plan, Residual, YoloV1
+
+SHIPPED = Path(__file__).resolve().parents[2] / "shipped" / "demo-detector.safetensors"
+
+
+def save_network(network: YoloV1, names: Sequence[str], about: dict[str, Any]) -> bytes:
+    """A self-describing safetensors file: float16 weights, plan, class names, and how it came about."""
+    from safetensors.torch import save
+
+    state = {k: v.detach().cpu() for k, v in network.state_dict().items() if v.is_floating_point()}
+    # variances may lie outside float16's range; statistics are small anyway
+    tensors = {k: (v.float() if "running" in k else v.half()).contiguous() for k, v in state.items()}
+    metadata = {
+        "format": "rolo-bench detector 1",
+        "plan": json.dumps(asdict(network.plan)),
+        "names": json.dumps(list(names)),
+        "about": json.dumps(about),
+    }
+    return save(tensors, metadata)
+
+
+def read_network(path: Path) -> tuple[YoloV1, tuple[str, ...]]:
+    """Network and class names of a file written by `save_network`, in evaluation mode.
+
+    Raises:
+        WeightsError: missing, damaged, or something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weight file; train one with `rolo-bench train detector`")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+        if metadata.get("format") != "rolo-bench detector 1":
+            raise WeightsError(
+                f"{path}: not a detector of this project; train one with `rolo-bench train detector`"
+            )
+        plan, names = Plan(**json.loads(metadata["plan"])), tuple(json.loads(metadata["names"]))
+        with torch.random.fork_rng(devices=[]):
+            network = YoloV1(plan)
+        counters = {k: v for k, v in network.state_dict().items() if not v.is_floating_point()}
+        network.load_state_dict({**counters, **state})
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        line = str(error).splitlines()[0][:100]
+        raise WeightsError(
+            f"{path}: damaged or of another network ({line}); fetch or train it again"
+        ) from None
+    if any(not torch.isfinite(v).all() for v in state.values()):
+        raise WeightsError(f"{path}: holds values that are not finite; fetch or train it again")
+    return network.eval(), names
+
+
+def copy_backbone(path: Path, network: YoloV1) -> int:
+    """Start from the convolutions of a trained classifier or detector; gives the number of layers taken.
+
+    The last layer is taken, too, where it predicts by cell and has the same shape.
+
+    Raises:
+        WeightsError: damaged, or its first layers have other shapes.
+    """
+    other, _ = read_network(path)
+    taken = 0
+    for mine, its in zip(network.layers, other.layers):
+        if not isinstance(mine, Conv | Residual | nn.MaxPool2d | nn.Identity):
+            break
+        wanted, given = mine.state_dict(), its.state_dict()
+        if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in given.items()}:
+            break
+        mine.load_state_dict(given)
+        taken += isinstance(mine, Conv | Residual)
+    lasts = [n.last for n in (network, other) if isinstance(n.last, nn.Conv2d)]
+    whole = all(type(a) is type(b) for a, b in zip(network.layers, other.layers)) and taken == sum(
+        isinstance(layer, Conv | Residual) for layer in network.layers
+    )
+    if whole and len(lasts) == 2 and lasts[0].weight.shape == lasts[1].weight.shape:
+        lasts[0].load_state_dict(lasts[1].state_dict())
+    if not taken:
+        raise WeightsError(f"{path}: no layer fits the network; train the backbone of the same network")
+    return taken
+
+
+def fold(network: YoloV1) -> YoloV1:
+    """The same network with batch norm folded into its convolutions, in place."""
+    for layer in network.modules():
+        if isinstance(layer, Conv) and isinstance(layer.norm, nn.BatchNorm2d):
+            layer.conv = nn.utils.fusion.fuse_conv_bn_eval(layer.conv, layer.norm)
+            layer.norm = nn.Identity()
+    return network
+
+
+def float_count(plan: Plan) -> int:
+    """Number of floats of a plan in a Darknet file."""
+    with torch.device("meta"):
+        network = YoloV1(plan)
+    return sum(v.numel() for v in network.state_dict().values() if v.ndim)  # all but the norms' step counters
+
+
+def read_darknet(path: Path, forms: Sequence[Plan]) -> YoloV1:
+    """The network of that form whose number of floats the file has, in evaluation mode.
+
+    Raises:
+        WeightsError: missing, damaged, or of none of these forms.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weight file")
+    floats = Floats(path)
+    counts = {float_count(plan): plan for plan in forms}
+    if len(floats.values) not in counts:
+        wanted = " or ".join(str(n) for n in counts)
+        raise WeightsError(
+            f"{path}: {len(floats.values)} floats, {wanted} needed; truncated or of another network"
+        )
+    with torch.random.fork_rng(devices=[]):
+        network = YoloV1(counts[len(floats.values)])
+    with torch.no_grad():
+        for index, layer in enumerate([*network.layers, network.last]):
+            section = Section(type(layer).__name__.lower(), {}, index + 1, index, str(path))
+            take_layer(layer, floats, section)
+    floats.finish()
+    return network.eval()
+
+
+def take_layer(layer: nn.Module, floats: Floats, section: Section) -> None:
+    """Fill one layer from a Darknet file: biases, batch norm, weights."""
+
+    def fill(tensor: Tensor, part: str) -> None:
+        tensor.copy_(floats.take(tuple(tensor.shape), section, part))
+
+    if isinstance(layer, Conv) and isinstance(layer.norm, nn.BatchNorm2d):
+        fill(layer.norm.bias, "biases")
+        scales, means, variances = take_norm(floats, section, len(layer.norm.bias))
+        layer.norm.weight.copy_(scales)
+        layer.norm.running_mean.copy_(means)  # type: ignore[union-attr]
+        layer.norm.running_var.copy_(variances)  # type: ignore[union-attr]
+        layer.norm.eps = BN_EPS
+        fill(layer.conv.weight, "weights")
+    elif not isinstance(layer, nn.MaxPool2d):
+        holder = {Conv: "conv", Full: "linear"}.get(type(layer))
+        inner: Any = getattr(layer, holder) if holder else layer
+        fill(inner.bias, "biases")
+        fill(inner.weight, "weights")
+
+
+def fusible(module: nn.Module) -> tuple[nn.Conv2d, str] | None:
+    """Convolution and activation of a module that can run as one kernel."""
+    return (
+        (module.conv, "leaky") if isinstance(module, Conv) and isinstance(module.norm, nn.Identity) else None
+    )
+
+
+def load(
+    name: str,
+    *,
+    size: int | None = None,
+    threshold: float | None = None,
+    nms: float | None = None,
+    agnostic: bool = False,
+    device: str = "cpu",
+    half: bool = False,
+    weights: str | Path | None = None,
+    keep_maps: bool | Sequence[str] = (),
+) -> TorchDetector:
+    """A YOLOv1 detector; options as in `rolo_bench.nn.detect.registry.load_detector`.
+
+    ``weights`` is a Darknet file or one written by ``rolo-bench train detector``. The map that can be kept is
+    ``last``, of what goes into the last layer, where that is a map.
+
+    Raises:
+        UsageError: a ``size`` that is not the network's own; its last layer fits no other.
+        WeightsError: the weights are missing, damaged or of another network.
+    """
+    path = Path(weights) if weights is not None else SHIPPED if name == "demo" else obtain(name)[0]
+    if path.suffix == ".safetensors":
+        network, classes = read_network(path)
+    elif name == "demo":
+        raise WeightsError(f"{path}: the demo detector's weights are a .safetensors file")
+    else:
+        network, classes = read_darknet(path, FORMS[name]), VOC
+    side = network.plan.size
+    if size is not None and size != side:
+        raise UsageError(f"{name} takes images of {side} pixels only, not {size}")
+    place, dtype = pick_device(device, half)
+    feature_size, stride = network.feature_size, side / network.plan.cells
+    network = fold(network).requires_grad_(False)
+    maps = {"last": stride} if not any(isinstance(m, Full) for m in network.layers) else {}
+    network = network.to(place, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if place.type == "cpu" and dtype is torch.float32:
+        example = torch.zeros(1, 3, side, side).to(memory_format=torch.channels_last)
+        network = accelerate(network, example, fusible)  # type: ignore[assignment]
+    return TorchDetector(
+        name=name,
+        network=network,
+        classes=classes,
+        size=side,
+        feature_size=feature_size,
+        weights_digest=digest(path),
+        preparation=Preparation(fit="stretch", order="rgb", divisor=255.0),
+        threshold=0.1 if threshold is None else threshold,
+        nms=0.45 if nms is None else nms,
+        agnostic=agnostic,
+        device=place,
+        dtype=dtype,
+        strides=maps,
+        keep_maps=keep_maps,
+    )

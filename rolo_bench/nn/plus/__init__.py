@@ -1,0 +1,1 @@
+"""rolo-plus: candidates of a detector, judged by what is known of the target."""

@@ -1,0 +1,90 @@
+"""What the judge of rolo-plus is told about a candidate, and what becomes of its verdicts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rolo_bench.boxes import Array, centers, iou
+
+# One row of evidence per candidate; the first candidate is the prior box at the filter's peak.
+FEATURES = (
+    "prior",  # 1 for the prior box, 0 for a detection
+    "score", "log_score",  # of the detector, best class
+    "classes", "class_score",  # cosine with the target's class scores at the start; times score
+    "response", "peak", "relative_response",  # of the filter at the centre; its maximum; their ratio
+    "iou_prior", "iou_expected",  # overlap with the prior and with the box expected by the LSTM
+    "dx", "dy",  # distance from the expected centre in target sizes
+    "log_width", "log_height", "change_width", "change_height",  # against the expected size; absolute values
+    "first_look", "recent_look",  # cosine of appearance with the first frame and with the recent past
+    "first_rank", "recent_rank",  # the same less the best candidate's
+    "votes",  # log of 1 + number of the network's boxes merged into this one
+    "lead",  # class_score less that of the best other candidate
+    "best_class_score",
+)  # fmt: skip
+
+
+def evidence(
+    boxes: Array, scores: Array, classes: Array, responses: Array, top: float, prior: Array, expected: Array,
+    first_look: Array, recent_look: Array, votes: Array,
+) -> NDArray[np.float32]:  # fmt: skip
+    """What the judge reads, ``(N, len(FEATURES))``; row 0 is the prior box.
+
+    Args:
+        boxes: ``(N, 4)`` candidates.
+        scores, classes, responses, first_look, recent_look, votes: ``(N,)`` as in `FEATURES`.
+        top: maximum of the filter's response.
+        prior, expected: ``(4,)`` box at the filter's peak, box expected by the LSTM.
+    """
+    n = len(boxes)
+    shift = np.abs(centers(boxes) - centers(expected)) / expected[2:]
+    change = np.log(boxes[:, 2:] / expected[2:])
+    together = scores * classes
+    ordered = np.sort(together)[::-1]
+    others = np.where(np.arange(n) == int(np.argmax(together)), ordered[1] if n > 1 else 0.0, ordered[0])
+    columns = [
+        np.arange(n) == 0, scores, np.log(scores + 1e-3), classes, together,
+        responses, np.full(n, top), responses / max(top, 0.05), iou(boxes, prior), iou(boxes, expected),
+        shift[:, 0], shift[:, 1], change[:, 0], change[:, 1], np.abs(change[:, 0]), np.abs(change[:, 1]),
+        first_look, recent_look, first_look - first_look.max(), recent_look - recent_look.max(),
+        np.log1p(votes), together - others, np.full(n, together.max()),
+    ]  # fmt: skip
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def rule(table: NDArray[np.float32]) -> Array:
+    """A hand-made judge ``(N,)`` for detectors without a trained one; values near 0 … 1."""
+    column = {name: table[:, k] for k, name in enumerate(FEATURES)}
+    change = column["change_width"] + column["change_height"]
+    found = 0.45 * np.clip(column["response"], 0, 1) + 0.35 * np.sqrt(column["class_score"])
+    found = found + 0.2 * column["iou_prior"] - 0.15 * change
+    return np.where(column["prior"] > 0, 0.35 * column["peak"] + 0.15, found).astype(np.float64)
+
+
+def blend(boxes: Array, values: Array, sharpness: float = 0.05, overlap: float = 0.4) -> Array:
+    """Mean ``(4,)`` of the best candidate and those that overlap it, weighted by ``exp(value / sharpness)``."""
+    best = int(np.argmax(values))
+    weights = np.exp((values - values[best]) / sharpness) * (iou(boxes, boxes[best]) > overlap)
+    return np.average(boxes, axis=0, weights=weights)
+
+
+def habit(found: Array, scores: Array, truth: Array) -> Array | None:
+    """How the annotation differs from what the detector finds on the first frame: ``(4,)`` or None.
+
+    Offset of the centre over the detection's size and logarithms of the ratios of width and height, from the
+    mean of the boxes that overlap the truth, weighted by score and overlap above 0.3.
+    """
+    weights = scores * np.clip(iou(found, truth) - 0.3, 0, None) ** 2
+    if not weights.max() > 0:
+        return None
+    weights = np.where(weights >= 0.3 * weights.max(), weights, 0.0)
+    mean = np.average(found, axis=0, weights=weights)
+    shift = (centers(truth) - centers(mean))[0] / mean[2:]
+    return np.concatenate([shift, np.log(truth[2:] / mean[2:])])
+
+
+def as_annotated(boxes: Array, habit: Array) -> Array:
+    """Detections ``(N, 4)`` moved and scaled to how the target was annotated."""
+    middle = centers(boxes) + habit[:2] * boxes[:, 2:]
+    sides = boxes[:, 2:] * np.exp(habit[2:])
+    return np.hstack([middle - sides / 2, sides])

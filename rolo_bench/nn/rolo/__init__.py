@@ -1,0 +1,1 @@
+"""ROLO: an LSTM over detections and image features."""

@@ -1,0 +1,195 @@
+"""What ROLO learns from: runs of the association over detections, and simulated ones over mere trajectories.
+
+A run is what the association hands to the network on a stretch of video: the accepted detection of each
+frame or none, beside the truth. All boxes here are relative centre and size (equation 3 of the paper), so
+that mirroring, shifting and scaling a run is exact, and runs of any video stand in one array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rolo_bench.association import centred
+from rolo_bench.boxes import Array, iou, to_relative, valid
+from rolo_bench.detection import Detections
+from rolo_bench.nn.rolo.config import LEAST_FIRST_IOU, RoloConfig
+
+
+@dataclass(frozen=True)
+class Track:
+    """A video as the network needs it: truth ``(N, 4)`` in pixels, detections of each frame, image size.
+
+    Attributes:
+        group: videos of one group (two targets in one recording) stay on one side of a split.
+        counted: ``(N,)`` frames whose truth may be learnt from; all by default.
+    """
+
+    name: str
+    truth: Array
+    found: tuple[Detections, ...]
+    size: tuple[int, int]
+    group: str = ""
+    counted: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class Runs:
+    """R runs of T frames, padded with NaN truth.
+
+    Attributes:
+        accepted: ``(R, T, 4)`` relative boxes of accepted detections, NaN where none.
+        truth: ``(R, T, 4)`` relative, NaN where unknown.
+        drawn: ``(R, 4)`` offset from the first detection to the given box.
+        given: ``(R, 4)`` the given box.
+        rows: ``(R, T)`` row of the frame's feature in the table of features, -1 for none.
+        scores: ``(R, T)`` of accepted detections, 0 where none.
+    """
+
+    accepted: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    drawn: NDArray[np.float32]
+    given: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.accepted)
+
+    def take(self, index: NDArray[np.int64]) -> Runs:
+        """Some of the runs."""
+        return Runs(*(getattr(self, f.name)[index] for f in fields(Runs)))
+
+
+def join(parts: Iterable[Runs]) -> Runs:
+    """Runs of one length put together."""
+    several = list(parts)
+    return Runs(*(np.concatenate([getattr(p, f.name) for p in several]) for f in fields(Runs)))
+
+
+def offset(target: Array, reference: Array) -> Array:
+    """Offset ``(..., 4)`` from reference to target, in reference sizes and logarithms."""
+    centre = (target[..., :2] - reference[..., :2]) / reference[..., 2:]
+    return np.concatenate([centre, np.log(target[..., 2:] / reference[..., 2:])], axis=-1)
+
+
+def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tuple[Array, Array, Array]:
+    """Accepted boxes ``(T, 4)`` in pixels, their scores ``(T,)`` and the offset ``(4,)`` of the given box, on frames
+    in an order.
+
+    Where the network's prediction is to be the centre of the association's reference, the truth stands in for it.
+    """
+    association = config.association()
+    given = track.truth[order[0]]
+    accepted = np.full((len(order), 4), np.nan)
+    scores, drawn = np.zeros(len(order)), np.zeros(4)
+    index = association.start(given, track.found[order[0]])
+    if index is not None:
+        accepted[0], scores[0] = track.found[order[0]].boxes[index], track.found[order[0]].scores[index]
+        if iou(accepted[0], given)[0] >= LEAST_FIRST_IOU:
+            relative = to_relative(np.stack([given, accepted[0]]), track.size)
+            drawn = offset(relative[0], relative[1])
+            association.recent.append(accepted[0])
+    for t, frame in enumerate(order[1:], 1):
+        truth = track.truth[frame]
+        reference = association.reference()
+        if config.centre == "prediction" and valid(truth)[0]:
+            reference = centred(reference, truth)
+        index = association.step(track.found[frame], reference)
+        if index is not None:
+            accepted[t], scores[t] = track.found[frame].boxes[index], track.found[frame].scores[index]
+    return accepted, scores, drawn
+
+
+def real_runs(
+    tracks: list[Track],
+    config: RoloConfig,
+    length: int,
+    starts: int,
+    reverse: bool = True,
+) -> tuple[Runs, list[int]]:
+    """Runs over each track from several first frames, forward and backward in time; also each run's track.
+
+    ``rows`` count frames through all tracks in order, as in a table of their features put together.
+    """
+    parts, owner, base = [], [], 0
+    for number, track in enumerate(tracks):
+        count = len(track.truth)
+        known = valid(track.truth) & (track.counted if track.counted is not None else True)
+        for way in (1, -1) if reverse else (1,):
+            for start in np.linspace(0, max(count - length, 0), starts).astype(int) if starts > 1 else [0]:
+                order = np.arange(start, min(start + length, count))[::way]
+                first = int(np.argmax(known[order])) if known[order].any() else len(order)
+                order = order[first:]
+                if len(order) < 8:
+                    continue
+                accepted, scores, drawn = associate(track, order, config)
+                truth = to_relative(track.truth[order], track.size)
+                truth[~known[order]] = np.nan
+                parts.append(
+                    padded(
+                        to_relative(accepted, track.size),
+                        truth,
+                        drawn,
+                        truth[0],
+                        base + order,
+                        scores,
+                        length,
+                    )
+                )
+                owner.append(number)
+        base += count
+    return join(parts), owner
+
+
+def padded(
+    accepted: Array,
+    truth: Array,
+    drawn: Array,
+    given: Array,
+    rows: NDArray[np.int64],
+    scores: Array,
+    length: int,
+) -> Runs:
+    """One run, filled up to ``length`` frames."""
+    extra = length - len(accepted)
+
+    def pad(boxes: Array) -> NDArray[np.float32]:
+        return np.concatenate([boxes, np.full((extra, 4), np.nan)])[None].astype(np.float32)
+
+    return Runs(
+        pad(accepted),
+        pad(truth),
+        drawn[None].astype(np.float32),
+        given[None].astype(np.float32),
+        np.concatenate([rows, np.full(extra, -1)])[None].astype(np.int64),
+        np.concatenate([scores, np.zeros(extra)])[None].astype(np.float32),
+    )
+
+
+def moved(
+    parts: tuple[Tensor, Tensor, Tensor, Tensor], rng: np.random.Generator, stay: bool = False
+) -> tuple[Tensor, ...]:
+    """Mirror, scale and shift boxes of a batch of windows; the drawn offset is only mirrored.
+
+    Those that are to ``stay`` are only mirrored about the middle of the image.
+    """
+    boxes, before, truth, drawn = parts
+    count = len(boxes)
+    flip = torch.from_numpy(np.where(rng.random((count, 1, 1)) < 0.5, -1.0, 1.0).astype(np.float32))
+    scale = torch.from_numpy(np.exp(rng.uniform(-0.7, 0.5, (count, 1, 2))).astype(np.float32))
+    target = torch.from_numpy(rng.uniform(0.1, 0.9, (count, 1, 2)).astype(np.float32))
+    mirror = torch.cat([flip, torch.ones_like(flip)], dim=2)  # (B, 1, 2)
+    origin = torch.nan_to_num(boxes[:, :1, :2], nan=0.5)
+    if stay:
+        scale, target, origin = torch.ones_like(scale), torch.tensor(0.5), torch.tensor(0.5)
+    shifted = [
+        torch.cat([(b[..., :2] - origin) * mirror * scale + target, b[..., 2:] * scale], dim=-1)
+        for b in (boxes, before, truth)
+    ]
+    return (*shifted, torch.cat([drawn[..., :2] * mirror, drawn[..., 2:]], dim=-1))

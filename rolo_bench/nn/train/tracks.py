@@ -1,0 +1,123 @@
+"""Videos as tracks for training: detections and features of each frame, splits of the paper, trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rolo_bench import sequence as seq
+from rolo_bench.boxes import Array, valid
+from rolo_bench.detection import Detections, Detector
+from rolo_bench.errors import DataError, UsageError
+from rolo_bench.nn.train.runs import Track
+
+SPLITS = ("all", "first-third", "third-truth")
+BATCH = 8
+
+
+def video_group(name: str) -> str:
+    """The recording of a target: ``Jogging-2`` and ``Jogging-1`` are one."""
+    stem, _, last = name.rpartition("-")
+    return stem if stem and last.isdigit() else name
+
+
+def cut(sequence: seq.Sequence, split: str) -> seq.Sequence:
+    """The frames of a split: ``first-third`` (experiments 2 of the paper) or all."""
+    return sequence.slice(0, max(len(sequence) // 3, 1)) if split == "first-third" else sequence
+
+
+def make_track(
+    sequence: seq.Sequence, detector: Detector, keep_features: bool, split: str = "all"
+) -> tuple[Track, Tensor | None]:
+    """A track with its detections, and its features ``(N, F)`` float16.
+
+    With split ``third-truth`` (experiment 3 of the paper) all frames are seen and the truth of every third counts.
+
+    Raises:
+        UsageError: unknown split.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+    part = cut(sequence, split)
+    found: list[Detections] = []
+    features: list[Tensor] = []
+    images: list[seq.Image] = []
+    size = (1, 1)
+    for i, image in enumerate(seq.prefetch(part.frames)):
+        images.append(image)
+        size = (image.shape[1], image.shape[0])
+        if len(images) == BATCH or i + 1 == len(part):
+            for one in detector(images):
+                if keep_features:
+                    features.append(torch.from_numpy(np.array(one.feature, dtype=np.float16)))
+                found.append(replace(one, feature=one.feature[:0]))
+            images = []
+    counted = np.arange(len(part)) % 3 == 0 if split == "third-truth" else None
+    track = Track(part.name, part.truth, tuple(found), size, video_group(part.name), counted)
+    return track, torch.stack(features) if keep_features else None
+
+
+def collect(
+    sequences: Sequence[seq.Sequence],
+    detector: Detector,
+    keep_features: bool,
+    split: str = "all",
+    report: Callable[[str], None] = lambda line: None,
+) -> tuple[list[Track], Tensor | None]:
+    """Tracks of sequences and the table ``(M, F)`` of their features, in one order.
+
+    Raises:
+        DataError: a sequence has no frame with truth.
+    """
+    tracks, tables = [], []
+    for sequence in sequences:
+        if not valid(sequence.truth).any():
+            raise DataError(f"{sequence.name}: no frame has truth; leave it out of training")
+        track, table = make_track(sequence, detector, keep_features, split)
+        tracks.append(track)
+        if table is not None:
+            tables.append(table)
+        report(f"{sequence.name}: {len(track.found)} frames")
+    return tracks, torch.cat(tables) if tables else None
+
+
+def trajectories(folder: Path, leave_out: set[str]) -> list[Array]:
+    """True trajectories ``(N, 4)`` of the annotation files ``<Seq>.txt`` of a folder, without some names.
+
+    Raises:
+        DataError: none there.
+    """
+    from rolo_bench.datasets.otb import read_boxes
+
+    files = sorted(p for p in folder.glob("*.txt") if p.stem not in leave_out)
+    if not files:
+        raise DataError(f"{folder}: holds no annotation files NAME.txt")
+    return [read_boxes(p) for p in files]
+
+
+def held_out(tracks: Sequence[Track], share: float, seed: int) -> set[int]:
+    """Indices of tracks to hold out: whole groups, chosen by the seed, about ``share`` of all groups."""
+    groups = sorted({t.group for t in tracks})
+    count = round(share * len(groups))
+    chosen = {groups[i] for i in np.random.default_rng(seed).permutation(len(groups))[:count]}
+    return {i for i, t in enumerate(tracks) if t.group in chosen}
+
+
+def synthetic_paths(count: int, seed: int) -> list[Array]:
+    """True trajectories of further training scenes of the generator, without their frames."""
+    from rolo_bench.datasets.synthetic.suite import RenderedFrames, training_scene
+
+    return [RenderedFrames(training_scene(100_000 * seed + 50_000 + i)).truth for i in range(count)]
+
+
+def synthetic_scenes(count: int, seed: int) -> list[seq.Sequence]:
+    """Rendered training scenes of the generator, from a domain that the demo suite has no part in."""
+    from rolo_bench.datasets.synthetic.suite import RenderedFrames, training_scene
+
+    scenes = [RenderedFrames(training_scene(100_000 * seed + i)) for i in range(count)]
+    return [seq.Sequence(s.spec.name, s, s.truth) for s in scenes if valid(s.truth[:1])[0]]

@@ -1,0 +1,1 @@
+"""The ROLO paper: what its printed numbers measure, and its studies."""

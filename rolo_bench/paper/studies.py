@@ -1,0 +1,177 @@
+"""Studies of the paper: the step size (figure 6), and what happens while the detector fails (figures 3, 4).
+
+Everything here measures; training lies in `rolo_bench.nn.train.rolo`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rolo_bench.boxes import Array, as_boxes, iou, iou_matrix, valid
+from rolo_bench.errors import DataError
+from rolo_bench.scores.statistics import bootstrap_interval
+from rolo_bench.sequence import Sequence, prefetch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rolo_bench.detection import Detections, Detector
+    from rolo_bench.nn.rolo.network import Rolo
+
+VALID_IOU = 0.5
+
+
+def detections(sequence: Sequence, detector: Detector) -> tuple[list[Detections], tuple[int, int]]:
+    """Detections of every frame, and the image's size (width, height)."""
+    found, size = [], (1, 1)
+    for image in prefetch(sequence.frames):
+        size = (image.shape[1], image.shape[0])
+        found += detector([image])
+    return found, size
+
+
+def overlaps(boxes: Array, truth: Array) -> Array:
+    """Overlap ``(N,)`` as in the `otb` convention: the first box counts as right, no box or no truth as 0."""
+    values = np.nan_to_num(iou(as_boxes(boxes), truth), nan=0.0)
+    values[0] = 1.0
+    return values
+
+
+def steps_row(
+    network: Rolo, watched: Mapping[str, tuple[list[Detections], tuple[int, int], Array]]
+) -> dict[str, Any]:
+    """Mean IoU over sequences with its interval, and frames per second of association and LSTM without detector.
+
+    Args:
+        network: a trained network; its own number of steps is used.
+        watched: per sequence its detections, image size and truth ``(N, 4)``.
+    """
+    from rolo_bench.nn.rolo.follower import follow
+
+    means, seconds, frames = [], 0.0, 0
+    for found, size, truth in watched.values():
+        begin = time.perf_counter()
+        boxes = follow(network, found, truth[0], size)
+        seconds += time.perf_counter() - begin
+        frames += len(truth) - 1
+        means.append(overlaps(boxes, truth).mean())
+    low, high = bootstrap_interval(means)
+    return {
+        "steps": network.config.steps,
+        "mean_iou": float(np.mean(means)),
+        "mean_iou_low": low,
+        "mean_iou_high": high,
+        "fps": frames / seconds,
+    }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Frames in which a detector found no valid box: no detection reaches an IoU with the truth.
+
+    Attributes:
+        frames: ``(N,)`` True where it failed, the first frame left out.
+        unseen: ``(N,)`` True where the generator says that most of the target is hidden; None for real video.
+    """
+
+    frames: NDArray[np.bool_]
+    unseen: NDArray[np.bool_] | None
+
+
+def detector_failures(
+    sequence: Sequence, found: list[Detections], least_iou: float = VALID_IOU, visible: float = 0.5
+) -> Failure:
+    """Where the detector failed on a target that is in the image; measured against the truth, for studies only.
+
+    Args:
+        found: detections of each frame, above the threshold that the trackers use.
+        least_iou: a detection is valid at this IoU with the truth or above.
+        visible: a target counts as hidden below this share.
+    """
+    known = valid(sequence.truth)
+    failed = np.array(
+        [
+            not (len(f.boxes) and iou_matrix(t, f.boxes).max() >= least_iou)
+            for t, f in zip(sequence.truth, found)
+        ]
+    )
+    failed &= known
+    failed[0] = False
+    unseen = None
+    if sequence.visibility is not None:
+        unseen = (np.asarray(sequence.visibility) < visible) & known
+        unseen[0] = False
+    return Failure(failed, unseen)
+
+
+def occlusion_table(
+    boxes: Mapping[str, Mapping[str, Array]],
+    truth: Mapping[str, Array],
+    chosen: Mapping[str, NDArray[np.bool_]],
+    label: str,
+) -> pd.DataFrame:
+    """Mean IoU of trackers over chosen frames, with intervals over frames' stretches and over sequences.
+
+    A stretch is a row of chosen frames without a gap; its frames are not independent, so whole stretches are
+    drawn. Columns ``frames, tracker, mean_iou, low, high, sequence_low, sequence_high, count, stretches,
+    sequences``; ``mean_iou`` is over frames, ``low`` and ``high`` its 95 % interval over stretches.
+
+    Args:
+        boxes: tracker to sequence to boxes ``(N, 4)``.
+        truth: sequence to truth ``(N, 4)``.
+        chosen: sequence to which frames count ``(N,)``.
+
+    Raises:
+        DataError: no frame counts.
+    """
+    import pandas as pd
+
+    names = [n for n in truth if chosen[n].any()]
+    if not names:
+        raise DataError(f"{label}: no such frame in these sequences, so there is nothing to compare")
+    rows = []
+    for tracker, own in boxes.items():
+        parts, per_sequence = [], []
+        for name in names:
+            values = overlaps(own[name], truth[name])
+            parts += [values[a:b] for a, b in stretches(chosen[name])]
+            per_sequence.append(values[chosen[name]].mean())
+        low, high = stretch_interval(parts)
+        outer = bootstrap_interval(per_sequence)
+        count = sum(len(p) for p in parts)
+        rows.append(
+            {
+                "frames": label,
+                "tracker": tracker,
+                "mean_iou": float(np.concatenate(parts).mean()),
+                "low": low,
+                "high": high,
+                "sequence_low": outer[0],
+                "sequence_high": outer[1],
+                "count": count,
+                "stretches": len(parts),
+                "sequences": len(names),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Rows of True without a gap as (first, behind the last)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2])]
+
+
+def stretch_interval(parts: list[Array], resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean over frames, whole stretches drawn with replacement."""
+    sums, sizes = np.array([p.sum() for p in parts]), np.array([len(p) for p in parts])
+    draws = np.random.default_rng(seed).integers(0, len(parts), (resamples, len(parts)))
+    means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,138 @@
+"""What stands around the numbers of a figure: suite, protocol, convention, marks, and what differs significantly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from rolo_bench.errors import DataError
+from rolo_bench.plots.style import DAGGER, Look, looks
+from rolo_bench.scores.statistics import against_best
+from rolo_bench.scores.summary import coverage, matrix
+
+PROTOCOL_NAMES = {
+    "ope": "one-pass evaluation (OPE)",
+    "tre": "temporal robustness (TRE)",
+    "sre": "spatial robustness (SRE)",
+}
+SUITE_NAMES = {
+    "otb30": "OTB-30",
+    "otb30-train": "OTB-30, training part",
+    "otb30-test": "OTB-30, test part",
+    "otb50": "OTB-50",
+    "otb100": "OTB-100",
+    "cvpr13": "OTB-2013",
+    "demo": "demo suite",
+}
+DOT = "  \N{MIDDLE DOT}  "
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The circumstances of a score table.
+
+    Attributes:
+        suite, protocol, convention: as in the table.
+        coverage: ``16 of 30 sequences``.
+        ranked: trackers, best AUC first.
+        oracle: those that were shown the truth.
+        published: those whose boxes were imported from what others published.
+    """
+
+    suite: str
+    protocol: str
+    convention: str
+    coverage: str
+    ranked: tuple[str, ...]
+    oracle: frozenset[str]
+    published: frozenset[str]
+
+    @property
+    def suite_title(self) -> str:
+        """The suite's name as people write it."""
+        return SUITE_NAMES.get(self.suite, self.suite)
+
+    @property
+    def subtitle(self) -> str:
+        """Suite, number of sequences, protocol and convention in one line."""
+        protocol = PROTOCOL_NAMES.get(self.protocol, self.protocol)
+        parts = [self.suite_title, self.coverage, protocol, f"convention: {self.convention}"]
+        return DOT.join(p for p in parts if p)
+
+    def label(self, tracker: str) -> str:
+        """A tracker's name, with a dagger where its boxes were published by others."""
+        return tracker + (DAGGER if tracker in self.published else "")
+
+    def looks(self) -> dict[str, Look]:
+        """The look of each tracker: the same in every figure of the same scores."""
+        return looks(self.ranked, self.oracle)
+
+    def marks_note(self) -> list[str]:
+        """Sentences that explain the marks in use."""
+        notes = []
+        if self.oracle:
+            notes.append("Oracle trackers were shown the truth: no fair test, left out of all comparisons.")
+        if self.published:
+            notes.append(f"{DAGGER} boxes published by others, scored here.")
+        return notes
+
+
+def describe(scores: pd.DataFrame, published: Iterable[str] = ()) -> Setting:
+    """The setting of a score table as `rolo_bench.scores.score.score` makes it.
+
+    Raises:
+        DataError: the table is empty or holds more than one suite, protocol or convention.
+    """
+    if not len(scores):
+        raise DataError("no scores to draw; make some with `rolo-bench run` or `rolo-bench import`")
+    one = {}
+    for column in ("suite", "protocol", "convention"):
+        values = list(dict.fromkeys(scores[column]))
+        if len(values) > 1:
+            raise DataError(
+                f"scores hold several values of {column}: {', '.join(values)}; choose one of them"
+            )
+        one[column] = str(values[0])
+    means = scores.groupby("tracker", sort=False)["auc"].mean().sort_values(ascending=False, kind="stable")
+    oracle = frozenset(str(t) for t in scores.loc[scores["oracle"].astype(bool), "tracker"])
+    names = tuple(str(t) for t in means.index)
+    return Setting(
+        **one,
+        coverage=coverage(scores),
+        ranked=names,
+        oracle=oracle,
+        published=frozenset(published) & frozenset(names),
+    )
+
+
+def significance(
+    scores: pd.DataFrame,
+    setting: Setting,
+    column: str = "auc",
+    metric: str = "AUC",
+    among: Iterable[str] | None = None,
+) -> str:
+    """One sentence: which trackers do not differ significantly from the best one; empty when it stands alone.
+
+    Oracle trackers take no part. Paired Wilcoxon test over sequences with Holm's correction, level 0.05.
+    """
+    wanted = set(setting.ranked if among is None else among)
+    fair = [t for t in setting.ranked if t in wanted and t not in setting.oracle]
+    if len(fair) < 2:
+        return ""
+    table = matrix(scores, column)[fair].dropna()
+    if len(table) < 2:
+        return f"One sequence only: no statement on differences in {metric} can be made."
+    p = against_best(table)
+    best = str(table.mean().idxmax())
+    rest = [t for t in fair if t != best]
+    same = [t for t in rest if p[t] >= 0.05]
+    gap = "\N{NO-BREAK SPACE}"
+    test = f"paired Wilcoxon, Holm, {len(table)} sequences, p{gap}\N{GREATER-THAN OR EQUAL TO}{gap}0.05"
+    if not same:
+        return f"{best} differs significantly from every other tracker in {metric} ({test.replace(chr(8805), '<')})."
+    if len(same) == len(rest) and len(rest) > 1:
+        return f"No tracker differs significantly from the best, {best}, in {metric} ({test})."
+    return f"Not significantly different from the best, {best}, in {metric} ({test}): {', '.join(same)}."

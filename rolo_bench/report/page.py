@@ -1,0 +1,258 @@
+"""One self-contained HTML page of a result set, and the same tables for LaTeX.
+
+The page loads nothing from anywhere: styles, script, curves, overlaps and thumbnails are inside, and a content
+policy in it forbids everything else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rolo_bench import __version__
+from rolo_bench.datasets.suites import ATTRIBUTES
+from rolo_bench.errors import UsageError
+from rolo_bench.files import write_atomic
+from rolo_bench.plots.context import PROTOCOL_NAMES, Setting, describe
+from rolo_bench.plots.style import DAGGER
+from rolo_bench.report.data import Collected, payload, thumbnails
+from rolo_bench.scores.provenance import device_of, warnings_of
+from rolo_bench.scores.statistics import sequences_won
+from rolo_bench.scores.summary import coverage, matrix, summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CIVIDIS = ((0, 34, 78), (65, 77, 107), (124, 123, 120), (187, 172, 106), (254, 232, 56))
+"""Five points of matplotlib's cividis: readable with every kind of colour vision, and in grey."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One coloured cell of a table: its number, background, ink, and whether it is the best of its row."""
+
+    value: str
+    paper: str
+    ink: str
+    best: bool
+
+
+def shade(value: float) -> tuple[str, str]:
+    """Background and ink for a score of 0 … 1; NaN is white."""
+    if not np.isfinite(value):
+        return "#ffffff", "#222222"
+    at = min(max(value, 0.0), 1.0) * (len(CIVIDIS) - 1)
+    k = min(int(at), len(CIVIDIS) - 2)
+    mixed = [round(a + (b - a) * (at - k)) for a, b in zip(CIVIDIS[k], CIVIDIS[k + 1])]
+    return "#{:02x}{:02x}{:02x}".format(*mixed), "#ffffff" if value < 0.5 else "#000000"
+
+
+def heat_rows(table: pd.DataFrame, fair: Iterable[str]) -> list[tuple[str, list[Cell]]]:
+    """Rows ``(name, cells)`` of a table with a column per tracker; best among ``fair`` ones only."""
+    counted = [c in set(fair) for c in table.columns]
+    rows = []
+    for name, row in zip(table.index, table.to_numpy(float)):
+        pool = np.where(counted, row, -np.inf)
+        top = np.nanmax(pool) if np.isfinite(pool).any() else np.inf
+        cells = [
+            Cell(f"{v:.3f}" if np.isfinite(v) else "\N{EN DASH}", *shade(v), bool(p >= top - 1e-9))
+            for v, p in zip(row, pool)
+        ]
+        rows.append((str(name), cells))
+    return rows
+
+
+def summary_rows(scores: pd.DataFrame, setting: Setting) -> list[dict[str, Any]]:
+    """The summary table: oracle trackers stand in it, but have no rank and are nobody's rival."""
+    import pandas as pd
+
+    fair = scores[~scores["oracle"].astype(bool)]
+    shown = scores[scores["oracle"].astype(bool)]
+    parts = [summary(part) for part in (fair, shown) if len(part)]
+    table = pd.concat(parts, ignore_index=True).sort_values("auc", ascending=False, kind="stable")
+    won: dict[str, tuple[int, float]] = {}
+    if len(fair):
+        wins = sequences_won(matrix(fair))
+        won = {str(t): (int(n), float(r)) for t, n, r in zip(wins["tracker"], wins["won"], wins["mean_rank"])}
+    looks = setting.looks()
+    rows = []
+    for record in table.to_dict("records"):
+        row: dict[str, Any] = {str(k): v for k, v in record.items()}
+        name, oracle = str(row["tracker"]), bool(row["oracle"])
+        first = not oracle and row["rank"] == 1
+        rows.append(
+            row
+            | {
+                "label": setting.label(name),
+                "look": looks[name],
+                "rank": None if oracle else int(row["rank"]),
+                "won": None if oracle else won[name][0],
+                "mean_rank": None if oracle else won[name][1],
+                "versus": "not ranked" if oracle else ("best" if first else _versus(row)),
+            }
+        )
+    return rows
+
+
+def _versus(row: dict[str, Any]) -> str:
+    p = "p < 0.001" if row["p_best"] < 0.001 else f"p = {row['p_best']:.3f}"
+    return f"same ({p})" if row["same_as_best"] else f"worse ({p})"
+
+
+def provenance_rows(metas: dict[str, dict[str, Any]], setting: Setting) -> list[dict[str, Any]]:
+    """Per tracker, what ``run.json`` says: pairs of words, and the file itself without its sequences."""
+    rows = []
+    for name in setting.ranked:
+        meta = metas[name]
+        imported = meta.get("imported") or {}
+        how = imported.get("format", "unknown format") if isinstance(imported, dict) else "unknown format"
+        machine = meta.get("machine") or {}
+        options = meta.get("options") or {}
+        weights = (meta.get("fingerprint") or {}).get("weights") or meta.get("weights") or {}
+        pairs = [
+            ("from", f"imported ({how})" if imported else str(meta.get("origin") or "unknown")),
+            ("options", ", ".join(f"{k} = {v}" for k, v in options.items()) or "none"),
+            ("weights", ", ".join(f"{k} {str(v)[:12]}" for k, v in weights.items()) or "none"),
+            (
+                "made",
+                str(meta.get("made") or (imported.get("made") if isinstance(imported, dict) else "") or ""),
+            ),
+            ("machine", device_of(meta)),
+            ("load at start", str(machine.get("load_at_start", ""))),
+            ("jobs, seed", ", ".join(str(meta[k]) for k in ("jobs", "seed") if k in meta)),
+            ("versions", ", ".join(f"{k} {v}" for k, v in (meta.get("versions") or {}).items())),
+            ("revision", str(meta.get("git") or "")),
+        ]
+        kept = {k: v for k, v in meta.items() if k not in ("sequences", "expected")}
+        rows.append(
+            {
+                "label": setting.label(name),
+                "pairs": [(k, v) for k, v in pairs if v],
+                "json": json.dumps(kept, indent=1, sort_keys=True, default=str),
+            }
+        )
+    return rows
+
+
+def attribute_rows(scores: pd.DataFrame, setting: Setting) -> list[tuple[str, list[Cell]]]:
+    """Mean AUC per attribute, a row each, with the number of sequences in its name."""
+    from rolo_bench.scores.summary import by_attribute
+
+    table = by_attribute(scores)
+    wide = table.pivot(index="attribute", columns="tracker", values="auc")[list(setting.ranked)]
+    counts = table.groupby("attribute")["sequences"].max()
+    order = [a for a in ("ALL", *ATTRIBUTES) if a in wide.index]
+    order += [a for a in wide.index if a not in order]
+    wide = wide.loc[order]
+    wide.index = [
+        f"{'all sequences' if a == 'ALL' else ATTRIBUTES.get(a, a)} ({int(counts[a])})" for a in order
+    ]
+    return heat_rows(wide, _fair(setting))
+
+
+def _fair(setting: Setting) -> list[str]:
+    return [t for t in setting.ranked if t not in setting.oracle]
+
+
+def render(found: Collected, pictures: dict[str, list[dict[str, str]]] | None = None) -> str:
+    """The page as text.
+
+    Args:
+        found: what `rolo_bench.report.data.collect` gathered.
+        pictures: thumbnails per sequence, as `rolo_bench.report.data.thumbnails` makes them.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    scores = found.scores
+    setting = describe(scores, found.published)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(_template("report.html"))
+    table = matrix(scores)[list(setting.ranked)]
+    lengths = dict(zip(scores["sequence"], scores["frames"]))
+    flags = dict(zip(scores["sequence"], scores["attributes"]))
+    return page.render(
+        title=f"{setting.suite_title}, {PROTOCOL_NAMES.get(setting.protocol, setting.protocol)}",
+        setting=setting,
+        coverage=coverage(scores),
+        warnings=warnings_of(scores, found.metas),
+        rows=summary_rows(scores, setting),
+        trackers=[(setting.label(t), setting.looks()[t]) for t in setting.ranked],
+        sequences=[
+            (name, cells, " ".join(flags[name]), int(lengths[name]))
+            for name, cells in heat_rows(table, _fair(setting))
+        ],
+        attributes=attribute_rows(scores, setting) if any(scores["attributes"]) else [],
+        attribute_names=ATTRIBUTES,
+        conventions=found.conventions,
+        provenance=provenance_rows(found.metas, setting),
+        dagger=DAGGER,
+        version=__version__,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        style=Markup(_template("report.css")),
+        script=Markup(_template("report.js")),
+        data=Markup(_script_json(payload(found, setting))),
+        pictures=Markup(_script_json(pictures or {})),
+    )
+
+
+def _template(name: str) -> str:
+    return files("rolo_bench.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _script_json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def write_report(path: Path, found: Collected, frames: int = 0) -> Path:
+    """Write the page.
+
+    Args:
+        path: ends in ``.html``.
+        found: results and scores.
+        frames: thumbnails per sequence; they need the images.
+
+    Raises:
+        UsageError: another ending.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{path}: the report is a web page; name it .html")
+    write_atomic(path, render(found, thumbnails(found, frames) if frames else None))
+    return path
+
+
+def latex_tables(scores: pd.DataFrame, folder: Path, published: Iterable[str] = ()) -> list[Path]:
+    """``summary.tex, sequences.tex, attributes.tex, pairs.tex`` for a paper; needs the LaTeX package booktabs."""
+    from rolo_bench.plots.curve_plots import attribute_table
+    from rolo_bench.plots.ranking_plots import sequence_table
+    from rolo_bench.scores.statistics import pairwise
+    from rolo_bench.scores.tables import for_people
+    from rolo_bench.scores.tables import render as as_text
+
+    setting = describe(scores, published)
+    fair = scores[scores["tracker"].isin(_fair(setting))]
+    tables = {
+        "summary": for_people(summary(fair if len(fair) else scores)),
+        "sequences": sequence_table(scores),
+    }
+    if any(scores["attributes"]):
+        tables["attributes"] = attribute_table(scores)
+    if fair["tracker"].nunique() > 1:
+        tables["pairs"] = pairwise(matrix(fair))
+    head = (
+        f"% {setting.suite_title}, {setting.coverage}, {setting.protocol}, convention {setting.convention}\n"
+    )
+    written = []
+    for name, table in tables.items():
+        path = folder / f"{name}.tex"
+        write_atomic(path, head + as_text(table, "latex"))
+        written.append(path)
+    return written

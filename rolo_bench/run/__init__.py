@@ -1,0 +1,1 @@
+"""Running trackers: jobs, the guarded loop, results on disk."""

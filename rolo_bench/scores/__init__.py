@@ -1,0 +1,1 @@
+"""Scores: conventions, summaries, statistics, tables, published numbers."""

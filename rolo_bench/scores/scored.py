@@ -1,0 +1,76 @@
+"""The scores of a results folder with all that figures and reports need to know beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rolo_bench.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rolo_bench.datasets.suites import Suite
+    from rolo_bench.run.store import Store
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of a store, and what figures and reports need to know beside them."""
+
+    scores: pd.DataFrame
+    suite: Suite
+    store: Store
+    metas: dict[str, dict[str, Any]]
+    published: frozenset[str]
+    device: str
+
+
+def chosen_suite(store: Store, suite: str | None) -> str:
+    """The suite asked for, else the only one in the store.
+
+    Raises:
+        DataError: the store is empty.
+        UsageError: several suites and none asked for, or one that was filed under the name of a folder.
+    """
+    from rolo_bench.datasets.suites import suite_names
+
+    if suite:
+        return suite
+    found = [s for s in store.suites() if any((store.root / s / p).is_dir() for p in ("ope", "tre", "sre"))]
+    if not found:
+        raise DataError(
+            f"{store.root}: no results there; make some with `rolo-bench run --tracker ncc --suite demo`, or "
+            "name the folder with --results DIR"
+        )
+    if len(found) > 1:
+        raise UsageError(f"{store.root} holds results on {', '.join(found)}; choose one with --suite NAME")
+    if found[0] not in suite_names():
+        raise UsageError(
+            f"results on {found[0]} are of a folder or table of yours; name it with --suite PATH"
+        )
+    return found[0]
+
+
+def load_scores(
+    results: Path,
+    suite: str | None,
+    trackers: tuple[str, ...],
+    data: str | None,
+    partial: bool,
+    protocol: str,
+    convention: str,
+) -> Scored:
+    """Read and score what is in the store."""
+    from rolo_bench.datasets.suites import load_annotations
+    from rolo_bench.run.store import Store
+    from rolo_bench.scores.provenance import device_words, metas_of
+    from rolo_bench.scores.score import score
+
+    store = Store(results)
+    loaded = load_annotations(chosen_suite(store, suite), data or "", partial)
+    scores = score(store, loaded, trackers, protocol.lower(), convention, partial)
+    metas = metas_of(scores, store)
+    published = frozenset(name for name, meta in metas.items() if meta.get("imported"))
+    return Scored(scores, loaded, store, metas, published, device_words(metas))

@@ -1,0 +1,128 @@
+"""Summaries of a table of scores: means over sequences, curves, attributes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rolo_bench.boxes import Array
+from rolo_bench.errors import UsageError
+from rolo_bench.scores.score import CURVES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def mean_curves(scores: pd.DataFrame) -> dict[str, dict[str, Array]]:
+    """The mean curves of each tracker over its sequences: ``{tracker: {"success": (21,), …}}``, best AUC first."""
+    curves = {
+        str(name): {c: np.mean(np.stack(list(rows[c])), axis=0) for c in CURVES}
+        for name, rows in scores.groupby("tracker", sort=False)
+    }
+    return dict(sorted(curves.items(), key=lambda item: -item[1]["success"].mean()))
+
+
+def matrix(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
+    """One scalar as a table: a row per sequence in the suite's order, a column per tracker."""
+    order = list(dict.fromkeys(scores["sequence"]))
+    names = list(dict.fromkeys(scores["tracker"]))
+    return scores.pivot_table(
+        index="sequence", columns="tracker", values=column, aggfunc="mean", dropna=False
+    ).loc[order, names]
+
+
+def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.DataFrame:
+    """One row per tracker, best AUC first: means over sequences, intervals, and whether it differs from the best.
+
+    ``p_best`` is the paired Wilcoxon test against the first tracker, Holm-corrected over the trackers, on the
+    sequences that both have; ``same_as_best`` is True where it is 0.05 or more. Equal AUCs share a ``rank``.
+    An oracle takes no part in that: its ``rank`` is 0 and its ``p_best`` NaN.
+    """
+    import pandas as pd
+
+    from rolo_bench.scores.statistics import against_best, bootstrap_interval
+
+    rows = []
+    for name, part in scores.groupby("tracker", sort=False):
+        low, high = bootstrap_interval(part["auc"].to_numpy(float), seed=seed, resamples=resamples)
+        first = part.iloc[0]
+        rows.append(
+            {
+                "tracker": name,
+                "auc": part["auc"].mean(),
+                "precision": part["precision20"].mean(),
+                "norm_precision": part["norm_auc"].mean(),
+                **{c: part[c].mean() for c in ("success50", "success75", "mean_iou")},
+                "failures": part["failures"].sum(),
+                "fps": part["fps"].mean(),
+                "seconds": part["seconds"].sum(min_count=1),
+                "sequences": len(part),
+                **{c: first[c] for c in ("expected", "oracle", "convention", "protocol", "suite")},
+                "auc_low": low,
+                "auc_high": high,
+            }
+        )
+    table = pd.DataFrame(rows).sort_values("auc", ascending=False, kind="stable", ignore_index=True)
+    fair = ~table["oracle"].astype(bool)
+    ranks = table["auc"].where(fair).round(12).rank(ascending=False, method="min")
+    table["rank"] = ranks.fillna(0).astype(int)
+    p = against_best(matrix(scores[~scores["oracle"].astype(bool)])) if fair.any() else {}
+    table["p_best"] = [p.get(name, float("nan")) for name in table["tracker"]]
+    table["same_as_best"] = fair & ~(table["p_best"] < 0.05)
+    table.attrs["notes"] = list(scores.attrs.get("notes", []))
+    return table
+
+
+def with_published(table: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """A summary with rows of published numbers for the same sequences, marked ``(published)``, best AUC first.
+
+    Raises:
+        UsageError: the scores are not of one-pass evaluation under the benchmark authors' rule, or of sequences
+            for which nothing is published.
+    """
+    import pandas as pd
+
+    from rolo_bench.scores import published as reference
+
+    first = scores.iloc[0]
+    if first["protocol"] != "ope" or first["convention"] not in reference.SAME_RULE:
+        raise UsageError("published numbers stand beside OPE under the convention otb or otb-matlab only")
+    rows = reference.published_summary(scores["sequence"])
+    if rows.empty:
+        raise UsageError(f"nothing is published for the sequences of {first['suite']}; leave --published out")
+    rows = rows.assign(**{c: first[c] for c in ("expected", "convention", "protocol", "suite")}, oracle=False)
+    both = pd.concat([table.assign(published=False), rows.assign(published=True)], ignore_index=True)
+    return both.sort_values(["auc", "mean_iou"], ascending=False, na_position="last", ignore_index=True)
+
+
+def coverage(table: pd.DataFrame) -> str:
+    """``16 of 30 sequences``, or ``30 sequences``: what a summary or its scores stand for."""
+    counts = sorted({int(n) for n in table["sequences"]} if "sequences" in table else _counts(table))
+    expected = int(table["expected"].iloc[0])
+    shown = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{expected} sequences" if counts == [expected] else f"{shown} of {expected} sequences"
+
+
+def _counts(scores: pd.DataFrame) -> set[int]:
+    return {int(n) for n in scores.groupby("tracker")["sequence"].nunique()}
+
+
+def by_attribute(scores: pd.DataFrame) -> pd.DataFrame:
+    """Means over the sequences that carry a challenge flag: one row per (attribute, tracker).
+
+    Columns ``attribute, tracker, auc, precision, norm_precision, mean_iou, sequences``; ``ALL`` comes first.
+    """
+    import pandas as pd
+
+    flags = pd.Series([("ALL", *flags) for flags in scores["attributes"]], index=scores.index)
+    tagged = scores.assign(attribute=flags).explode("attribute")
+    rows = [
+        {
+            "attribute": flag, "tracker": tracker, "auc": part["auc"].mean(),
+            "precision": part["precision20"].mean(), "norm_precision": part["norm_auc"].mean(),
+            "mean_iou": part["mean_iou"].mean(), "sequences": len(part),
+        }
+        for (flag, tracker), part in tagged.groupby(["attribute", "tracker"], sort=False)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
