@@ -21,7 +21,7 @@ from typing import Any
 
 from rolo_bench.errors import TrackerError, UsageError
 
-GROUP = "rolo_bench.trackers"
+GROUP = "rolo_bench.trackers"  # of entry points, and the package of the built-in ones
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ class Plugin:
 
 def builtin_names() -> tuple[str, ...]:
     """Names of the trackers that come with rolo-bench."""
-    import rolo_bench.trackers as package
-
+    package = importlib.import_module(GROUP)
     return tuple(m.name.replace("_", "-") for m in pkgutil.iter_modules(package.__path__))
 
 
@@ -108,7 +107,7 @@ def find_plugin(name: str) -> Plugin:
     if folder is not None and canonical in folder_names(folder):
         return _from_file(next(p for p in folder.glob("*.py") if p.stem.replace("_", "-") == canonical))
     if canonical in builtin_names():
-        module = importlib.import_module("rolo_bench.trackers." + canonical.replace("-", "_"))
+        module = importlib.import_module(f"{GROUP}.{canonical.replace('-', '_')}")
         return _from_module(canonical, module, "built in")
     for entry in entry_points(group=GROUP):
         if entry.name == name:
