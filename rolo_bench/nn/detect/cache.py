@@ -20,15 +20,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rolo_bench.detection import Detections, Detector
 from rolo_bench.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from rolo_bench.detection import Detections, Detector
+from rolo_bench.files import write_atomic
 
 log = logging.getLogger(__name__)
 Image = NDArray[np.uint8]
@@ -59,14 +58,8 @@ def checksum(key: bytes, detections: int, feature: int, payload: bytes | memoryv
 
 def encode(key: bytes, found: Detections) -> bytes:
     """One record."""
-    payload = b"".join(
-        [
-            np.ascontiguousarray(found.boxes, "<f8").tobytes(),
-            np.ascontiguousarray(found.scores, "<f4").tobytes(),
-            np.ascontiguousarray(found.classes, "<i4").tobytes(),
-            np.ascontiguousarray(found.feature, "<f4").tobytes(),
-        ]
-    )
+    parts = ((found.boxes, "<f8"), (found.scores, "<f4"), (found.classes, "<i4"), (found.feature, "<f4"))
+    payload = b"".join(np.ascontiguousarray(values, kind).tobytes() for values, kind in parts)
     n, f = len(found.boxes), len(found.feature)
     return HEADER.pack(MAGIC, key, checksum(key, n, f, payload), n, f) + payload
 
@@ -95,10 +88,8 @@ class Segment:
             yield key, self.end
             self.end = stop
 
-    def read(
-        self, offset: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.int64], Array32] | None:
-        """Boxes, scores, classes and feature of the record at ``offset``; None if it is damaged."""
+    def read(self, offset: int, names: tuple[str, ...]) -> Detections | None:
+        """The record at ``offset``, of a detector with these classes; None if it is damaged."""
         assert self.view is not None
         _, key, stored, n, f = HEADER.unpack_from(self.view, offset)
         start = offset + HEADER.size
@@ -109,10 +100,7 @@ class Segment:
         boxes = np.frombuffer(self.view, "<f8", n * 4, start).reshape(n, 4)
         scores = np.frombuffer(self.view, "<f4", n, start + n * 32)
         classes = np.frombuffer(self.view, "<i4", n, start + n * 36).astype(np.int64)
-        return boxes, scores, classes, np.frombuffer(self.view, "<f4", f, start + n * 40)
-
-
-Array32 = NDArray[np.float32]
+        return Detections(boxes, scores, classes, names, np.frombuffer(self.view, "<f4", f, start + n * 40))
 
 
 class Cached:
@@ -152,12 +140,9 @@ class Cached:
         self._bad: set[tuple[str, int]] = set()
         self._own: BinaryIO | None = None
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             note = self.folder / "identity.txt"
             if not note.exists():
-                partial = note.with_name(f"{uuid.uuid4().hex}.tmp")
-                partial.write_text(detector.identity + "\n")
-                partial.replace(note)
+                write_atomic(note, detector.identity + "\n")
         except OSError as error:
             raise DataError(f"{self.folder}: cannot keep detections there ({error.strerror})") from None
 
@@ -178,19 +163,15 @@ class Cached:
         return [above(f, self.threshold) for f in found if f is not None]
 
     def _lookup(self, key: bytes) -> Detections | None:
-        from rolo_bench.detection import Detections
-
-        place = self._index.get(key)
-        if place is None:
+        if key not in self._index:
             return None
-        record = place[0].read(place[1])
-        if record is None:
-            log.warning("%s: damaged record at byte %d; it is made again", place[0].path, place[1])
-            self._bad.add((place[0].path.name, place[1]))
+        segment, offset = self._index[key]
+        found = segment.read(offset, self.classes)
+        if found is None:
+            log.warning("%s: damaged record at byte %d; it is made again", segment.path, offset)
+            self._bad.add((segment.path.name, offset))
             del self._index[key]
-            return None
-        boxes, scores, classes, feature = record
-        return Detections(boxes, scores, classes, self.classes, feature)
+        return found
 
     def _refresh(self) -> None:
         """List records that this or other processes have added."""
@@ -203,9 +184,8 @@ class Cached:
     def _append(self, record: bytes) -> None:
         try:
             if self._own is None:
-                self._own = open(  # noqa: SIM115 - stays open as long as the process adds to it
-                    self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.segment", "ab", buffering=0
-                )
+                path = self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.segment"
+                self._own = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the process adds to it
             self._own.write(record)
         except OSError as error:
             raise DataError(
