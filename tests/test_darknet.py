@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rolo_bench.errors import WeightsError
-from rolo_bench.nn.detect import darknet, darknet_heads, darknet_load
+from rolo_bench.nn.detect import darknet, darknet_heads, darknet_load, torch_detector
 from rolo_bench.nn.detect.registry import load_detector
 
 V1 = """
@@ -417,4 +417,4 @@ def test_fast_path_equals_the_plain_network(tmp_path: Path) -> None:
     ("shape", "side"), [((256, 13, 13), 4), ((80, 13, 13), 7), ((8192, 7, 7), 1), ((4, 5, 9), 5)]
 )
 def test_feature_is_pooled_to_about_4096(shape: tuple[int, int, int], side: int) -> None:
-    assert darknet.pooled_side(shape) == side
+    assert torch_detector.pooled_side(shape) == side

@@ -11,7 +11,8 @@ import torch
 
 from rolo_bench.detection import Detections, Detector, FeatureMap
 from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.nn.detect.registry import load_detector
+from rolo_bench.nn.detect.options import DetectorOptions, chosen_for
+from rolo_bench.nn.detect.registry import load_detector, open_detector
 from rolo_bench.nn.detect.suppress import select, suppress
 from rolo_bench.nn.detect.torch_detector import (
     Preparation,
@@ -97,23 +98,25 @@ def test_stretch() -> None:
     assert fitting_scale((50, 200), 64, "stretch") == (0.32, 1.28)
 
 
-class Planted:
+class Planted(torch.nn.Module):
     """A network that says the same for every image: one sure box and its shadow."""
 
-    def __call__(self, x: torch.Tensor) -> Raw:
+    feature_size = 3
+
+    def forward(self, x: torch.Tensor) -> Raw:
         b = len(x)
         boxes = torch.tensor([[32.0, 16, 16, 8], [33, 16, 16, 8], [5, 5, 4, 4]]).repeat(b, 1, 1)
         scores = torch.tensor([[0.9, 0.0], [0.8, 0.0], [0.05, 0.2]]).repeat(b, 1, 1)
         return Raw(boxes, scores, x.mean(dim=(2, 3)), {"m": x[:, :, ::8, ::8]})
 
 
-def planted(**changes: object) -> TorchDetector:
-    options: dict[str, object] = {
-        "name": "planted", "network": Planted(), "classes": ("a", "b"), "size": 64, "feature_size": 3,
-        "weights_digest": "0" * 64, "preparation": Preparation(divisor=1.0), "threshold": 0.1, "nms": 0.45,
-        "agnostic": False, "device": torch.device("cpu"), "dtype": torch.float32, "strides": {"m": 8.0},
-    }  # fmt: skip
-    return TorchDetector(**{**options, **changes})  # type: ignore[arg-type]
+def planted(
+    name: str = "planted", size: int = 64, digest: str = "0" * 64, fit: str = "letterbox", **options: object
+) -> TorchDetector:
+    return TorchDetector(
+        name, Planted(), DetectorOptions.of(options), classes=("a", "b"), size=size, weights_digest=digest,
+        preparation=Preparation(fit, divisor=1.0), strides={"m": 8.0}, fusible=lambda module: None,
+    )  # fmt: skip
 
 
 def test_boxes_come_back_in_image_pixels() -> None:
@@ -130,8 +133,7 @@ def test_boxes_come_back_in_image_pixels() -> None:
 
 def test_identity_changes_with_all_that_matters() -> None:
     made = [planted(), planted(threshold=0.2), planted(nms=0.5), planted(agnostic=True), planted(size=96),
-            planted(weights_digest="1" * 64), planted(dtype=torch.bfloat16), planted(name="other"),
-            planted(preparation=Preparation(fit="stretch"))]  # fmt: skip
+            planted(digest="1" * 64), planted(half=True), planted(name="other"), planted(fit="stretch")]  # fmt: skip
     assert len({d.identity for d in made}) == len(made)
 
 
@@ -194,6 +196,14 @@ def test_a_detector_is_a_plugin_file(tmp_path: Path) -> None:
     assert isinstance(detector([np.zeros((4, 4, 3), np.uint8)])[0], Detections)
     with pytest.raises(UsageError, match="no option 'size'"):
         load_detector(str(path), size=64)
+    # what is at its default is not told to a plugin, a threshold of 0 is
+    assert load_detector(str(path), device="cpu", half=False, keep_maps=False).identity == "blob 0.5"
+    assert load_detector(str(path), threshold=0.0).identity == "blob 0.0"
+    path.write_text(
+        PLUGIN.replace("threshold=0.5):", "threshold=0.5, **others):\n        self.others = others")
+    )
+    detector = load_detector(str(path), size=64, agnostic=True, weights="w", keep_maps=("m",))
+    assert detector.others == {"size": 64, "agnostic": True, "weights": "w", "keep_maps": ("m",)}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -221,9 +231,59 @@ def test_misuse_is_told() -> None:
         ({"name": "yolox-nano", "size": 100}, "multiple of 32"),
         ({"name": "yolox-nano", "threshold": 2.0}, "threshold"),
         ({"name": "yolox-nano", "nms": -1.0}, "nms"),
+        ({"name": "yolox-nano", "size": "large"}, "multiple of 32, not large"),
+        ({"name": "yolox-nano", "nms": "low"}, "nms must lie in 0 … 1, not low"),
+        (
+            {"name": "yolox-nano", "sise": 64},
+            "no option 'sise'; it has: size, threshold, nms, agnostic, device",
+        ),
     ]:
-        with pytest.raises(UsageError, match=message):
-            load_detector(**options)  # type: ignore[arg-type]
+        for make in (load_detector, open_detector):
+            with pytest.raises(UsageError, match=message):
+                make(**options)  # type: ignore[arg-type]
+
+
+def test_a_threshold_out_of_range_is_refused_with_a_cache_too(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="threshold must lie in"):
+        open_detector("demo", threshold=2.0, cache=str(tmp_path))
+
+
+def test_options_are_taken_as_numpy_gives_them() -> None:
+    options = DetectorOptions.of({"size": np.int64(96), "threshold": np.float32(0.5), "nms": 1})
+    assert options.given() == {"size": 96, "threshold": 0.5, "nms": 1}
+    assert DetectorOptions().given() == {}
+
+
+def test_what_was_chosen_for_a_detector() -> None:
+    table = {"a": {"x": 1}, "others": {"x": 2, "y": 3}}
+    assert chosen_for(table, "a") == {"x": 1, "y": 3}
+    assert chosen_for(table, "./mine.py", x=None, y=0) == {"x": 2, "y": 0}
+    assert table == {"a": {"x": 1}, "others": {"x": 2, "y": 3}}
+
+
+# Records of detections on users' disks are found by these.
+TAIL = "threshold=0.1:nms=0.45:agnostic=0:{}:float32:cpu:code=1"
+IDENTITIES = {
+    "yolox-nano": "yolox-nano:695e750a5d5754bb:size=416:" + TAIL.format("letterbox"),
+    "yolo-nano-voc": "yolo-nano-voc:0f73c3e42d5d7b24:size=320:" + TAIL.format("stretch"),
+    "demo": "demo:59f8359f6bad8591:size=320:" + TAIL.format("stretch"),
+}
+
+
+@pytest.mark.shared
+def test_identities_stay_so_that_stored_detections_count(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))
+    for name, identity in IDENTITIES.items():
+        assert load_detector(name).identity == identity
+        cached = open_detector(name, threshold=0.05, cache=str(tmp_path))
+        stored = identity.replace("threshold=0.1", "threshold=0.01")
+        assert cached.identity == f"{stored}:from=0.05"
+    found = load_detector("yolox-nano", size=96, threshold=0.25, nms=0.6, agnostic=True, half=True).identity
+    assert found == (
+        "yolox-nano:695e750a5d5754bb:size=96:threshold=0.25:nms=0.6:agnostic=1:letterbox:bfloat16:cpu:code=1"
+    )
 
 
 @pytest.mark.shared

@@ -20,12 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rolo_bench.errors import WeightsError
-from rolo_bench.nn.detect.darknet_file import HEADS, Floats, Section, take_norm
+from rolo_bench.nn.detect.darknet_file import NORM_EPS, Floats, Section, take_norm
 from rolo_bench.nn.detect.darknet_heads import DECODERS, check_head
-from rolo_bench.nn.detect.torch_detector import Raw
-
-BN_EPS = 1e-6
-FEATURE = 4096  # size that the pooled feature comes near to
+from rolo_bench.nn.detect.torch_detector import Raw, pooled_side
 
 ACTIVATIONS = {
     "linear": lambda x: x,
@@ -39,6 +36,8 @@ ACTIVATIONS = {
     "swish": F.silu,
     "hardtan": F.hardtanh,
 }
+# Layers whose input must be a map.
+ON_MAPS = ("convolutional", "local", "maxpool", "reorg", "upsample", "avgpool", "yolo", "region")
 
 
 class Convolutional(nn.Module):
@@ -63,11 +62,7 @@ class Convolutional(nn.Module):
         bias = floats.take((n,), self.section, "biases")
         norm = take_norm(floats, self.section, n) if self.norm else None
         weight = floats.take(tuple(self.conv.weight.shape), self.section, "weights")
-        if norm:
-            scale = norm[0] / (norm[2] + BN_EPS).sqrt()
-            bias, weight = bias - norm[1] * scale, weight * scale[:, None, None, None]
-        self.conv.weight.copy_(weight)
-        self.conv.bias.copy_(bias)  # type: ignore[union-attr]
+        fill(self.conv, weight, bias, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.conv(x))
@@ -87,15 +82,22 @@ class Connected(nn.Module):
         n = self.linear.out_features
         bias = floats.take((n,), self.section, "biases")
         weight = floats.take(tuple(self.linear.weight.shape), self.section, "weights")
-        if self.norm:
-            scales, means, variances = take_norm(floats, self.section, n)
-            scale = scales / (variances + BN_EPS).sqrt()
-            bias, weight = bias - means * scale, weight * scale[:, None]
-        self.linear.weight.copy_(weight)
-        self.linear.bias.copy_(bias)
+        fill(self.linear, weight, bias, take_norm(floats, self.section, n) if self.norm else None)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.linear(x.flatten(1)))
+
+
+def fill(
+    layer: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor, norm: tuple[Tensor, Tensor, Tensor] | None
+) -> None:
+    """Give a layer its weight and bias, with the batch norm of `take_norm` folded in."""
+    if norm:
+        scales, means, variances = norm
+        scale = scales / (variances + NORM_EPS).sqrt()
+        bias, weight = bias - means * scale, weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+    layer.weight.copy_(weight)
+    layer.bias.copy_(bias)  # type: ignore[union-attr]
 
 
 class Local(nn.Module):
@@ -118,9 +120,8 @@ class Local(nn.Module):
         self.weight.copy_(floats.take(tuple(self.weight.shape), self.section, "weights"))
 
     def forward(self, x: Tensor) -> Tensor:
-        columns = F.unfold(
-            x, self.size, padding=1 if self.pad else 0, stride=self.stride
-        )  # (B, C * k * k, L)
+        padding = 1 if self.pad else 0
+        columns = F.unfold(x, self.size, padding=padding, stride=self.stride)  # (B, C * k * k, L)
         y = torch.einsum("bkl,lnk->bnl", columns, self.weight) + self.bias
         return self.act(y.unflatten(2, self.out))  # (B, n, h, w)
 
@@ -176,7 +177,7 @@ class Mix(nn.Module):
         if len({shapes[s][1:] for s in sources}) != 1:
             raise section.error("sizes differ: " + ", ".join(f"layer {s} {shapes[s]}" for s in sources))
 
-    def forward(self, kept: dict[int, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, kept: dict[int, Tensor]) -> Tensor:
         parts = [kept[s] for s in self.sources]
         if self.groups > 1:
             parts = [p.chunk(self.groups, dim=1)[self.group] for p in parts]
@@ -189,18 +190,6 @@ def activation(section: Section, default: str) -> Any:
     if name not in ACTIVATIONS:
         raise section.error(f"unknown activation {name!r}; this reader knows {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
-
-
-def relative(section: Section, text: str) -> int:
-    """Index of the layer that a route or shortcut means."""
-    try:
-        value = int(text)
-    except ValueError:
-        raise section.error(f"{text!r} is not a layer number") from None
-    index = section.index + value if value < 0 else value
-    if not 0 <= index < section.index:
-        raise section.error(f"layer {value} does not lie before it")
-    return index
 
 
 class Darknet(nn.Module):
@@ -216,7 +205,7 @@ class Darknet(nn.Module):
     def __init__(self, sections: Sequence[Section], side: int, feature_layer: int | None = None) -> None:
         super().__init__()
         net, self.sections, self.side = sections[0], list(sections[1:]), side
-        channels = int(net.options.get("channels", "3"))
+        channels = net.number("channels", 3)
         if channels != 3:
             raise net.error(f"{channels} input channels; only RGB networks are supported")
         self.layers = nn.ModuleList()
@@ -226,7 +215,7 @@ class Darknet(nn.Module):
             layer, shape = make_layer(section, shape, self.shapes, side)
             self.layers.append(layer)
             self.shapes.append(shape)
-        self.heads = [s.index for s in self.sections if s.kind in HEADS]
+        self.heads = [s.index for s in self.sections if s.kind in DECODERS]
         if not self.heads:
             raise WeightsError(
                 f"{net.source}: has no [yolo], [region] or [detection] layer, so it is no detector"
@@ -242,9 +231,8 @@ class Darknet(nn.Module):
         self.grid = 0 if len(shape) == 1 else pooled_side(shape)
         self.feature_size = shape[0] * max(self.grid, 1) ** 2
         self.keep: set[int] = set()
-        self._needed = {s for layer in self.layers for s in getattr(layer, "sources", ())} | {
-            self.feature_layer
-        }
+        sources = {s for layer in self.layers for s in getattr(layer, "sources", ())}
+        self._needed = sources | {self.feature_layer}
 
     def _default_feature(self) -> int:
         before = [i for i in range(self.heads[0]) if hasattr(self.layers[i], "read")]
@@ -263,8 +251,6 @@ class Darknet(nn.Module):
         Raises:
             WeightsError: the file and the network do not match to the last float.
         """
-        if not path.is_file():
-            raise WeightsError(f"{path}: no such weight file")
         floats = Floats(path)
         with torch.no_grad():
             for layer in self.layers:
@@ -277,10 +263,10 @@ class Darknet(nn.Module):
         kept: dict[int, Tensor] = {}
         heads = []
         for index, (section, layer) in enumerate(zip(self.sections, self.layers)):
-            if section.kind in HEADS:
+            if section.kind in DECODERS:
                 heads.append(x)
-            elif section.kind in ("route", "shortcut"):
-                x = layer(kept) if section.kind == "route" else layer(x, kept)
+            elif isinstance(layer, Mix | Shortcut):
+                x = layer(x, kept)
             else:
                 x = layer(x)
             if index in self._needed or index in self.keep:
@@ -331,21 +317,11 @@ def make_layer(
 ) -> tuple[nn.Module, tuple[int, ...]]:
     """A layer and its output shape, from its input ``shape`` and those of all layers before."""
     kind = section.kind
-    if len(shape) != 3 and kind in (
-        "convolutional",
-        "local",
-        "maxpool",
-        "reorg",
-        "upsample",
-        "avgpool",
-        "yolo",
-        "region",
-    ):
+    if len(shape) != 3 and kind in ON_MAPS:
         raise section.error(f"needs a map, but the layer before gives {shape[0]} values")
     if kind == "route":
-        sources = tuple(
-            relative(section, v) for v in section.options.get("layers", "").split(",") if v.strip()
-        )
+        layers = section.options.get("layers", "").split(",")
+        sources = tuple(section.earlier(v) for v in layers if v.strip())
         if not sources:
             raise section.error("option 'layers' is missing")
         mix = Mix(section, sources, shapes)
@@ -354,13 +330,13 @@ def make_layer(
         channels = sum(shapes[s][0] for s in sources) // mix.groups
         return mix, (channels, *shapes[sources[0]][1:])
     if kind == "shortcut":
-        source = relative(section, section.options.get("from", ""))
+        source = section.earlier(section.options.get("from", ""))
         if shapes[source] != shape:
             raise section.error(
                 f"layer {source} gives {shapes[source]}, the layer before {shape}; they must agree"
             )
         return Shortcut(section, source), shape
-    if kind in HEADS:
+    if kind in DECODERS:
         check_head(section, shape)
         return nn.Identity(), shape
     layer = _LAYERS[kind](section, shape)
@@ -396,9 +372,3 @@ _LAYERS: dict[str, Any] = {
     "dropout": lambda section, shape: nn.Identity(),  # scaled while training, so nothing is left to do
     "cost": lambda section, shape: nn.Identity(),
 }
-
-
-def pooled_side(shape: tuple[int, ...]) -> int:
-    """Side of the grid a ``(C, h, w)`` map is pooled to so that the feature comes nearest to `FEATURE`."""
-    sides = range(1, min(shape[1:]) + 1)
-    return min(sides, key=lambda g: abs(shape[0] * g * g - FEATURE))

@@ -39,7 +39,7 @@ OPTIONS: dict[str, set[str]] = {
     "region": {"anchors", "classes", "coords", "num", "softmax"} | _TRAINING,
     "detection": {"classes", "coords", "num", "side", "sqrt", "softmax"} | _TRAINING,
 }  # fmt: skip
-HEADS = ("yolo", "region", "detection")
+NORM_EPS = 1e-6  # of batch norms, see `rolo_bench.nn.detect.darknet`
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,17 @@ class Section:
     def error(self, what: str) -> WeightsError:
         """An error that names this layer."""
         return WeightsError(f"{self.source}: layer {self.index} [{self.kind}] (line {self.line}): {what}")
+
+    def earlier(self, text: str) -> int:
+        """Index of the layer that a route or shortcut means by a number, from here where that is negative."""
+        try:
+            value = int(text)
+        except ValueError:
+            raise self.error(f"{text!r} is not a layer number") from None
+        index = self.index + value if value < 0 else value
+        if not 0 <= index < self.index:
+            raise self.error(f"layer {value} does not lie before it")
+        return index
 
     def number(self, key: str, default: int | None = None) -> int:
         """An option as an integer."""
@@ -117,10 +128,12 @@ class Floats:
     """The floats of a weights file, taken from front to back.
 
     Raises:
-        WeightsError: the file has no header, is truncated, or holds values that are not finite.
+        WeightsError: no such file, or it has no header, is truncated, or holds values that are not finite.
     """
 
     def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise WeightsError(f"{path}: no such weight file")
         data = path.read_bytes()
         if len(data) < 16:
             raise WeightsError(

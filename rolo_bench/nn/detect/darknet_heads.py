@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rolo_bench.nn.detect.darknet_file import Section
+from rolo_bench.nn.detect.torch_detector import cell_corners
 
 
 def decode_yolo(x: Tensor, section: Section, side: int) -> tuple[Tensor, Tensor]:
@@ -36,8 +37,7 @@ def split_anchors(x: Tensor, anchors: Tensor, classes: int) -> tuple[Tensor, Ten
     b, _, h, w = x.shape
     a = len(anchors)
     t = x.reshape(b, a, 5 + classes, h, w).permute(0, 1, 3, 4, 2).reshape(b, a * h * w, 5 + classes)
-    index = torch.arange(h * w, device=x.device)
-    cells = torch.stack([index % w, index // w], dim=1).float().repeat(a, 1)  # (A h w, 2)
+    cells = cell_corners(w, h, x.device).repeat(a, 1)  # (A h w, 2)
     return t, cells, anchors.repeat_interleave(h * w, dim=0)
 
 
@@ -53,8 +53,7 @@ def decode_detection(x: Tensor, section: Section, side: int) -> tuple[Tensor, Te
         by_cell = by_cell.softmax(dim=3)
     confidence = x[:, places * classes : places * (classes + n)].reshape(b, places, n, 1)
     t = x[:, places * (classes + n) :].reshape(b, places, n, 4)
-    index = torch.arange(places, device=x.device)
-    cells = torch.stack([index % s, index // s], dim=1).float()[:, None]  # (S * S, 1, 2)
+    cells = cell_corners(s, s, x.device)[:, None]  # (S * S, 1, 2)
     extent = t[..., 2:] ** 2 if section.number("sqrt", 0) else t[..., 2:]
     boxes = torch.cat([(t[..., :2] + cells) / s, extent], dim=3) * side
     return boxes.reshape(b, -1, 4), (confidence * by_cell).reshape(b, -1, classes)

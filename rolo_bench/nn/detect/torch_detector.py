@@ -1,7 +1,4 @@
-"""The contract of a detector, and what all torch detectors share.
-
-A detector takes RGB uint8 images and gives, per image, boxes, scores, classes and one feature vector
-of the whole image; on request also the feature maps behind them, for region features of candidates:
+"""What all torch detectors share: preparation of images, thresholds, region features.
 
     detector = load_detector("yolox-nano", size=416, threshold=0.01, keep_maps=True)
     found = detector([image])[0]
@@ -20,14 +17,17 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rolo_bench.boxes import Array
 from rolo_bench.detection import Detections, FeatureMap, Image
 from rolo_bench.errors import UsageError
+from rolo_bench.nn.detect.fused import accelerate
+from rolo_bench.nn.detect.options import NMS, THRESHOLD, DetectorOptions
 from rolo_bench.nn.detect.suppress import select
 
 CODE = 1  # raised when the same weights and options would give other detections
+FEATURE = 4096  # size that a pooled feature comes near to
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,18 @@ def prepare(image: Image, size: int, how: Preparation) -> Image:
     Source: YOLOX ``preproc`` (bilinear, top-left, 114) for letterbox; Darknet ``resize`` for stretch.
     """
     height, width = image.shape[:2]
-    if how.fit == "stretch":
-        fitted = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
-        return cv2.cvtColor(fitted, cv2.COLOR_RGB2BGR) if how.order == "bgr" else fitted  # type: ignore[return-value]
-    ratio = min(size / height, size / width)
-    w, h = max(int(width * ratio), 1), max(int(height * ratio), 1)
-    fitted = image if (w, h) == (width, height) else cv2.resize(image, (w, h), interpolation=cv2.INTER_LINEAR)
+    w, h = size, size
+    if how.fit == "letterbox":
+        ratio, _ = fitting_scale((height, width), size, how.fit)
+        w, h = max(int(width * ratio), 1), max(int(height * ratio), 1)
+    if (w, h) != (width, height):
+        image = cv2.resize(image, (w, h), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    if how.order == "bgr":
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
+    if (w, h) == (size, size):
+        return image
     canvas = np.full((size, size, 3), how.fill, dtype=np.uint8)
-    canvas[:h, :w] = cv2.cvtColor(fitted, cv2.COLOR_RGB2BGR) if how.order == "bgr" else fitted
+    canvas[:h, :w] = image
     return canvas
 
 
@@ -96,42 +100,54 @@ class TorchDetector:
     """A network with its preparation, thresholds and classes: the detector that all built-in ones are.
 
     Attributes:
-        network: maps ``(B, 3, size, size)`` to `Raw`; ``prepare``, ``size`` and classes belong to it.
+        network: maps ``(B, 3, size, size)`` to `Raw`; on the options' device and in their precision, and with its
+            convolutions made fast where that is a processor in float32.
         strides: map name to stride, the maps that can be kept.
         keep_maps: names of the maps to hand out.
+
+    Args:
+        network: in evaluation mode, with its ``feature_size``.
+        size: side of its input in pixels.
+        weights_digest: SHA-256 that stands for its weights.
+        preparation: how an image becomes its input.
+        fusible, method: for `rolo_bench.nn.detect.fused.accelerate`.
     """
 
     def __init__(
         self,
-        *,
         name: str,
-        network: Callable[[Tensor], Raw],
+        network: nn.Module,
+        options: DetectorOptions,
+        *,
         classes: tuple[str, ...],
         size: int,
-        feature_size: int,
         weights_digest: str,
         preparation: Preparation,
-        threshold: float,
-        nms: float,
-        agnostic: bool,
-        device: torch.device,
-        dtype: torch.dtype,
-        strides: dict[str, float] | None = None,
-        keep_maps: bool | Sequence[str] = (),
+        strides: dict[str, float],
+        fusible: Callable[[nn.Module], tuple[nn.Conv2d, str] | None],
+        method: str = "",
     ) -> None:
-        self.name, self.classes, self.size, self.feature_size = name, classes, size, feature_size
-        self.threshold, self.nms, self.agnostic = threshold, nms, agnostic
-        self.network, self.preparation = network, preparation
-        self.device, self.dtype = device, dtype
-        self.strides = dict(strides or {})
-        self.keep_maps = tuple(self.strides) if keep_maps is True else tuple(keep_maps or ())
+        self.name, self.classes, self.size, self.preparation = name, classes, size, preparation
+        self.feature_size: int = network.feature_size  # type: ignore[assignment]
+        self.threshold = THRESHOLD if options.threshold is None else options.threshold
+        self.nms = NMS if options.nms is None else options.nms
+        self.agnostic = options.agnostic
+        self.device, self.dtype = pick_device(options.device, options.half)
+        self.network = network.requires_grad_(False).to(self.device, self.dtype)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.device.type == "cpu" and self.dtype is torch.float32:
+            values = torch.linspace(0, 255 / preparation.divisor, 3 * size * size)
+            example = values.reshape(1, size, size, 3).permute(0, 3, 1, 2)
+            self.network = accelerate(self.network, example, fusible, method)
+        self.strides = strides
+        self.keep_maps = tuple(strides) if options.keep_maps is True else tuple(options.keep_maps or ())
         unknown = [m for m in self.keep_maps if m not in self.strides]
         if unknown:
             raise UsageError(f"{name} has no feature map {unknown[0]!r}; it has {', '.join(self.strides)}")
-        precision = str(dtype).removeprefix("torch.")
+        precision = str(self.dtype).removeprefix("torch.")
         self.identity = (
-            f"{name}:{weights_digest[:16]}:size={size}:threshold={threshold:g}:nms={nms:g}"
-            f":agnostic={int(agnostic)}:{preparation.fit}:{precision}:{device.type}:code={CODE}"
+            f"{name}:{weights_digest[:16]}:size={size}:threshold={self.threshold:g}:nms={self.nms:g}"
+            f":agnostic={int(self.agnostic)}:{preparation.fit}:{precision}:{self.device.type}:code={CODE}"
         )
 
     def tensor(self, images: Sequence[Image]) -> Tensor:
@@ -194,20 +210,15 @@ def pool_regions(feature_map: FeatureMap, boxes: Array, grid: int = 4) -> Tensor
     """
     values = feature_map.values
     channels, height, width = values.shape
-    b = torch.as_tensor(np.asarray(boxes, dtype=np.float64).reshape(-1, 4), dtype=torch.float32).to(
-        values.device
-    )
+    b = torch.as_tensor(np.asarray(boxes), dtype=torch.float32, device=values.device).reshape(-1, 4)
     steps = (torch.arange(grid, dtype=torch.float32, device=values.device) + 0.5) / grid  # (g,)
     x = (b[:, :1] + b[:, 2:3] * steps) * feature_map.scale[0] / feature_map.stride / width * 2 - 1  # (N, g)
     y = (b[:, 1:2] + b[:, 3:] * steps) * feature_map.scale[1] / feature_map.stride / height * 2 - 1  # (N, g)
     n = len(b)
     lattice = torch.stack([x[:, None, :].expand(n, grid, grid), y[:, :, None].expand(n, grid, grid)], dim=3)
-    sampled = torch.nn.functional.grid_sample(
-        values[None],
-        lattice.reshape(1, n * grid, grid, 2),
-        mode="bilinear",
-        padding_mode="border",
-        align_corners=False,
+    lattice = lattice.reshape(1, n * grid, grid, 2)
+    sampled = nn.functional.grid_sample(
+        values[None], lattice, padding_mode="border", align_corners=False
     )  # (1, C, N * g, g)
     return sampled[0].reshape(channels, n, grid, grid).permute(1, 0, 2, 3)
 
@@ -227,3 +238,14 @@ def pick_device(device: str, half: bool) -> tuple[torch.device, torch.dtype]:
     if not half:
         return chosen, torch.float32
     return chosen, torch.float16 if chosen.type == "cuda" else torch.bfloat16
+
+
+def cell_corners(width: int, height: int, device: torch.device | None = None) -> Tensor:
+    """Column and row of each cell ``(height * width, 2)`` of a map, row by row."""
+    index = torch.arange(width * height, device=device)
+    return torch.stack([index % width, index // width], dim=1).float()
+
+
+def pooled_side(shape: tuple[int, ...], wanted: int = FEATURE) -> int:
+    """Side of the grid that a map ``(C, h, w)`` is pooled to so that its size comes nearest to ``wanted``."""
+    return min(range(1, min(shape[1:]) + 1), key=lambda g: abs(shape[0] * g * g - wanted))

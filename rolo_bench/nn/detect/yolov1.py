@@ -15,6 +15,7 @@ Sources: Redmon, Divvala, Girshick, Farhadi 2016, "You Only Look Once"; layer ta
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.nn.detect.torch_detector import Raw
+from rolo_bench.nn.detect.torch_detector import Raw, cell_corners, pooled_side
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,6 @@ def split(values: Tensor, plan: Plan) -> Prediction:
     )
 
 
-def cell_corners(cells: int, device: torch.device | None = None) -> Tensor:
-    """Column and row of each cell ``(S * S, 2)``, row by row."""
-    index = torch.arange(cells * cells, device=device)
-    return torch.stack([index % cells, index // cells], dim=1).float()
-
-
 def decode(prediction: Prediction, plan: Plan) -> tuple[Tensor, Tensor]:
     """Boxes ``(N, S * S * B, 4)`` centre x, y, w, h in network pixels, and scores ``(N, S * S * B, C)``.
 
@@ -132,7 +127,7 @@ def decode(prediction: Prediction, plan: Plan) -> tuple[Tensor, Tensor]:
     classes, confidence, t = prediction
     if plan.logits:
         classes, confidence = classes.softmax(dim=2), confidence.sigmoid()
-    corners = cell_corners(plan.cells, t.device)[:, None]  # (S * S, 1, 2)
+    corners = cell_corners(plan.cells, plan.cells, t.device)[:, None]  # (S * S, 1, 2)
     boxes = torch.cat([(t[..., :2] + corners) / plan.cells, t[..., 2:] ** 2], dim=3) * plan.size
     scores = confidence.clamp(0, 1)[..., None] * classes.clamp(0, 1)[:, :, None]  # (N, S * S, B, C)
     return boxes.flatten(1, 2), scores.flatten(1, 2)
@@ -188,6 +183,39 @@ class Full(nn.Module):
         return F.leaky_relu(self.linear(x.flatten(1)), self.slope)
 
 
+def make_layer(
+    word: str, shape: tuple[int, ...], kept: list[int], norm: bool
+) -> tuple[nn.Module, tuple[int, ...]]:
+    """The layer of a plan's word and its output shape, ``(C, S, S)`` or ``(n,)``.
+
+    Args:
+        word: see `Plan`.
+        shape: of its input.
+        kept: channels of the maps that earlier words kept; changed by ``s`` and ``u``.
+        norm: whether convolutions are batch-normalised.
+    """
+    kind, numbers = word[0], [int(v) for v in word[1:].split("-") if v]
+    channels, side = shape[0], shape[-1]
+    layer: nn.Module = nn.Identity()  # what `s` and `u` mean is done in `YoloV1.hidden`
+    if kind == "c":
+        filters, kernel, stride = (*numbers, 1)[:3]
+        layer = Conv(channels, filters, kernel, stride, norm)
+        channels, side = filters, (side + 2 * (kernel // 2) - kernel) // stride + 1
+    elif kind == "m":
+        layer, side = nn.MaxPool2d(2), side // 2
+    elif kind == "r":
+        layer = Residual(channels, norm)
+    elif kind == "s":
+        kept.append(channels)
+    elif kind == "u":
+        channels, side = channels + kept.pop(), 2 * side
+    elif kind == "l":
+        layer, channels = Local(channels, numbers[0], numbers[1], side), numbers[0]
+    else:
+        return Full(prod(shape), numbers[0], 0.1 if kind == "f" else 1.0), (numbers[0],)
+    return layer, (channels, side, side)
+
+
 class YoloV1(nn.Module):
     """A network of a plan: ``(N, 3, size, size)`` RGB 0 … 1 to `Raw`, or to `Prediction` for training.
 
@@ -201,46 +229,23 @@ class YoloV1(nn.Module):
         self.plan = plan
         self.layers = nn.ModuleList()
         self.words = plan.layers.split()
-        channels, side, flat = 3, plan.size, 0
+        shape: tuple[int, ...] = (3, plan.size, plan.size)
         kept: list[int] = []
         for word in self.words:
-            numbers = [int(v) for v in word[1:].split("-") if v]
-            if word[0] == "c":
-                kernel, stride = numbers[1], numbers[2] if len(numbers) > 2 else 1
-                self.layers.append(Conv(channels, numbers[0], kernel, stride, plan.norm))
-                channels, side = numbers[0], (side + 2 * (kernel // 2) - kernel) // stride + 1
-            elif word[0] == "m":
-                self.layers.append(nn.MaxPool2d(2))
-                side //= 2
-            elif word[0] == "r":
-                self.layers.append(Residual(channels, plan.norm))
-            elif word[0] in "su":  # done in `hidden`
-                self.layers.append(nn.Identity())
-                if word[0] == "s":
-                    kept.append(channels)
-                else:
-                    channels, side = channels + kept.pop(), 2 * side
-            elif word[0] == "l":
-                self.layers.append(Local(channels, numbers[0], numbers[1], side))
-                channels = numbers[0]
-            else:
-                self.layers.append(
-                    Full(flat or channels * side**2, numbers[0], 0.1 if word[0] == "f" else 1.0)
-                )
-                flat = numbers[0]
+            layer, shape = make_layer(word, shape, kept, plan.norm)
+            self.layers.append(layer)
         per_cell = plan.classes + 5 * plan.boxes
-        if plan.last == "cell":
-            if flat or side != plan.cells:
-                raise WeightsError(
-                    f"a last layer by cell needs a map of {plan.cells} x {plan.cells}, not {side}"
-                )
-            self.last: nn.Module = nn.Conv2d(channels, per_cell, 1)
+        if plan.last == "connected":
+            self.last: nn.Module = nn.Linear(prod(shape), plan.cells**2 * per_cell)
+        elif shape[1:] == (plan.cells, plan.cells):
+            self.last = nn.Conv2d(shape[0], per_cell, 1)
         else:
-            self.last = nn.Linear(flat or channels * side**2, plan.cells**2 * per_cell)
-        self.pooled = 0
-        if not flat and channels * side**2 > 2 * plan.feature:
-            self.pooled = min(range(1, side + 1), key=lambda g: abs(channels * g * g - plan.feature))
-        self.feature_size = flat or channels * (self.pooled or side) ** 2
+            raise WeightsError(
+                f"a last layer by cell needs a map of {plan.cells} x {plan.cells}, not {shape[-1]}"
+            )
+        large = len(shape) == 3 and prod(shape) > 2 * plan.feature
+        self.pooled = pooled_side(shape, plan.feature) if large else 0
+        self.feature_size = shape[0] * self.pooled**2 if large else prod(shape)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
         if plan.logits:
             self._start_at_rest()
@@ -263,9 +268,8 @@ class YoloV1(nn.Module):
             if word == "s":
                 kept.append(x)
             elif word == "u":
-                x = torch.cat(
-                    [F.interpolate(x, scale_factor=2.0), kept.pop()], dim=1
-                )  # (N, c + kept, 2 h, 2 w)
+                x = F.interpolate(x, scale_factor=2.0)  # (N, c, 2 h, 2 w)
+                x = torch.cat([x, kept.pop()], dim=1)  # (N, c + kept, 2 h, 2 w)
             else:
                 x = layer(x)
         return x

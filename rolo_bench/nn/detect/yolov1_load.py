@@ -15,10 +15,9 @@ from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.fetch.weights import obtain
 from rolo_bench.files import digest
 from rolo_bench.nn.detect.classes import VOC
-from rolo_bench.nn.detect.darknet import BN_EPS
-from rolo_bench.nn.detect.darknet_file import Floats, Section, take_norm
-from rolo_bench.nn.detect.fused import accelerate
-from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector, pick_device
+from rolo_bench.nn.detect.darknet_file import NORM_EPS, Floats, Section, take_norm
+from rolo_bench.nn.detect.options import DetectorOptions
+from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector
 from rolo_bench.nn.detect.yolov1 import FORMS, Conv, Full, Plan, Residual, YoloV1
 
 SHIPPED = Path(__file__).resolve().parents[2] / "shipped" / "demo-detector.safetensors"
@@ -124,8 +123,6 @@ def read_darknet(path: Path, forms: Sequence[Plan]) -> YoloV1:
     Raises:
         WeightsError: missing, damaged, or of none of these forms.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weight file")
     floats = Floats(path)
     counts = {float_count(plan): plan for plan in forms}
     if len(floats.values) not in counts:
@@ -155,7 +152,7 @@ def take_layer(layer: nn.Module, floats: Floats, section: Section) -> None:
         layer.norm.weight.copy_(scales)
         layer.norm.running_mean.copy_(means)  # type: ignore[union-attr]
         layer.norm.running_var.copy_(variances)  # type: ignore[union-attr]
-        layer.norm.eps = BN_EPS
+        layer.norm.eps = NORM_EPS
         fill(layer.conv.weight, "weights")
     elif not isinstance(layer, nn.MaxPool2d):
         holder = {Conv: "conv", Full: "linear"}.get(type(layer))
@@ -166,24 +163,13 @@ def take_layer(layer: nn.Module, floats: Floats, section: Section) -> None:
 
 def fusible(module: nn.Module) -> tuple[nn.Conv2d, str] | None:
     """Convolution and activation of a module that can run as one kernel."""
-    return (
-        (module.conv, "leaky") if isinstance(module, Conv) and isinstance(module.norm, nn.Identity) else None
-    )
+    if isinstance(module, Conv) and isinstance(module.norm, nn.Identity):
+        return module.conv, "leaky"
+    return None
 
 
-def load(
-    name: str,
-    *,
-    size: int | None = None,
-    threshold: float | None = None,
-    nms: float | None = None,
-    agnostic: bool = False,
-    device: str = "cpu",
-    half: bool = False,
-    weights: str | Path | None = None,
-    keep_maps: bool | Sequence[str] = (),
-) -> TorchDetector:
-    """A YOLOv1 detector; options as in `rolo_bench.nn.detect.registry.load_detector`.
+def load(name: str, options: DetectorOptions) -> TorchDetector:
+    """A YOLOv1 detector.
 
     ``weights`` is a Darknet file or one written by ``rolo-bench train detector``. The map that can be kept is
     ``last``, of what goes into the last layer, where that is a map.
@@ -192,37 +178,25 @@ def load(
         UsageError: a ``size`` that is not the network's own; its last layer fits no other.
         WeightsError: the weights are missing, damaged or of another network.
     """
-    path = Path(weights) if weights is not None else SHIPPED if name == "demo" else obtain(name)[0]
+    path = Path(options.weights or (SHIPPED if name == "demo" else obtain(name)[0]))
     if path.suffix == ".safetensors":
         network, classes = read_network(path)
     elif name == "demo":
         raise WeightsError(f"{path}: the demo detector's weights are a .safetensors file")
     else:
         network, classes = read_darknet(path, FORMS[name]), VOC
-    side = network.plan.size
-    if size is not None and size != side:
-        raise UsageError(f"{name} takes images of {side} pixels only, not {size}")
-    place, dtype = pick_device(device, half)
-    feature_size, stride = network.feature_size, side / network.plan.cells
-    network = fold(network).requires_grad_(False)
-    maps = {"last": stride} if not any(isinstance(m, Full) for m in network.layers) else {}
-    network = network.to(place, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if place.type == "cpu" and dtype is torch.float32:
-        example = torch.zeros(1, 3, side, side).to(memory_format=torch.channels_last)
-        network = accelerate(network, example, fusible)  # type: ignore[assignment]
+    plan = network.plan
+    if options.size not in (None, plan.size):
+        raise UsageError(f"{name} takes images of {plan.size} pixels only, not {options.size}")
+    flat = any(isinstance(m, Full) for m in network.layers)
     return TorchDetector(
-        name=name,
-        network=network,
+        name,
+        fold(network),
+        options,
         classes=classes,
-        size=side,
-        feature_size=feature_size,
+        size=plan.size,
         weights_digest=digest(path),
-        preparation=Preparation(fit="stretch", order="rgb", divisor=255.0),
-        threshold=0.1 if threshold is None else threshold,
-        nms=0.45 if nms is None else nms,
-        agnostic=agnostic,
-        device=place,
-        dtype=dtype,
-        strides=maps,
-        keep_maps=keep_maps,
+        preparation=Preparation("stretch"),
+        strides={} if flat else {"last": plan.size / plan.cells},
+        fusible=fusible,
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rolo_bench.nn.detect.torch_detector import Raw
+from rolo_bench.nn.detect.torch_detector import Raw, cell_corners
 
 # name: (depth, width, depthwise separable, default input size)
 VARIANTS: dict[str, tuple[float, float, bool, int]] = {
@@ -270,7 +270,6 @@ def lattice(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     with torch.inference_mode(False):
         for stride in STRIDES:
             n = size // stride
-            index = torch.arange(n * n, device=device)
-            cells.append(torch.stack([index % n, index // n], dim=1))
+            cells.append(cell_corners(n, n, device))
             strides.append(torch.full((n * n, 1), float(stride), device=device))
-        return torch.cat(cells).float(), torch.cat(strides)
+        return torch.cat(cells), torch.cat(strides)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from rolo_bench.errors import WeightsError
 from rolo_bench.fetch.weights import obtain
 from rolo_bench.files import digest
 from rolo_bench.nn.detect.classes import CLASSES
-from rolo_bench.nn.detect.fused import accelerate
-from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector, pick_device
+from rolo_bench.nn.detect.options import DetectorOptions
+from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector
 from rolo_bench.nn.detect.yolox import MAPS, VARIANTS, YOLOX, ConvAct, unfold_focus
 
 BN_EPS = 1e-3  # YOLOX sets this in place of torch's 1e-5
@@ -153,44 +152,23 @@ def fusible(module: nn.Module) -> tuple[nn.Conv2d, str] | None:
     return (module, "linear") if isinstance(module, nn.Conv2d) else None
 
 
-def load(
-    name: str,
-    *,
-    size: int | None = None,
-    threshold: float | None = None,
-    nms: float | None = None,
-    agnostic: bool = False,
-    device: str = "cpu",
-    half: bool = False,
-    weights: str | Path | None = None,
-    keep_maps: bool | Sequence[str] = (),
-) -> TorchDetector:
-    """A YOLOX detector; options as in `rolo_bench.nn.detect.registry.load_detector`.
+def load(name: str, options: DetectorOptions) -> TorchDetector:
+    """A YOLOX detector.
 
     Maps that can be kept: ``dark3 dark4 dark5`` (backbone) and ``p3 p4 p5`` (pyramid), strides 8, 16, 32.
     """
-    path = Path(weights) if weights is not None else obtain(name)[0]
+    path = Path(options.weights or obtain(name)[0])
     network = build(name, path)
-    place, dtype = pick_device(device, half)
-    side = size or VARIANTS[name][3]
     unfold_focus(network.backbone.backbone.stem)
-    network = network.to(place, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if place.type == "cpu" and dtype is torch.float32:
-        example = torch.linspace(0, 255, 3 * side * side).reshape(1, side, side, 3).permute(0, 3, 1, 2)
-        network = accelerate(network, example, fusible, "layers")  # type: ignore[assignment]
     return TorchDetector(
-        name=name,
-        network=network,
+        name,
+        network,
+        options,
         classes=CLASSES,
-        size=side,
-        feature_size=network.feature_size,
+        size=options.size or VARIANTS[name][3],
         weights_digest=digest(path),
-        preparation=Preparation(fit="letterbox", order="bgr", divisor=1.0, fill=114),
-        threshold=0.1 if threshold is None else threshold,
-        nms=0.45 if nms is None else nms,
-        agnostic=agnostic,
-        device=place,
-        dtype=dtype,
+        preparation=Preparation("letterbox", "bgr", divisor=1.0),
         strides=MAPS,
-        keep_maps=keep_maps,
+        fusible=fusible,
+        method="layers",
     )

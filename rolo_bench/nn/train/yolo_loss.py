@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rolo_bench.boxes import Array
-from rolo_bench.nn.detect.yolov1 import Prediction, cell_corners
+from rolo_bench.nn.detect.torch_detector import cell_corners
+from rolo_bench.nn.detect.yolov1 import Prediction
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def responsible(boxes: Tensor, truth: Tensor, cells: int) -> tuple[Tensor, Tenso
         boxes: ``(N, S * S, B, 4)`` as in `Prediction` (square roots of width and height).
         truth: ``(N, S * S, 4)`` as in `Targets`.
     """
-    corners = cell_corners(cells, boxes.device)
+    corners = cell_corners(cells, cells, boxes.device)
     predicted = torch.cat([(boxes[..., :2] + corners[:, None]) / cells, boxes[..., 2:] ** 2], dim=-1)
     wanted = torch.cat([(truth[..., :2] + corners) / cells, truth[..., 2:]], dim=-1)[:, :, None]
     ious = overlap(predicted, wanted)  # (N, S * S, B)
@@ -182,7 +183,7 @@ def dense_loss(
     Source: quality focal loss, Li et al. 2020, equation 6 with an exponent of 1.5.
     """
     classes, confidence, boxes = prediction
-    corners = cell_corners(cells, boxes.device)
+    corners = cell_corners(cells, cells, boxes.device)
     with torch.no_grad():
         mine, empty, iou = shares(prediction, targets, cells)
         held = targets.holds.sum().clamp(min=1)

@@ -1,0 +1,71 @@
+"""What can be set of a detector, and what trackers set for which detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from rolo_bench.errors import UsageError
+
+THRESHOLD, NMS = 0.1, 0.45  # of built-in detectors where nothing else is said
+
+
+@dataclass(frozen=True)
+class DetectorOptions:
+    """What can be set of a detector, whichever it is; None leaves the choice to the detector.
+
+    Attributes:
+        size: side of the square network input in pixels, a multiple of 32.
+        threshold: least score of a detection, `THRESHOLD` by default. Trackers that want many candidates use 0.01.
+        nms: IoU above which the weaker of two boxes goes, `NMS` by default.
+        agnostic: suppress across classes, too.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        half: float16 on CUDA, bfloat16 on a processor.
+        weights: a file to use in place of the registry's.
+        keep_maps: True for all feature maps or names of those to hand out in `Detections.maps`.
+
+    Raises:
+        UsageError: a size, threshold or nms out of its range.
+    """
+
+    size: int | None = None
+    threshold: float | None = None
+    nms: float | None = None
+    agnostic: bool = False
+    device: str = "cpu"
+    half: bool = False
+    weights: str | Path | None = None
+    keep_maps: bool | Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        size = self.size
+        if size is not None and (not isinstance(size, Integral) or size < 32 or size % 32):
+            raise UsageError(f"detector size must be a multiple of 32, not {size}")
+        for name, value in (("threshold", self.threshold), ("nms", self.nms)):
+            if value is not None and not (isinstance(value, Real) and 0 <= value <= 1):
+                raise UsageError(f"detector {name} must lie in 0 … 1, not {value}")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> DetectorOptions:
+        """The options of these names.
+
+        Raises:
+            UsageError: a name that is no option, or a value out of its range.
+        """
+        known = [f.name for f in fields(cls)]
+        unknown = [k for k in given if k not in known]
+        if unknown:
+            raise UsageError(f"a detector has no option {unknown[0]!r}; it has: {', '.join(known)}")
+        return cls(**given)
+
+    def given(self) -> dict[str, Any]:
+        """Those that are not at their defaults."""
+        return {k: v for k, v in vars(self).items() if v is not False and v != getattr(DetectorOptions, k)}
+
+
+def chosen_for(table: Mapping[str, dict[str, Any]], detector: str, **given: Any) -> dict[str, Any]:
+    """What is given and not None, else what a table says of the detector, else what it says of ``others``."""
+    return table["others"] | table.get(detector, {}) | {k: v for k, v in given.items() if v is not None}
