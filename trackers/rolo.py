@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rolo_bench.association import best_overlap
-from rolo_bench.boxes import Array, as_boxes, valid
+from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.sequence import Image
@@ -38,26 +38,13 @@ class Rolo:
     suite_defaults = {"demo": {"detector": "demo", "size": None}}
 
     def __init__(
-        self,
-        detector: str = "yolox-nano",
-        size: int | None = None,
-        network: str | None = None,
-        variant: str = "coordinates",
-        steps: int | None = None,
-        streaming: bool = False,
-        threshold: float | None = None,
-        history: int | None = None,
-        iou_min: float | None = None,
-        widen: float | None = None,
-        size_limit: float | None = None,
-        prefer: float | None = None,
-        centre: str | None = None,
-        device: str = "cpu",
-        half: bool = False,
-        weights: str | None = None,
-        cache: str | bool | None = None,
-        association: str = "causal",
-    ) -> None:
+        self, detector: str = "yolox-nano", size: int | None = None, network: str | None = None,
+        variant: str = "coordinates", steps: int | None = None, streaming: bool = False,
+        threshold: float | None = None, history: int | None = None, iou_min: float | None = None,
+        widen: float | None = None, size_limit: float | None = None, prefer: float | None = None,
+        centre: str | None = None, device: str = "cpu", half: bool = False, weights: str | None = None,
+        cache: str | bool | None = None, association: str = "causal",
+    ) -> None:  # fmt: skip
         from rolo_bench.files import digest
         from rolo_bench.nn.rolo.file import load_rolo, shipped_path
 
@@ -66,16 +53,10 @@ class Rolo:
         self.oracle = association == "oracle"
         name = network or f"rolo-{Path(detector).stem}" + ("" if variant == "coordinates" else f"-{variant}")
         path = Path(name) if Path(name).suffix == ".safetensors" else shipped_path(name)
-        changes = {
-            "threshold": threshold,
-            "history": history,
-            "iou_min": iou_min,
-            "widen": widen,
-            "size_limit": size_limit,
-            "prefer": prefer,
-            "centre": centre,
-        }
-        self.network, self.about = load_rolo(path, steps=0 if streaming else steps, **changes)
+        self.network, self.about = load_rolo(
+            path, steps=0 if streaming else steps, threshold=threshold, history=history, iou_min=iou_min,
+            widen=widen, size_limit=size_limit, prefer=prefer, centre=centre,
+        )  # fmt: skip
         config = self.network.config
         self.detector = open_detector(
             detector, size=size or config.size, threshold=config.threshold, device=device, half=half,
@@ -109,6 +90,5 @@ class Rolo:
         """The network's box for this frame."""
         found = self.detector([image])[0]
         if self.oracle:
-            index = best_overlap(self.truth, found.boxes) if valid(self.truth)[0] else None
-            return self.follower.advance(found, index)
+            return self.follower.advance(found, best_overlap(self.truth, found.boxes))
         return self.follower.step(found)

@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 
 from rolo_bench.association import Association, best_overlap
-from rolo_bench.boxes import Array, as_boxes, valid
+from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.errors import UsageError
+from rolo_bench.nn.detect.options import chosen_for
 from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.sequence import Image
 
 # Detector: options that did best on the training videos (18 sequences, three starts each, forwards and backwards); of
 # the demo detector, on 70 scenes of the generator's domain `valid`.
 CHOSEN: dict[str, dict[str, Any]] = {
-    "yolox-nano": {"size": 416, "threshold": 0.05, "history": 2, "iou_min": 0.1},
-    "yolo-nano-voc": {"size": 416, "threshold": 0.1, "history": 2, "iou_min": 0.1},
-    "demo": {"size": None, "threshold": 0.2, "history": 2, "iou_min": 0.01},
+    "yolox-nano": {"size": 416, "threshold": 0.05},
+    "yolo-nano-voc": {"size": 416},
+    "demo": {"threshold": 0.2, "iou_min": 0.01},
+    "others": {"size": None, "threshold": 0.1, "history": 2, "iou_min": 0.1},
 }
-OTHERS: dict[str, Any] = {"size": None, "threshold": 0.1, "history": 2, "iou_min": 0.1}
 
 
 class Yolo:
@@ -31,7 +32,7 @@ class Yolo:
         threshold: least score of a detection.
         history: the target is sought at the mean of this many accepted boxes.
         iou_min: least IoU of a detection with that mean.
-            What is None of these four is taken from `CHOSEN` for the detector, from `OTHERS` for one not there.
+            What is None of these four is taken from `CHOSEN`.
         device, half, weights: for the detector.
         cache: folder for detections (True: the default one), so that a second run need not detect again.
         association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
@@ -43,33 +44,19 @@ class Yolo:
     suite_defaults = {"demo": {"detector": "demo"}}
 
     def __init__(
-        self,
-        detector: str = "yolox-nano",
-        size: int | None = None,
-        threshold: float | None = None,
-        history: int | None = None,
-        iou_min: float | None = None,
-        device: str = "cpu",
-        half: bool = False,
-        weights: str | None = None,
-        cache: str | bool | None = None,
-        association: str = "causal",
-    ) -> None:
+        self, detector: str = "yolox-nano", size: int | None = None, threshold: float | None = None,
+        history: int | None = None, iou_min: float | None = None, device: str = "cpu", half: bool = False,
+        weights: str | None = None, cache: str | bool | None = None, association: str = "causal",
+    ) -> None:  # fmt: skip
         if association not in ("causal", "oracle"):
             raise UsageError(f"association must be causal or oracle, not {association!r}")
         self.oracle = association == "oracle"
-        own = {"size": size, "threshold": threshold, "history": history, "iou_min": iou_min}
-        use = CHOSEN.get(detector, OTHERS) | {k: v for k, v in own.items() if v is not None}
+        use = chosen_for(CHOSEN, detector, size=size, threshold=threshold, history=history, iou_min=iou_min)
         self.detector = open_detector(
-            detector,
-            size=use["size"],
-            threshold=use["threshold"],
-            device=device,
-            half=half,
-            weights=weights,
+            detector, size=use.pop("size"), threshold=use["threshold"], device=device, half=half, weights=weights,
             cache=cache,
-        )
-        self.association = Association(use["history"], use["iou_min"], use["threshold"])
+        )  # fmt: skip
+        self.association = Association(**use)
         self.truth: Array = np.full(4, np.nan)
 
     def reveal(self, box: Array) -> None:
@@ -84,10 +71,7 @@ class Yolo:
     def update(self, image: Image) -> Array:
         """The accepted detection, or the last box."""
         found = self.detector([image])[0]
-        if not self.oracle:
-            index = self.association.step(found)
-        else:
-            index = best_overlap(self.truth, found.boxes) if valid(self.truth)[0] else None
+        index = best_overlap(self.truth, found.boxes) if self.oracle else self.association.step(found)
         if index is not None:
             self.box = found.boxes[index]
         return self.box

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rolo_bench.association import Association
 from rolo_bench.boxes import Array, as_boxes
+from rolo_bench.nn.detect.options import chosen_for
 from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.sequence import Image
 
@@ -19,9 +20,9 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "yolox-nano": {"size": 416},
     "yolo-nano-voc": {"size": 416},
     # on 70 scenes of the generator's domain `valid`
-    "demo": {"size": None, "iou_min": 0.01, "size_limit": 0.0, "prefer": 0.5},
+    "demo": {"iou_min": 0.01, "size_limit": 0.0, "prefer": 0.5},
+    "others": {"size": None, "threshold": 0.05, "iou_min": 0.1, "size_limit": 1.2, "prefer": 0.3},
 }
-OTHERS: dict[str, Any] = {"size": None, "threshold": 0.05, "iou_min": 0.1, "size_limit": 1.2, "prefer": 0.3}
 LEAST_AREA = 1.0  # square pixels; a target never shrinks below
 
 
@@ -72,7 +73,7 @@ class YoloSort:
         iou_min: least IoU of a detection with the predicted box.
         size_limit, prefer: how much size, score and class of a detection count
             (`rolo_bench.association.Association`); both 0 leave SORT's IoU alone.
-            What is None of these five is taken from `CHOSEN` for the detector, else from `OTHERS`.
+            What is None of these five is taken from `CHOSEN`.
         device, half, weights: for the detector.
         cache: folder for detections (True: the default one).
 
@@ -87,38 +88,18 @@ class YoloSort:
     suite_defaults = {"demo": {"detector": "demo"}}
 
     def __init__(
-        self,
-        detector: str = "yolox-nano",
-        size: int | None = None,
-        threshold: float | None = None,
-        iou_min: float | None = None,
-        size_limit: float | None = None,
-        prefer: float | None = None,
-        device: str = "cpu",
-        half: bool = False,
-        weights: str | None = None,
-        cache: str | bool | None = None,
-    ) -> None:
-        own = {
-            "size": size,
-            "threshold": threshold,
-            "iou_min": iou_min,
-            "size_limit": size_limit,
-            "prefer": prefer,
-        }
-        use = OTHERS | CHOSEN.get(detector, {}) | {k: v for k, v in own.items() if v is not None}
+        self, detector: str = "yolox-nano", size: int | None = None, threshold: float | None = None,
+        iou_min: float | None = None, size_limit: float | None = None, prefer: float | None = None,
+        device: str = "cpu", half: bool = False, weights: str | None = None, cache: str | bool | None = None,
+    ) -> None:  # fmt: skip
+        use = chosen_for(
+            CHOSEN, detector, size=size, threshold=threshold, iou_min=iou_min, size_limit=size_limit, prefer=prefer
+        )  # fmt: skip
         self.detector = open_detector(
-            detector,
-            size=use["size"],
-            threshold=use["threshold"],
-            device=device,
-            half=half,
-            weights=weights,
-            cache=cache,
-        )
-        self.association = Association(
-            1, use["iou_min"], use["threshold"], size_limit=use["size_limit"], prefer=use["prefer"]
-        )
+            detector, size=use.pop("size"), threshold=use["threshold"], device=device, half=half,
+            weights=weights, cache=cache,
+        )  # fmt: skip
+        self.association = Association(history=1, **use)
 
     def init(self, image: Image, box: Array) -> None:
         """Start the filter at rest on the given box; the target's class is that of the detection on it."""

@@ -88,8 +88,9 @@ def tracker(context: click.Context, **o: Any) -> None:
 
     import torch
 
+    from rolo_bench.nn.detect.options import chosen_for
     from rolo_bench.nn.detect.registry import open_detector
-    from rolo_bench.nn.rolo.config import CHOSEN, OTHERS, STREAMING, RoloConfig, paper_config
+    from rolo_bench.nn.rolo.config import CHOSEN, STREAMING, RoloConfig, paper_config
     from rolo_bench.nn.rolo.file import load_rolo, save_rolo
     from rolo_bench.nn.train.footage import footage
     from rolo_bench.nn.train.rolo import LENGTH, STARTS, prepare_runs, train, write_curves
@@ -99,7 +100,7 @@ def tracker(context: click.Context, **o: Any) -> None:
     if o["threads"]:
         torch.set_num_threads(o["threads"])
     size = o["size"] or (None if o["detector"] == "demo" else 416)
-    chosen = {} if o["paper_size"] else CHOSEN.get(o["detector"], OTHERS)
+    chosen = {} if o["paper_size"] else chosen_for(CHOSEN, o["detector"])
     chosen = chosen | {k: o[k] for k in ("centre", "widen") if o[k] is not None}
     if not o["paper_size"] and o["form"] == "offset" and not o["steps"]:
         chosen |= STREAMING

@@ -19,21 +19,21 @@ PACE, MOST = 4, 3.0
 PLACE = 2  # with ``place`` also how far the fed box is from the middle of the image, in box sizes
 LEAST_FIRST_IOU = 0.5  # below, the first detection says nothing about how the given box was drawn
 # Association (and place) that networks of a detector are trained with and carry, beside `RoloConfig`'s own values;
-# OTHERS was chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike
+# that of others was chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike
 # (docs/results.md), the demo detector's on 70 scenes of the generator's domain `valid`.
 CHOSEN: dict[str, dict[str, Any]] = {
     "demo": {
-        "threshold": 0.05,
         "iou_min": 0.05,
         "widen": 0.1,
+        "size_limit": 0.0,
         "prefer": 0.5,
         "centre": "prediction",
         "place": True,
-    }
+    },
+    "others": {"threshold": 0.05, "widen": 0.05, "size_limit": 1.2, "prefer": 0.3},
 }
 # A streaming network of the offset form is also told the score, judges, and moves up to three box sizes a frame.
 STREAMING: dict[str, Any] = {"motion": "output", "confidence": True, "judge": True, "limit": MOST}
-OTHERS: dict[str, Any] = {"threshold": 0.05, "widen": 0.05, "size_limit": 1.2, "prefer": 0.3}
 
 
 @dataclass(frozen=True)
