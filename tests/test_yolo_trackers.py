@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +189,17 @@ def test_they_are_plugins_that_record_their_weights(name: str, detector: str) ->
         plugin.make({"detectr": detector})
     with pytest.raises(UsageError, match="unknown detector"):
         plugin.make({"detector": "nope"})
+
+
+def test_looking_at_trackers_loads_no_torch() -> None:
+    code = (
+        "import sys; from rolo_bench.run.plugins import builtin_names, find_plugin; "
+        "print([list(find_plugin(n).options()) for n in builtin_names()]); assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for option in ("detector", "size", "device", "half", "weights"):
+        assert done.stdout.count(f"'{option}'") == 4  # rolo, rolo-plus, yolo, yolo-sort
 
 
 @pytest.mark.shared

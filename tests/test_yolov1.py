@@ -265,6 +265,9 @@ def test_copy_backbone(tmp_path):
     torch.testing.assert_close(
         target.layers[0].conv.weight, source.layers[0].conv.weight, rtol=1e-3, atol=1e-4
     )
+    assert not torch.equal(
+        target.last.weight, source.last.weight
+    )  # connected, and not all is the same before it
     with pytest.raises(WeightsError, match="no layer fits"):
         copy_backbone(path, random_network(small_plan(layers="c5-3-2 m c6-3 c9-1")))
 
@@ -278,6 +281,11 @@ def test_a_detector_by_cell_starts_one_of_another_size(tmp_path):
     assert target.plan.cells == 24 and copy_backbone(path, target) == 2
     torch.testing.assert_close(target.last.weight, source.last.weight, rtol=1e-3, atol=1e-4)
     assert target(torch.zeros(1, 3, 96, 96)).boxes.shape == (1, 24 * 24 * 2, 4)
+    other = random_network(replace(plan, layers="c4-3-2 c6-1-2"), 1)
+    last = other.last.weight.clone()
+    assert copy_backbone(path, other) == 1 and torch.equal(
+        other.last.weight, last
+    )  # not all before it was taken
     with pytest.raises(UsageError, match="28 pixels only"):
         resized(SMALL, 64)
 

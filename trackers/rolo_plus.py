@@ -10,6 +10,7 @@ import numpy as np
 
 from rolo_bench.boxes import Array, as_boxes, iou
 from rolo_bench.errors import UsageError
+from rolo_bench.nn.plus.evidence import around, as_annotated, blend, evidence, habit
 from rolo_bench.sequence import Image
 
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
@@ -63,9 +64,8 @@ class RoloPlus:
         self.detector = load_detector(detector, size=size, device=device, half=half, weights=weights)
         if not hasattr(self.detector, "network"):
             raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")
-        path = shipped_path(f"rolo-plus-{Path(detector).stem}")
-        if network not in (None, "none"):
-            path = Path(network) if Path(network).suffix == ".safetensors" else shipped_path(network)
+        name = network or f"rolo-plus-{Path(detector).stem}"
+        path = Path(name) if Path(name).suffix == ".safetensors" else shipped_path(name)
         self.judge = self.motion = None
         self.weights_digests: dict[str, str] = {}
         if network != "none" and (network is not None or path.is_file()):
@@ -75,7 +75,6 @@ class RoloPlus:
 
     def init(self, image: Image, box: Array) -> None:
         """Learn filter, appearance, class and annotation habit from the first frame and warps of it."""
-        from rolo_bench.nn.plus.evidence import habit
         from rolo_bench.nn.plus.filter import start_filter
         from rolo_bench.nn.plus.networks import Expectation
         from rolo_bench.nn.plus.view import appearance, learn_basis, look
@@ -87,12 +86,11 @@ class RoloPlus:
         self.basis = learn_basis(seen.maps, 24, 0.5)
         mirrored = np.ascontiguousarray(image[:, ::-1])
         other = np.array([image.shape[1] - self.centre[0], self.centre[1]])
-        plan: list[tuple[Any, Array, Array, float]] = [
-            (image, self.centre, 0 * self.size, s) for s in (1.0, 0.9, 1.1)
-        ]
-        plan += [(image, self.centre, np.array(w) * self.size, 1.0) for w in WARPS]
-        plan += [
-            (cv2.GaussianBlur(image, (0, 0), max(1.0, side / 150)), self.centre, 0 * self.size, 1.0),
+        blurred: Any = cv2.GaussianBlur(image, (0, 0), max(1.0, side / 150))
+        plan = [
+            *[(image, self.centre, 0 * self.size, scale) for scale in (1.0, 0.9, 1.1)],
+            *[(image, self.centre, np.array(shift) * self.size, 1.0) for shift in WARPS],
+            (blurred, self.centre, 0 * self.size, 1.0),
             (mirrored, other, 0 * self.size, 1.0),
         ]
         views, habits, classes = [], [], np.zeros(seen.classes.shape[1])
@@ -100,7 +98,7 @@ class RoloPlus:
             view = look(self.detector, picture, centre + shift, side * scale)
             column, row = view.to_cells(centre)
             views.append((self.basis.project(view.maps), float(row), float(column)))
-            truth = np.concatenate([centre - self.size / 2, self.size])
+            truth = around(centre, self.size)
             overlap = np.nan_to_num(iou(view.boxes, truth))
             near = view.scores * np.clip(overlap - 0.3, 0, None) ** 2
             strong = near * (near >= 0.3 * near.max())
@@ -119,12 +117,11 @@ class RoloPlus:
 
     def update(self, image: Image) -> Array:
         """Look where the LSTM expects the target, judge the candidates, learn if sure."""
-        from rolo_bench.nn.plus.evidence import blend
         from rolo_bench.nn.plus.filter import learn
         from rolo_bench.nn.plus.networks import movement
         from rolo_bench.nn.plus.view import appearance
 
-        before = np.concatenate([self.centre - self.size / 2, self.size])
+        before = around(self.centre, self.size)
         expected = self.expectation.box(self.centre, self.size)
         view, maps, boxes, values = self.consider(image, expected)
         if self.redetect and values.max() < self.redetect:
@@ -138,7 +135,7 @@ class RoloPlus:
         limit = np.array([image.shape[1], image.shape[0]], dtype=np.float64)
         self.size = np.clip(expected[2:] * np.exp(change), 4, 1.2 * limit)
         self.centre = np.clip(best[:2] + best[2:] / 2, 0, limit)
-        box = np.concatenate([self.centre - self.size / 2, self.size])
+        box = around(self.centre, self.size)
         self.expectation.step(movement(before, box))
         if self.confidence > self.learn:
             column, row = view.to_cells(self.centre)
@@ -150,7 +147,6 @@ class RoloPlus:
 
     def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, Array]:
         """A look around an expected box: view, projected maps, candidates ``(N, 4)`` and their values ``(N,)``."""
-        from rolo_bench.nn.plus.evidence import as_annotated, evidence
         from rolo_bench.nn.plus.filter import peak, sample
         from rolo_bench.nn.plus.networks import judged
         from rolo_bench.nn.plus.view import appearance, look, merge
@@ -162,9 +158,9 @@ class RoloPlus:
         near = response * (0.5 + 0.5 * np.outer(hann, hann))
         row, column = (int(v) for v in np.unravel_index(int(np.argmax(near)), near.shape))
         middle = view.to_pixels(np.array(peak(response, (row, column))[::-1]))
-        prior = np.concatenate([middle - expected[2:] / 2, expected[2:]])
+        prior = around(middle, expected[2:])
         found = as_annotated(view.boxes, self.habit)
-        similar = view.classes @ self.classes / (np.linalg.norm(view.classes, axis=1) + 1e-9)
+        similar = self._similar(view)
         worth = view.scores * (0.1 + similar) * (0.05 + np.nan_to_num(iou(found, prior)))
         chosen = np.argsort(-worth, kind="stable")[: 120 if self.limit else 0]
         index, means, votes = merge(found[chosen], view.scores[chosen] + 1e-6, 0.75, self.limit)
@@ -184,11 +180,14 @@ class RoloPlus:
         mean = float(np.sqrt(self.size.prod()))
         return max(self.least, self.context * (0.5 * mean + 0.375 * float(self.size.max())))
 
+    def _similar(self, view: Any) -> Array:
+        """Cosine of each box's class scores with the target's ``(N,)``."""
+        return view.classes @ self.classes / (np.linalg.norm(view.classes, axis=1) + 1e-9)
+
     def _search(
         self, image: Image, view: Any, maps: Any, boxes: Array, values: Array, expected: Array
     ) -> tuple[Any, Any, Array, Array, Array]:
         """When lost for three frames: the best box of the whole image, if the judge clearly prefers it."""
-        from rolo_bench.nn.plus.evidence import as_annotated
         from rolo_bench.nn.plus.view import look
 
         if self.lost < 3:
@@ -196,11 +195,9 @@ class RoloPlus:
         middle = np.array([image.shape[1] / 2, image.shape[0] / 2])
         whole = look(self.detector, image, middle, float(max(image.shape[:2])))
         found = as_annotated(whole.boxes, self.habit)
-        similar = whole.classes @ self.classes / (np.linalg.norm(whole.classes, axis=1) + 1e-9)
         change = np.abs(np.log(found[:, 2:] / self.size)).max(axis=1)
-        best = found[int(np.argmax(whole.scores * similar * (change < 0.5)))]
-        place = best[:2] + best[2:] / 2 - self.size / 2
-        there = np.concatenate([place, self.size])
+        best = found[int(np.argmax(whole.scores * self._similar(whole) * (change < 0.5)))]
+        there = around(best[:2] + best[2:] / 2, self.size)
         other = self.consider(image, there)
         if other[3].max() > values.max() + 0.2:
             return *other, there

@@ -212,7 +212,7 @@ class Darknet(nn.Module):
         self.shapes: list[tuple[int, ...]] = []
         shape: tuple[int, ...] = (3, side, side)
         for section in self.sections:
-            layer, shape = make_layer(section, shape, self.shapes, side)
+            layer, shape = make_layer(section, shape, self.shapes)
             self.layers.append(layer)
             self.shapes.append(shape)
         self.heads = [s.index for s in self.sections if s.kind in DECODERS]
@@ -301,19 +301,15 @@ class Shortcut(nn.Module):
         return self.act(x + kept[self.sources[0]])
 
 
-class Plain(nn.Module):
-    """A layer without weights that is one function."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
+class AvgPool(nn.Module):
+    """``[avgpool]``: the mean of each channel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
+        return x.mean(dim=(2, 3))
 
 
 def make_layer(
-    section: Section, shape: tuple[int, ...], shapes: Sequence[tuple[int, ...]], side: int
+    section: Section, shape: tuple[int, ...], shapes: Sequence[tuple[int, ...]]
 ) -> tuple[nn.Module, tuple[int, ...]]:
     """A layer and its output shape, from its input ``shape`` and those of all layers before."""
     kind = section.kind
@@ -349,15 +345,10 @@ def make_layer(
             ) from None
 
 
-def _upsample(section: Section, shape: tuple[int, ...]) -> nn.Module:
-    factor = float(section.number("stride", 2))
-    return Plain(lambda x: F.interpolate(x, scale_factor=factor, mode="nearest"))
-
-
 def _softmax(section: Section, shape: tuple[int, ...]) -> nn.Module:
     if section.number("groups", 1) != 1:
         raise section.error("softmax over groups is not supported")
-    return Plain(lambda x: x.softmax(dim=1))
+    return nn.Softmax(dim=1)
 
 
 _LAYERS: dict[str, Any] = {
@@ -366,9 +357,9 @@ _LAYERS: dict[str, Any] = {
     "local": Local,
     "maxpool": MaxPool,
     "reorg": Reorg,
-    "upsample": _upsample,
+    "upsample": lambda section, shape: nn.Upsample(scale_factor=float(section.number("stride", 2))),
     "softmax": _softmax,
-    "avgpool": lambda section, shape: Plain(lambda x: x.mean(dim=(2, 3))),
+    "avgpool": lambda section, shape: AvgPool(),
     "dropout": lambda section, shape: nn.Identity(),  # scaled while training, so nothing is left to do
     "cost": lambda section, shape: nn.Identity(),
 }

@@ -12,10 +12,8 @@ from rolo_bench.nn.detect.torch_detector import cell_corners
 
 def decode_yolo(x: Tensor, section: Section, side: int) -> tuple[Tensor, Tensor]:
     """``[yolo]`` (v3): ``(B, A (5 + C), h, w)`` to boxes ``(B, N, 4)`` in network pixels and scores ``(B, N, C)``."""
-    pairs = torch.tensor(section.numbers("anchors"), device=x.device).reshape(-1, 2)
-    mask = [int(v) for v in section.numbers("mask")] if "mask" in section.options else list(range(len(pairs)))
     stretch = float(section.options.get("scale_x_y", "1"))
-    t, cells, anchors = split_anchors(x, pairs[mask], section.number("classes", 20))
+    t, cells, anchors = split_anchors(x, section)
     stride = side / x.shape[-1]
     centre = t[..., :2].sigmoid() * stretch - (stretch - 1) / 2 + cells
     boxes = torch.cat([centre * stride, t[..., 2:4].exp() * anchors], dim=2)
@@ -24,21 +22,37 @@ def decode_yolo(x: Tensor, section: Section, side: int) -> tuple[Tensor, Tensor]
 
 def decode_region(x: Tensor, section: Section, side: int) -> tuple[Tensor, Tensor]:
     """``[region]`` (v2): as `decode_yolo`, anchors in cells, classes through a softmax where the cfg says so."""
-    pairs = torch.tensor(section.numbers("anchors"), device=x.device).reshape(-1, 2)
-    t, cells, anchors = split_anchors(x, pairs, section.number("classes", 20))
+    t, cells, anchors = split_anchors(x, section)
     stride = side / x.shape[-1]
     boxes = torch.cat([t[..., :2].sigmoid() + cells, t[..., 2:4].exp() * anchors], dim=2) * stride
     classes = t[..., 5:].softmax(dim=2) if section.number("softmax", 0) else t[..., 5:].sigmoid()
     return boxes, t[..., 4:5].sigmoid() * classes
 
 
-def split_anchors(x: Tensor, anchors: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+def split_anchors(x: Tensor, section: Section) -> tuple[Tensor, Tensor, Tensor]:
     """Predictions ``(B, N, 5 + C)`` with their cell (column, row) ``(N, 2)`` and anchor ``(N, 2)``; N = A h w."""
     b, _, h, w = x.shape
+    anchors, classes = torch.tensor(used_anchors(section), device=x.device), section.number("classes", 20)
     a = len(anchors)
     t = x.reshape(b, a, 5 + classes, h, w).permute(0, 1, 3, 4, 2).reshape(b, a * h * w, 5 + classes)
     cells = cell_corners(w, h, x.device).repeat(a, 1)  # (A h w, 2)
     return t, cells, anchors.repeat_interleave(h * w, dim=0)
+
+
+def used_anchors(section: Section) -> list[tuple[float, float]]:
+    """Width and height of the anchors that a layer predicts from: those of its mask, else all.
+
+    Raises:
+        WeightsError: the values are no pairs, or the mask names others.
+    """
+    values = section.numbers("anchors")
+    pairs = list(zip(values[::2], values[1::2]))
+    if len(values) % 2:
+        raise section.error(f"{len(values)} anchor values are no pairs")
+    mask = section.numbers("mask") if "mask" in section.options else range(len(pairs))
+    if not mask or not all(0 <= m < len(pairs) for m in mask):
+        raise section.error(f"mask {section.options.get('mask')} does not fit {len(pairs)} anchors")
+    return [pairs[int(m)] for m in mask]
 
 
 def decode_detection(x: Tensor, section: Section, side: int) -> tuple[Tensor, Tensor]:
@@ -71,14 +85,6 @@ def check_head(section: Section, shape: tuple[int, ...]) -> None:
         if section.number("coords", 4) != 4:
             raise section.error("only 4 coordinates are supported")
     else:
-        anchors = section.numbers("anchors")
-        if len(anchors) % 2:
-            raise section.error(f"{len(anchors)} anchor values are no pairs")
-        mask = section.numbers("mask") if "mask" in section.options else list(range(len(anchors) // 2))
-        if not mask or not all(0 <= m < len(anchors) // 2 for m in mask):
-            raise section.error(
-                f"mask {section.options.get('mask')} does not fit {len(anchors) // 2} anchors"
-            )
-        wanted, given = len(mask) * (classes + 5), shape[0]
+        wanted, given = len(used_anchors(section)) * (classes + 5), shape[0]
     if wanted != given:
         raise section.error(f"needs {wanted} channels or values, the layer before gives {given}")

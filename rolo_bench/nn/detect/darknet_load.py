@@ -64,14 +64,8 @@ def load(name: str, options: DetectorOptions) -> TorchDetector:
         chosen = sorted({network.feature_layer, *network.head_inputs()})
         keep = tuple(f"layer{i}" for i in chosen if f"layer{i}" in maps)
     network.keep = {int(m.removeprefix("layer")) for m in keep if m in maps}
+    both = hashlib.sha256(f"{digest(path)} {digest(cfg)}".encode()).hexdigest()
     return TorchDetector(
-        Path(name).stem,
-        network,
-        replace(options, keep_maps=keep),
-        classes=class_names(network.n_classes, cfg),
-        size=network.side,
-        weights_digest=hashlib.sha256(f"{digest(path)} {digest(cfg)}".encode()).hexdigest(),
-        preparation=Preparation("stretch"),
-        strides=maps,
-        fusible=fusible,
-    )
+        Path(name).stem, network, replace(options, keep_maps=keep), classes=class_names(network.n_classes, cfg),
+        size=network.side, weights_digest=both, preparation=Preparation("stretch"), strides=maps, fusible=fusible,
+    )  # fmt: skip

@@ -175,13 +175,9 @@ class TorchDetector:
 
     def _one(self, raw: Raw, i: int, shape: tuple[int, int]) -> Detections:
         scale = fitting_scale(shape, self.size, self.preparation.fit)
+        best = None if raw.classes is None else raw.classes[i]
         corners, scores, classes = select(
-            raw.boxes[i],
-            raw.scores[i],
-            None if raw.classes is None else raw.classes[i],
-            threshold=self.threshold,
-            nms=self.nms,
-            agnostic=self.agnostic,
+            raw.boxes[i], raw.scores[i], best, threshold=self.threshold, nms=self.nms, agnostic=self.agnostic
         )
         boxes = corners.cpu().numpy().astype(np.float64) / np.array([*scale, *scale])
         boxes[:, 2:] -= boxes[:, :2]

@@ -18,7 +18,7 @@ from rolo_bench.nn.detect.classes import VOC
 from rolo_bench.nn.detect.darknet_file import NORM_EPS, Floats, Section, take_norm
 from rolo_bench.nn.detect.options import DetectorOptions
 from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector
-from rolo_bench.nn.detect.yolov1 import FORMS, Conv, Full, Plan, Residual, YoloV1
+from rolo_bench.nn.detect.yolov1 import FORMS, Conv, Full, Local, Plan, Residual, YoloV1
 
 SHIPPED = Path(__file__).resolve().parents[2] / "shipped" / "demo-detector.safetensors"
 
@@ -75,27 +75,23 @@ def read_network(path: Path) -> tuple[YoloV1, tuple[str, ...]]:
 def copy_backbone(path: Path, network: YoloV1) -> int:
     """Start from the convolutions of a trained classifier or detector; gives the number of layers taken.
 
-    The last layer is taken, too, where it predicts by cell and has the same shape.
+    Where all are, the last layer is, too, if it predicts by cell and has the same shape.
 
     Raises:
         WeightsError: damaged, or its first layers have other shapes.
     """
     other, _ = read_network(path)
     taken = 0
-    for mine, its in zip(network.layers, other.layers):
-        if not isinstance(mine, Conv | Residual | nn.MaxPool2d | nn.Identity):
+    for mine, its in zip([*network.layers, network.last], [*other.layers, other.last]):
+        shapes = [{k: v.shape for k, v in layer.state_dict().items()} for layer in (mine, its)]
+        if (
+            type(mine) is not type(its)
+            or isinstance(mine, Full | Local | nn.Linear)
+            or shapes[0] != shapes[1]
+        ):
             break
-        wanted, given = mine.state_dict(), its.state_dict()
-        if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in given.items()}:
-            break
-        mine.load_state_dict(given)
+        mine.load_state_dict(its.state_dict())
         taken += isinstance(mine, Conv | Residual)
-    lasts = [n.last for n in (network, other) if isinstance(n.last, nn.Conv2d)]
-    whole = all(type(a) is type(b) for a, b in zip(network.layers, other.layers)) and taken == sum(
-        isinstance(layer, Conv | Residual) for layer in network.layers
-    )
-    if whole and len(lasts) == 2 and lasts[0].weight.shape == lasts[1].weight.shape:
-        lasts[0].load_state_dict(lasts[1].state_dict())
     if not taken:
         raise WeightsError(f"{path}: no layer fits the network; train the backbone of the same network")
     return taken
@@ -190,13 +186,7 @@ def load(name: str, options: DetectorOptions) -> TorchDetector:
         raise UsageError(f"{name} takes images of {plan.size} pixels only, not {options.size}")
     flat = any(isinstance(m, Full) for m in network.layers)
     return TorchDetector(
-        name,
-        fold(network),
-        options,
-        classes=classes,
-        size=plan.size,
-        weights_digest=digest(path),
-        preparation=Preparation("stretch"),
-        strides={} if flat else {"last": plan.size / plan.cells},
+        name, fold(network), options, classes=classes, size=plan.size, weights_digest=digest(path),
+        preparation=Preparation("stretch"), strides={} if flat else {"last": plan.size / plan.cells},
         fusible=fusible,
-    )
+    )  # fmt: skip

@@ -107,11 +107,8 @@ class CSP(nn.Module):
     def __init__(self, c_in: int, c_out: int, n: int, shortcut: bool, separable: bool) -> None:
         super().__init__()
         half = c_out // 2
-        self.conv1, self.conv2, self.conv3 = (
-            ConvAct(c_in, half, 1),
-            ConvAct(c_in, half, 1),
-            ConvAct(2 * half, c_out, 1),
-        )
+        self.conv1, self.conv2 = ConvAct(c_in, half, 1), ConvAct(c_in, half, 1)
+        self.conv3 = ConvAct(2 * half, c_out, 1)
         self.m = nn.Sequential(*[Bottleneck(half, shortcut, separable) for _ in range(n)])
 
     def forward(self, x: Tensor) -> Tensor:

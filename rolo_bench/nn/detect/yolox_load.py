@@ -161,14 +161,7 @@ def load(name: str, options: DetectorOptions) -> TorchDetector:
     network = build(name, path)
     unfold_focus(network.backbone.backbone.stem)
     return TorchDetector(
-        name,
-        network,
-        options,
-        classes=CLASSES,
-        size=options.size or VARIANTS[name][3],
-        weights_digest=digest(path),
-        preparation=Preparation("letterbox", "bgr", divisor=1.0),
-        strides=MAPS,
-        fusible=fusible,
-        method="layers",
-    )
+        name, network, options, classes=CLASSES, size=options.size or VARIANTS[name][3],
+        weights_digest=digest(path), preparation=Preparation("letterbox", "bgr", divisor=1.0), strides=MAPS,
+        fusible=fusible, method="layers",
+    )  # fmt: skip

@@ -83,8 +83,11 @@ def habit(found: Array, scores: Array, truth: Array) -> Array | None:
     return np.concatenate([shift, np.log(truth[2:] / mean[2:])])
 
 
+def around(centre: Array, size: Array) -> Array:
+    """The boxes ``(…, 4)`` of sizes ``(…, 2)`` about centres ``(…, 2)``."""
+    return np.concatenate([centre - size / 2, size], axis=-1)
+
+
 def as_annotated(boxes: Array, habit: Array) -> Array:
     """Detections ``(N, 4)`` moved and scaled to how the target was annotated."""
-    middle = centers(boxes) + habit[:2] * boxes[:, 2:]
-    sides = boxes[:, 2:] * np.exp(habit[2:])
-    return np.hstack([middle - sides / 2, sides])
+    return around(centers(boxes) + habit[:2] * boxes[:, 2:], boxes[:, 2:] * np.exp(habit[2:]))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rolo_bench.boxes import Array, centers
-from rolo_bench.nn.plus.evidence import FEATURES, rule
+from rolo_bench.nn.plus.evidence import FEATURES, around, rule
 
 LIMIT = 2.0  # movements are cut to this many target sizes
 GAIN = 10.0  # movements are this much larger inside the LSTM
@@ -88,9 +88,7 @@ class Expectation:
 
     def box(self, centre: Array, size: Array) -> Array:
         """Where the LSTM expects the box ``(4,)``, from the last accepted one."""
-        middle = centre + self.move[:2] * np.sqrt(size.prod())
-        sides = size * np.exp(self.move[2:])
-        return np.concatenate([middle - sides / 2, sides])
+        return around(centre + self.move[:2] * np.sqrt(size.prod()), size * np.exp(self.move[2:]))
 
 
 def movement(before: Array, after: Array) -> Array:
