@@ -84,11 +84,8 @@ def copy_backbone(path: Path, network: YoloV1) -> int:
     taken = 0
     for mine, its in zip([*network.layers, network.last], [*other.layers, other.last]):
         shapes = [{k: v.shape for k, v in layer.state_dict().items()} for layer in (mine, its)]
-        if (
-            type(mine) is not type(its)
-            or isinstance(mine, Full | Local | nn.Linear)
-            or shapes[0] != shapes[1]
-        ):
+        same = type(mine) is type(its) and shapes[0] == shapes[1]
+        if not same or isinstance(mine, Full | Local | nn.Linear):
             break
         mine.load_state_dict(its.state_dict())
         taken += isinstance(mine, Conv | Residual)
