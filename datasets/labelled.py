@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array
 from rolo_bench.errors import DataError
+from rolo_bench.files import write_atomic
 
 Image = NDArray[np.uint8]
 
@@ -192,6 +193,5 @@ def store(
         counts=np.array(counts),
     )
     text = json.dumps({"identity": identity, "names": list(source.names)})
-    (folder / "about.json.part").write_text(text, encoding="utf-8")
-    os.replace(folder / "about.json.part", about)
+    write_atomic(about, text)
     return StoredImages(folder)

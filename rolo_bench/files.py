@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from functools import lru_cache
 from pathlib import Path
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new one, never a part."""
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write a file so that a reader sees the old or the new one, never a part; text as UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -28,7 +29,9 @@ def write_atomic(path: Path, text: str) -> None:
 def digest(path: Path) -> str:
     """SHA-256 of a file as hex; remembered while size and time stamp stay the same."""
     status = path.stat()
-    return _digest(str(path), status.st_size, status.st_mtime_ns)
+    fresh = time.time_ns() - status.st_mtime_ns < 2_000_000_000  # could change again under the same stamp
+    find = _digest.__wrapped__ if fresh else _digest
+    return find(str(path), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)

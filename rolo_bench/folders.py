@@ -1,9 +1,12 @@
-"""Where data, downloads and weights lie on this machine; the one place that knows."""
+"""Where data, downloads, weights and detections lie on this machine; the one place that knows."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
+
+Part = Literal["archives", "data", "detections", "published", "weights"]
 
 
 def data_folder(data: str | os.PathLike[str] | None = None) -> Path:
@@ -12,19 +15,24 @@ def data_folder(data: str | os.PathLike[str] | None = None) -> Path:
         return Path(data)
     if os.environ.get("ROLO_BENCH_DATA"):
         return Path(os.environ["ROLO_BENCH_DATA"])
-    return cache_folder() / "data"
+    return cache_folder("data")
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: ``ROLO_BENCH_CACHE``, else the platform's cache folder."""
+def cache_folder(part: Part) -> Path:
+    """The folder of one kind of file in the cache: ``ROLO_BENCH_CACHE``, else the platform's cache folder."""
     if os.environ.get("ROLO_BENCH_CACHE"):
-        return Path(os.environ["ROLO_BENCH_CACHE"])
-    import pooch
+        return Path(os.environ["ROLO_BENCH_CACHE"]) / part
+    import platformdirs
 
-    return Path(pooch.os_cache("rolo-bench"))
+    return Path(platformdirs.user_cache_dir("rolo-bench")) / part
 
 
 def weights_folder() -> Path | None:
     """The user's own folder, from ``ROLO_BENCH_WEIGHTS``; None where it is not set."""
     value = os.environ.get("ROLO_BENCH_WEIGHTS")
     return Path(value) if value else None
+
+
+def shipped_folder() -> Path:
+    """Weights that come with rolo-bench."""
+    return Path(__file__).resolve().parent / "shipped"

@@ -11,6 +11,7 @@ from typing import Any
 
 from rolo_bench.detection import Detector
 from rolo_bench.errors import RoloBenchError, UsageError, WeightsError
+from rolo_bench.folders import cache_folder
 from rolo_bench.nn.detect.cache import STORED, Cached
 from rolo_bench.nn.detect.options import THRESHOLD, DetectorOptions
 
@@ -38,9 +39,7 @@ def open_detector(name: str, *, cache: str | bool | None = None, **options: Any)
     if not cache:
         return detector
     if cache is True:
-        from rolo_bench.fetch.weights import cache_folder
-
-        cache = str(cache_folder().parent / "detections")
+        cache = str(cache_folder("detections"))
     return Cached(detector, cache, least if shared else 0.0)
 
 

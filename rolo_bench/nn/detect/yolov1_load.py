@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.fetch.weights import obtain
 from rolo_bench.files import digest
+from rolo_bench.folders import shipped_folder
 from rolo_bench.nn.detect.classes import VOC
 from rolo_bench.nn.detect.darknet_file import NORM_EPS, Floats, Section, take_norm
 from rolo_bench.nn.detect.options import DetectorOptions
 from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector
 from rolo_bench.nn.detect.yolov1 import FORMS, Conv, Full, Local, Plan, Residual, YoloV1
 
-SHIPPED = Path(__file__).resolve().parents[2] / "shipped" / "demo-detector.safetensors"
+SHIPPED = shipped_folder() / "demo-detector.safetensors"
 
 
 def save_network(network: YoloV1, names: Sequence[str], about: dict[str, Any]) -> bytes:

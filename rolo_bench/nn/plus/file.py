@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rolo_bench.errors import WeightsError
+from rolo_bench.folders import shipped_folder
 from rolo_bench.nn.plus.evidence import FEATURES
 from rolo_bench.nn.plus.networks import Judge, Motion
 
@@ -65,4 +66,4 @@ def load_plus(path: Path) -> tuple[Judge, Motion]:
 
 def shipped_path(name: str) -> Path:
     """Where weights that come with the package lie."""
-    return Path(__file__).resolve().parents[2] / "shipped" / f"{name}.safetensors"
+    return shipped_folder() / f"{name}.safetensors"

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.folders import shipped_folder
 from rolo_bench.nn.rolo.config import RoloConfig
 from rolo_bench.nn.rolo.network import Rolo
 
@@ -74,7 +75,7 @@ def shipped_path(name: str) -> Path:
     Raises:
         UsageError: unknown name; the message lists the known ones.
     """
-    folder = Path(__file__).resolve().parents[2] / "shipped"
+    folder = shipped_folder()
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("rolo-*.safetensors"))) or "none"
