@@ -86,14 +86,15 @@ class NoFrames:
         raise DataError("this suite was loaded for scoring, without images; load it with its video data")
 
 
-def _table_rows(name: str) -> list[dict[str, str]]:
+def table_rows(name: str) -> list[dict[str, str]]:
+    """The rows of a table that is shipped with the package; lines that begin with # are left out."""
     text = files("rolo_bench.datasets").joinpath("tables", name).read_text(encoding="utf-8")
     return list(csv.DictReader(line for line in text.splitlines() if line and not line.startswith("#")))
 
 
 def tb100() -> tuple[Entry, ...]:
     """All 100 sequences of TB-100 with range, spellings, attributes and the digest of their truth."""
-    return tuple(_tb100_entry(row) for row in _table_rows("tb100.csv"))
+    return tuple(_tb100_entry(row) for row in table_rows("tb100.csv"))
 
 
 def _tb100_entry(row: dict[str, str]) -> Entry:
@@ -109,12 +110,12 @@ def _tb100_entry(row: dict[str, str]) -> Entry:
 
 
 def _otb30() -> tuple[Entry, ...]:
-    rows = [row for row in _table_rows("tb100.csv") if row["otb30"]]
+    rows = [row for row in table_rows("tb100.csv") if row["otb30"]]
     return tuple(_tb100_entry(row) for row in sorted(rows, key=lambda row: int(row["otb30"])))
 
 
 def _flagged(column: str) -> tuple[Entry, ...]:
-    return tuple(_tb100_entry(row) for row in _table_rows("tb100.csv") if row[column] == "1")
+    return tuple(_tb100_entry(row) for row in table_rows("tb100.csv") if row[column] == "1")
 
 
 TABLES: dict[str, tuple[str, Callable[[], tuple[Entry, ...]]]] = {
@@ -150,7 +151,7 @@ def entries(name: str) -> tuple[Entry, ...]:
 def tre_omit(sequence: Sequence) -> tuple[tuple[int, int], ...]:
     """Index ranges (first, last) of a sequence at which TRE must not start; from the OTB authors' table."""
     ranges = [
-        (int(r["first"]), int(r["last"])) for r in _table_rows("init_omit.csv") if r["name"] == sequence.name
+        (int(r["first"]), int(r["last"])) for r in table_rows("init_omit.csv") if r["name"] == sequence.name
     ]
     return tuple((a - sequence.first_frame, b - sequence.first_frame) for a, b in ranges)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import ssl
 import subprocess
 import sys
-import threading
 import time
+import urllib.error
+import urllib.request
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,96 +25,22 @@ from rolo_bench.cli import main
 from rolo_bench.datasets.suites import Entry, annotation_digest, tb100
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.fetch import videos as fetch
-from rolo_bench.fetch.download import Patience, UnreachableError, download
+from rolo_bench.fetch.download import BusyError, Patience, UnreachableError, download
+from tests.helpers_server import Handler, serving
 
 QUICK = Patience(timeout=0.4, attempts=3, most=12, pause=0.01)
 CONTENT = bytes(np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8))
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves ``files``; ``script[path]`` is a list of misdeeds, one taken by each request."""
-
-    protocol_version = "HTTP/1.1"
-    files: ClassVar[dict[str, bytes]] = {}
-    script: ClassVar[dict[str, list[str]]] = {}
-    log: ClassVar[list[tuple[str, str | None]]] = []
-    etag: ClassVar[str] = '"one"'
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.log.append((self.path, wanted))
-        plan = self.script.get(self.path, [])
-        deed, _, value = (plan.pop(0) if plan else "ok").partition(":")
-        content = self.files.get(self.path)
-        if content is None or deed == "404":
-            self.send_error(404)
-            return
-        if deed == "500":
-            self.send_error(500)
-            return
-        if deed == "hangup":
-            self.close_connection = True
-            return
-        start = 0
-        match = re.fullmatch(r"bytes=(\d+)-", wanted or "")
-        if match and deed != "ignore-range" and self.headers.get("If-Range", self.etag) == self.etag:
-            start = int(match[1])
-            if start >= len(content):
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{len(content)}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            self.send_response(206)
-            shift = 1 if deed == "wrong-range" else 0
-            self.send_header("Content-Range", f"bytes {start + shift}-{len(content) - 1}/{len(content)}")
-        else:
-            self.send_response(200)
-        body = content[start:]
-        if deed != "no-length":
-            self.send_header("Content-Length", str(len(body)))
-        if deed != "ignore-range" and self.etag:
-            self.send_header("ETag", self.etag)
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.close_connection = True
-        with suppress(OSError):  # the client may give up, as it should
-            self._send(body, deed, value)
-
-    def _send(self, body: bytes, deed: str, value: str) -> None:
-        if deed == "truncate":
-            self.wfile.write(body[: int(value)])
-        elif deed == "stall":
-            self.wfile.write(body[: int(value)])
-            self.wfile.flush()
-            time.sleep(1.2)
-        elif deed == "slow":
-            for i in range(0, len(body), 4096):
-                self.wfile.write(body[i : i + 4096])
-                self.wfile.flush()
-                time.sleep(0.05)
-        elif deed == "trickle":
-            for i in range(40):
-                self.wfile.write(body[i : i + 1])
-                self.wfile.flush()
-                time.sleep(0.05)
-        else:
-            self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[str]:
-    Handler.files, Handler.script, Handler.log, Handler.etag = {"/f": CONTENT}, {}, [], '"one"'
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_address[1]}"
-    httpd.shutdown()
-    httpd.server_close()
-    thread.join()
+    with serving({"/f": CONTENT}) as address:
+        yield address
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLO_BENCH_CACHE", str(tmp_path / "cache"))
 
 
 def left(folder: Path) -> list[str]:
@@ -128,8 +54,8 @@ def test_download_and_progress(server: str, tmp_path: Path) -> None:
     assert path.read_bytes() == CONTENT
     assert ticks[-1] == ("f", len(CONTENT), len(CONTENT))
     assert left(tmp_path) == ["f"]
-    download(f"{server}/f", tmp_path / "f", len(CONTENT), digest, QUICK)
-    assert len(Handler.log) == 1, "a file that is whole is not asked for again"
+    path.write_bytes(b"damaged")
+    assert download(f"{server}/f", path, None, digest, QUICK).read_bytes() == CONTENT, "it is replaced"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +66,10 @@ def test_download_and_progress(server: str, tmp_path: Path) -> None:
         (["truncate:100000", "ignore-range"], [None, "bytes=100000-"]),
         (["stall:70000"], [None, "bytes=70000-"]),
         (["truncate:100000", "500", "truncate:0"], [None] + ["bytes=100000-"] * 3),
+        (["503"], [None, None]),
+        (["announce:500"], [None, "bytes=300000-"]),
+        (["truncate:9", "wrong-range"], [None, "bytes=9-", None]),
+        (["redirect:/f", "truncate:9", "redirect:/f"], [None, None, "bytes=9-", "bytes=9-"]),
     ],
 )
 def test_goes_on_after_failures(
@@ -194,10 +124,7 @@ def test_final_refusals(server: str, tmp_path: Path) -> None:
         download(f"{server}/f", tmp_path / "f", size=5, patience=QUICK)
     with pytest.raises(DataError, match="SHA-256"):
         download(f"{server}/f", tmp_path / "f", sha256="0" * 64, patience=QUICK)
-    assert not (tmp_path / "f").exists() and not (tmp_path / "f.part").exists()
-    Handler.script["/f"] = ["truncate:9", "wrong-range"]
-    with pytest.raises(DataError, match="another part"):
-        download(f"{server}/f", tmp_path / "f", patience=QUICK)
+    assert left(tmp_path) == []
     for bad in ("file:///etc/passwd", "ftp://x/y", "nonsense", "http://a b/"):
         with pytest.raises(UsageError, match="http"):
             download(bad, tmp_path / "g")
@@ -217,11 +144,116 @@ def test_unreachable_server(tmp_path: Path) -> None:
 
 def test_two_downloads_of_one_file_do_not_mix(server: str, tmp_path: Path) -> None:
     fcntl = pytest.importorskip("fcntl")
-    with (tmp_path / "f.part.lock").open("w") as lock:
+    with (tmp_path / "f.part").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match="another process"):
+        with pytest.raises(BusyError, match="another process"):
             download(f"{server}/f", tmp_path / "f", patience=QUICK)
+        assert left(tmp_path) == ["f.part"], "what the other one needs is left to it"
     assert Handler.log == []
+
+
+def test_only_what_is_missing_is_sent(server: str, tmp_path: Path) -> None:
+    Handler.script["/f"] = ["truncate:100000", "stall:150000"]
+    download(f"{server}/f", tmp_path / "f", patience=QUICK)
+    assert Handler.served == len(CONTENT)
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.2])
+def test_a_drip_ends_before_the_tries_do(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause: float
+) -> None:
+    """A byte now and then, more or less often than the timeout, is no progress, so it is not tried 50 times."""
+
+    def drip(self: Handler, body: bytes, *_: str) -> None:
+        for i in range(20):
+            self._write(body[i : i + 1])
+            time.sleep(pause)
+
+    monkeypatch.setattr(Handler, "_send", drip)
+    with pytest.raises(DataError, match="3 tries in a row"):
+        download(f"{server}/f", tmp_path / "f", patience=Patience(0.1, 3, 50, 0.01))
+    assert len(Handler.log) == 3
+
+
+def test_a_short_announcement_cuts_the_file_and_is_noticed(server: str, tmp_path: Path) -> None:
+    Handler.script["/f"] = ["announce:-5"] * 2
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    for expected in ({"sha256": digest}, {"size": len(CONTENT)}):
+        with pytest.raises(DataError, match=r"SHA-256|offers 299995"):
+            download(f"{server}/f", tmp_path / "f", patience=QUICK, **expected)
+        assert left(tmp_path) == []
+
+
+def test_a_part_without_a_mark_is_not_gone_on_from(server: str, tmp_path: Path) -> None:
+    """Without ETag or date, the bytes could be of another version."""
+    Handler.etag = ""
+    Handler.script["/f"] = ["truncate:100000"]
+    assert download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
+    assert [r for _, r in Handler.log] == [None, None]
+    Handler.script["/f"] = ["truncate:100000"] * 3
+    with pytest.raises(DataError, match=r"3 tries in a row without progress$"):
+        download(f"{server}/f", tmp_path / "g", patience=QUICK)
+    assert left(tmp_path) == ["f"], "a part that is of no use is not kept"
+
+
+def test_a_server_that_goes_on_with_another_version(server: str, tmp_path: Path) -> None:
+    Handler.script["/f"] = ["truncate:100000"] + ["500"] * 3
+    with pytest.raises(DataError):
+        download(f"{server}/f", tmp_path / "f", patience=QUICK)
+    Handler.files["/f"], Handler.etag = CONTENT[::-1], '"two"'
+    Handler.script["/f"] = ["ignore-if-range"]
+    assert download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("names", [["f.part"], ["f.part.tag"], ["f.part", "f.part.tag"]])
+def test_what_a_killed_download_left_is_used_or_dropped(
+    server: str, tmp_path: Path, names: list[str]
+) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(b"junk")
+    with pytest.raises(DataError, match="404"):
+        download(f"{server}/none", tmp_path / "f", patience=QUICK)
+    assert left(tmp_path) == (names if len(names) == 2 else [])
+    assert download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
+    assert left(tmp_path) == ["f"]
+
+
+def test_a_full_disk(server: str, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (131_072, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"f: cannot be written .*131072 bytes are kept"):
+            download(f"{server}/f", tmp_path / "f", patience=QUICK)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert left(tmp_path) == ["f.part", "f.part.tag"] and len(Handler.log) == 1
+    assert download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
+    assert Handler.log[-1] == ("/f", "bytes=131072-") and left(tmp_path) == ["f"]
+
+
+def test_a_folder_that_cannot_be_written(server: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match=r"g: cannot be written \(File exists\)$"):
+        download(f"{server}/f", tmp_path / "file" / "g", patience=QUICK)
+    if os.getuid():  # rights do not bind root
+        (tmp_path / "locked").mkdir(0o500)
+        with pytest.raises(DataError, match=r"g: cannot be written \(Permission denied\)$"):
+            download(f"{server}/f", tmp_path / "locked" / "g", patience=QUICK)
+    assert Handler.log == []
+
+
+def test_a_certificate_that_does_not_hold_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ssl.SSLCertVerificationError(1, "no")
+    error.verify_message = "self-signed certificate"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError(error)
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    with pytest.raises(DataError, match="certificate cannot be verified \\(self-signed"):
+        download("https://127.0.0.1:9/f", tmp_path / "f", patience=Patience(pause=99))
+    assert left(tmp_path) == []
 
 
 # Sequences
@@ -266,13 +298,11 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> str:
     return "otb30"
 
 
-def get(suite: str, tmp_path: Path, mirror: str | None = None, **more: Any) -> list[fetch.Outcome]:
-    return list(
-        fetch.fetch_data(suite, tmp_path / "data", tmp_path / "cache", mirror, patience=QUICK, **more)
-    )
+def get(suite: str, tmp_path: Path, mirror: str | None = None, **more: Any) -> list[fetch.Fetched]:
+    return list(fetch.fetch_data(suite, tmp_path / "data", mirror, patience=QUICK, **more))
 
 
-def whats(outcomes: list[fetch.Outcome]) -> list[tuple[str, str]]:
+def whats(outcomes: list[fetch.Fetched]) -> list[tuple[str, str]]:
     return [(o.name, o.what) for o in outcomes]
 
 
@@ -378,7 +408,6 @@ def test_command_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("ROLO_BENCH_CACHE", str(tmp_path / "cache"))
     Handler.files |= {"/One.zip": zipped(video_files("One"))}
     data = ["--data", str(tmp_path / "data"), "--timeout", "0.4"]
     assert main(["fetch", "data", suite, "--mirror", server, *data]) == 1
@@ -402,18 +431,22 @@ def test_fetch_results(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Handler.files["/x/pami15_TRE.zip"] = content
     Handler.script["/x/pami15_TRE.zip"] = ["truncate:100", "stall:50"]
     monkeypatch.setitem(fetch.RESULTS, "tre", (f"{server}/x/pami15_TRE.zip", len(content)))
-    place, count = fetch.fetch_results(tmp_path / "out", tmp_path / "cache", patience=QUICK)
+    place, count = fetch.fetch_results(tmp_path / "out", patience=QUICK)
     assert count == 3 and place == tmp_path / "out" / "pami15_TRE"
     assert sorted(p.name for p in place.rglob("*.mat")) == [
         "Couple_OAB.mat",
         "Couple_STRUCK.mat",
         "Couple_VTD.mat",
     ]
-    again = fetch.fetch_results(tmp_path / "out", tmp_path / "cache", every=True, patience=QUICK)
+    again = fetch.fetch_results(tmp_path / "out", every=True, patience=QUICK)
     assert again[1] == 4 and left(tmp_path / "out") == ["pami15_TRE"]
     monkeypatch.setitem(fetch.RESULTS, "tre", (f"{server}/x/pami15_TRE.zip", 7))
     with pytest.raises(DataError, match="expected 7"):
-        fetch.fetch_results(tmp_path / "o2", tmp_path / "c2", patience=QUICK)
+        fetch.fetch_results(tmp_path / "o2", patience=QUICK)
+    damaged = content[:60] + bytes([content[60] ^ 1]) + content[61:]
+    (tmp_path / "cache" / "archives" / "pami15_TRE.zip").write_bytes(damaged)
+    monkeypatch.setitem(fetch.RESULTS, "tre", (f"{server}/x/pami15_TRE.zip", len(content)))
+    assert fetch.fetch_results(patience=QUICK) == (tmp_path / "cache" / "published" / "pami15_TRE", 3)
 
 
 def test_fetch_results_from_an_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

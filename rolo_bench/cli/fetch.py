@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,14 +43,8 @@ def fetch() -> None:
 @click.option("--keep", is_flag=True, help="Keep the downloaded archives in the cache.")
 @timeout_option
 def data(
-    suite: str,
-    data: str | None,
-    mirror: str | None,
-    archive: Path | None,
-    unchecked: bool,
-    keep: bool,
-    timeout: float,
-) -> None:
+    suite: str, data: str | None, mirror: str | None, archive: Path | None, unchecked: bool, keep: bool, timeout: float
+) -> None:  # fmt: skip
     """Get the videos of a suite (otb30, otb50, otb100, cvpr13); what is there and complete is left alone.
 
     Each video is unpacked beside its place, its frames are counted and the SHA-256 of its annotation is
@@ -57,27 +52,21 @@ def data(
     """
     from rolo_bench.fetch.download import Patience
     from rolo_bench.fetch.videos import fetch_data
-    from rolo_bench.folders import cache_folder, data_folder
+    from rolo_bench.folders import data_folder
 
-    place = data_folder(data)
-    count = {"there": 0, "fetched": 0, "failed": 0}
+    place, patience = data_folder(data), Patience(timeout)
+    count: Counter[str] = Counter()
     with progress_lines() as progress:
-        for outcome in fetch_data(
-            suite, place, cache_folder(), mirror, archive, unchecked, keep, Patience(timeout), progress
-        ):
-            count[outcome.what] += 1
-            if outcome.what != "there":
-                line = f"{outcome.name}: {outcome.what}" + (f": {outcome.line}" if outcome.line else "")
+        for video in fetch_data(suite, place, mirror, archive, unchecked, keep, patience, progress):
+            count[video.what] += 1
+            if video.what != "there":
+                line = f"{video.name}: {video.what}" + (f": {video.line}" if video.line else "")
                 console.print(line, markup=False)
-    total = sum(count.values())
-    console.print(
-        f"{suite}: {count['fetched']} videos fetched, {count['there']} there already, in {place}",
-        markup=False,
-    )
+    line = f"{suite}: {count['fetched']} videos fetched, {count['there']} there already, in {place}"
+    console.print(line, markup=False)
     if count["failed"]:
-        raise DataError(
-            f"{count['failed']} of {total} videos failed (see above); the same command tries them again"
-        )
+        failed = f"{count['failed']} of {count.total()} videos failed"
+        raise DataError(f"{failed} (see above); the same command tries them again")
 
 
 @fetch.command(epilog="Example: rolo-bench fetch results && rolo-bench import otb-mat DIR --suite otb30")
@@ -86,12 +75,8 @@ def data(
     help="TRE, whose first start serves as one-pass evaluation, or SRE.",
 )  # fmt: skip
 @click.option(
-    "--to",
-    "folder",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Where to unpack [default: the cache].",
-)
+    "--to", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Where to unpack [default: the cache]."
+)  # fmt: skip
 @mirror_option
 @click.option("--archive", metavar="FILE", type=click.Path(path_type=Path), help="Use this archive.")
 @click.option("--all", "every", is_flag=True, help="All trackers of the archive, not only the paper's nine.")
@@ -102,20 +87,10 @@ def results(
     """Get the published raw results of the nine trackers that the ROLO paper compares with (about 220 MB)."""
     from rolo_bench.fetch.download import Patience
     from rolo_bench.fetch.videos import fetch_results
-    from rolo_bench.folders import cache_folder
 
-    cache = cache_folder()
+    patience = Patience(timeout)
     with progress_lines() as progress:
-        place, count = fetch_results(
-            folder or cache / "published",
-            cache,
-            protocol,
-            mirror,
-            archive,
-            every,
-            Patience(timeout),
-            progress,
-        )
+        place, count = fetch_results(folder, protocol, mirror, archive, every, patience, progress)
     console.print(f"{count} result files in {place}", markup=False)
     extra = " --protocol sre" if protocol == "sre" else ""
     console.print(f"take them in with: rolo-bench import otb-mat {place} --suite otb30{extra}", markup=False)
@@ -154,48 +129,15 @@ def _bar() -> Iterator[Progress]:
         yield show
 
 
-def list_weights_table() -> list[tuple[str, ...]]:
-    """Rows of name, file, size, SHA-256, licence and place, with a head row."""
-    from rolo_bench.fetch.weights import REGISTRY, status
-
-    rows: list[tuple[str, ...]] = [("detector", "file", "bytes", "sha256", "licence", "where")]
-    for detector, choices in REGISTRY.items():
-        for number, choice in enumerate(choices):
-            for file in choice:
-                place, path = status(file)
-                rows.append(
-                    (
-                        detector + (" (or)" if number else ""),
-                        file.name,
-                        str(path.stat().st_size if path else file.size or "?"),
-                        file.sha256[:12] if file.sha256 else "of first download",
-                        file.licence,
-                        f"{place}: {path}" if path else place,
-                    )
-                )
-    return rows
-
-
 @fetch.command(epilog="Example: rolo-bench fetch weights yolox-nano")
 @click.argument("names", metavar="DETECTOR", nargs=-1, required=True)
 def weights(names: tuple[str, ...]) -> None:
     """Download the weights of detectors into the cache, checked; what is there already is only checked."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
-
     from rolo_bench.fetch.weights import fetch, registered
 
     for name in names:
         registered(name)  # refuse an unknown name before anything is fetched
-    tasks: dict[str, TaskID] = {}
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=console, transient=True
-    ) as bar:
-
-        def report(file: str, done: int, total: int) -> None:
-            if file not in tasks:
-                tasks[file] = bar.add_task(file)
-            bar.update(tasks[file], completed=done, total=total or None)
-
+    with progress_lines() as progress:
         for name in names:
-            for path in fetch(name, report):
+            for path in fetch(name, progress):
                 click.echo(path)

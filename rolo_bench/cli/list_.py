@@ -55,9 +55,9 @@ def suites() -> None:
 @list_.command(epilog="Example: rolo-bench list weights")
 def weights() -> None:
     """Detector weights: name, size, licence, and where the file is on this machine."""
-    from rolo_bench.cli.fetch import list_weights_table
+    from rolo_bench.fetch.weights import table
 
-    _rows(list_weights_table())
+    _rows(table())
 
 
 @list_.command(epilog="Example: rolo-bench list results --results results")

@@ -69,24 +69,13 @@ def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     except (ValueError, RuntimeError, struct.error) as error:
         raise DataError(f"{archive}: a damaged zip archive ({error})") from None
     except OSError as error:
-        if (
-            error.errno != errno.EINVAL
-        ):  # invalid is a place before the file's begin; the rest is the disk's trouble
+        if error.errno != errno.EINVAL:  # a place before the file's begin; the rest is the disk's trouble
             raise
         raise DataError(f"{archive}: a damaged zip archive (an entry outside of it)") from None
 
 
-def plan(
-    archive: Path,
-    limits: Limits = DEFAULT,
-    wanted: Callable[[PurePosixPath], bool] | None = None,
-) -> list[Member]:
+def plan(archive: Path, limits: Limits = DEFAULT) -> list[Member]:
     """The files that unpacking would write, in the archive's order.
-
-    Args:
-        archive: a zip file.
-        limits: bounds on the unpacked contents.
-        wanted: which paths to take; all by default. Every entry is checked, wanted or not.
 
     Raises:
         DataError: not a zip file, or an entry that leads outside, is a link, encrypted, a duplicate, or beyond
@@ -114,8 +103,7 @@ def plan(
         if key in seen:
             raise DataError(f"{archive}: {path} stands there twice")
         seen.add(key)
-        if wanted is None or wanted(path):
-            members.append(Member(info, path))
+        members.append(Member(info, path))
     parents = {str(p).casefold() for m in members for p in m.path.parents}
     clash = next((m.path for m in members if str(m.path).casefold() in parents), None)
     if clash is not None:
@@ -194,10 +182,7 @@ def check(archive: Path, limits: Limits = DEFAULT) -> list[Member]:
 
 @contextmanager
 def unpacked(
-    archive: Path,
-    beside: Path,
-    members: list[Member],
-    progress: Callable[[int, int], None] | None = None,
+    archive: Path, beside: Path, members: list[Member], progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Path]:
     """A temporary folder under ``beside`` with the planned files; it is gone afterwards, whatever happened."""
     beside.mkdir(parents=True, exist_ok=True)

@@ -6,21 +6,21 @@ CRC-32 of every file in an archive, the number of frames, and a SHA-256 of every
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from rolo_bench.boxes import Array
 from rolo_bench.datasets import otb
-from rolo_bench.datasets.suites import Entry, annotation_digest, entries
+from rolo_bench.datasets.suites import Entry, annotation_digest, entries, table_rows
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.fetch import archives
 from rolo_bench.fetch.download import PATIENT, Patience, Progress, UnreachableError, download
+from rolo_bench.folders import cache_folder
 
 SITE = "http://cvlab.hanyang.ac.kr/tracker_benchmark/"
 SEQUENCES = SITE + "seq_new/"
@@ -60,11 +60,7 @@ def videos(suite: str) -> tuple[Video, ...]:
 @lru_cache(maxsize=1)
 def file_digests() -> dict[str, tuple[int, str]]:
     """Rows and SHA-256 of every annotation file of TB-100, parsed, with the rows outside the benchmark's range."""
-    text = (
-        files("rolo_bench.datasets").joinpath("tables", "annotation_digests.csv").read_text(encoding="utf-8")
-    )
-    rows = csv.DictReader(line for line in text.splitlines() if line and not line.startswith("#"))
-    return {r["name"]: (int(r["rows"]), r["sha256"]) for r in rows}
+    return {r["name"]: (int(r["rows"]), r["sha256"]) for r in table_rows("annotation_digests.csv")}
 
 
 def has_true_annotation(root: Path, entry: Entry, truth: Array) -> bool:
@@ -117,11 +113,7 @@ def find_root(members: list[archives.Member], name: str) -> PurePosixPath | None
 
 
 def install(
-    archive: Path,
-    video: Video,
-    data: Path,
-    unchecked: bool = False,
-    progress: Progress | None = None,
+    archive: Path, video: Video, data: Path, unchecked: bool = False, progress: Progress | None = None
 ) -> Path | None:
     """Unpack a video from an archive, check it, and only then put it in its place.
 
@@ -146,7 +138,7 @@ def install(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Fetched:
     """What became of one video: ``there`` already, ``fetched`` or ``failed``; and a line on it."""
 
     name: str
@@ -157,19 +149,17 @@ class Outcome:
 def fetch_data(
     suite: str,
     data: Path,
-    cache: Path,
     mirror: str | None = None,
     archive: Path | None = None,
     unchecked: bool = False,
     keep: bool = False,
     patience: Patience = PATIENT,
     progress: Progress | None = None,
-) -> Iterator[Outcome]:
+) -> Iterator[Fetched]:
     """Get the videos of a suite that are not there yet; yields what became of each.
 
     Args:
         data: folder of videos; each appears in it when complete and checked.
-        cache: folder for downloads.
         mirror: address under which ``<Seq>.zip`` lie, instead of the benchmark's site.
         archive: a folder of ``<Seq>.zip`` files, or one archive that holds the videos' folders.
         keep: keep downloaded archives.
@@ -184,32 +174,23 @@ def fetch_data(
         raise UsageError(f"{archive}: no such file or folder")
     for video in videos(suite):
         if is_there(data, video, unchecked):
-            yield Outcome(video.name, "there")
+            yield Fetched(video.name, "there")
             continue
         try:
             if archive is not None:
                 source = archive if archive.is_file() else _local(archive, video.name)
             else:
-                base = (mirror or SEQUENCES).rstrip("/")
-                source = download(
-                    f"{base}/{video.name}.zip",
-                    cache / "archives" / f"{video.name}.zip",
-                    patience=patience,
-                    progress=progress,
-                    verify=lambda part: _verify_zip(part, video.name),  # noqa: B023 - called at once
-                )
+                url = f"{(mirror or SEQUENCES).rstrip('/')}/{video.name}.zip"
+                source = _archive(url, None, patience, progress)
             kept = install(source, video, data, unchecked, progress)
             if archive is None and not keep:
                 source.unlink(missing_ok=True)
-            yield Outcome(
-                video.name,
-                "fetched",
-                f"an incomplete folder that was there is kept as {kept.name}" if kept else "",
-            )
+            line = f"an incomplete folder that was there is kept as {kept.name}" if kept else ""
+            yield Fetched(video.name, "fetched", line)
         except UnreachableError:
             raise
         except RoloBenchError as error:
-            yield Outcome(video.name, "failed", str(error))
+            yield Fetched(video.name, "failed", str(error))
 
 
 def _local(folder: Path, name: str) -> Path:
@@ -219,20 +200,31 @@ def _local(folder: Path, name: str) -> Path:
     return found[0]
 
 
-def _verify_zip(part: Path, name: str) -> None:
-    """Whether a download is a safe and whole zip archive, and not an error page or damaged on its way."""
+def _archive(url: str, size: int | None, patience: Patience, progress: Progress | None) -> Path:
+    """A safe and whole zip archive from the cache, or fetched; no error page, nothing damaged on its way."""
+    target = cache_folder("archives") / url.rsplit("/", 1)[1]
+
+    def verify(path: Path) -> None:
+        try:
+            archives.check(path)
+        except DataError as error:
+            raise DataError(f"{target.name}: what came is not the archive ({error}); try again") from None
+
+    with suppress(DataError):
+        if target.is_file() and size in (None, target.stat().st_size):
+            verify(target)
+            return target
     try:
-        archives.check(part)
+        return download(url, target, size, None, patience, progress, verify)
     except DataError as error:
-        raise DataError(f"{name}.zip: what came is not the archive ({error}); removed, try again") from None
+        raise type(error)(f"{error}; --mirror URL or --archive FILE take it from elsewhere") from None
 
 
 # Published results
 
 
 def fetch_results(
-    folder: Path,
-    cache: Path,
+    folder: Path | None = None,
     protocol: str = "tre",
     mirror: str | None = None,
     archive: Path | None = None,
@@ -243,8 +235,7 @@ def fetch_results(
     """Get the published raw results of the nine trackers and unpack them into a folder of their own.
 
     Args:
-        folder: parent of the new folder ``pami15_TRE`` or ``pami15_SRE``.
-        cache: folder for the download.
+        folder: parent of the new folder ``pami15_TRE`` or ``pami15_SRE``; by default in the cache.
         protocol: ``tre`` (whose first start serves as one-pass evaluation) or ``sre``.
         mirror: address under which the archive lies, instead of the benchmark's site.
         archive: the archive itself, downloaded by other means.
@@ -258,23 +249,21 @@ def fetch_results(
     """
     url, size = RESULTS[protocol]
     name = url.rsplit("/", 1)[1]
+    folder = folder or cache_folder("published")
     target = folder / name.removesuffix(".zip")
     if mirror and archive:
         raise UsageError("give --mirror or --archive, not both")
     if archive is None:
         own = f"{mirror.rstrip('/')}/{name}" if mirror else url
-        source = download(
-            own, cache / "archives" / name, None if mirror else size, patience=patience, progress=progress,
-            verify=lambda part: _verify_zip(part, name.removesuffix(".zip")),
-        )  # fmt: skip
+        source = _archive(own, None if mirror else size, patience, progress)
     elif archive.is_file():
         source = archive
     else:
         raise UsageError(f"{archive}: no such file")
     nine = re.compile(rf"_({'|'.join(NINE)})(-V)?\.mat", re.IGNORECASE)
-    members = archives.plan(
-        source, wanted=lambda p: p.suffix == ".mat" and (every or nine.search(p.name) is not None)
-    )
+    members = [
+        m for m in archives.plan(source) if m.path.suffix == ".mat" and (every or nine.search(m.path.name))
+    ]
     if not members:
         raise DataError(f"{source}: holds no result files of the nine trackers ({', '.join(NINE)})")
     ticks = None if progress is None else lambda done, of: progress(f"{name}: unpacking", done, of)

@@ -1,36 +1,26 @@
 """Where detector weights come from: a registry of files, a folder of the user's own, a verified cache.
 
 A file is looked for in the folder of ``ROLO_BENCH_WEIGHTS`` (for machines without internet), then in the
-cache (``ROLO_BENCH_CACHE``, else the platform's), then fetched. Whatever has a known SHA-256 is checked
-against it before it is used, wherever it lies.
+cache, then fetched. Wherever it lies, it is checked before it is used: against its SHA-256, or where nobody
+publishes one, against that of the first download and for the structure of what its name says.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from rolo_bench.errors import UsageError, WeightsError
-from rolo_bench.files import digest
-from rolo_bench.folders import weights_folder
+from rolo_bench.datasets.suites import table_rows
+from rolo_bench.errors import DataError, UsageError, WeightsError
+from rolo_bench.fetch.download import PATIENT, BusyError, Patience, Progress, download
+from rolo_bench.fetch.formats import flaw
+from rolo_bench.files import digest, write_atomic
+from rolo_bench.folders import cache_folder, weights_folder
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
-TIMEOUT = 30.0  # seconds without data
-
-YOLOX_RELEASE = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/"
-NANO_VOC = (
-    "https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/86c05bfc4e508d54a459a469faecc35a113454c1/"
-    "MobileNetV2-YOLOv3-Nano/VOC/"
-)
-YOLOX_ONNX = (
-    "https://raw.githubusercontent.com/Kazuhito00/YOLOX-ONNX-TFLite-Sample/"
-    "3d4f1119d0694200671c08069ecb847aa0d8495a/model/"
-)
-PJREDDIE = "http://pjreddie.com/media/files/"
 
 
 @dataclass(frozen=True)
@@ -44,88 +34,16 @@ class WeightFile:
     licence: str
 
 
-def _yolox(variant: str) -> WeightFile:
-    return WeightFile(f"yolox_{variant}.pth", f"{YOLOX_RELEASE}yolox_{variant}.pth", None, None, "Apache-2.0")
-
-
-def _yolov1(path: str) -> WeightFile:
-    return WeightFile(path.split("/")[-1], f"{PJREDDIE}{path}", None, None, "public domain")
-
-
-# Detector: choices of which one serves, each a tuple of files that belong together. The first is fetched.
-REGISTRY: dict[str, tuple[tuple[WeightFile, ...], ...]] = {
-    "yolox-nano": (
-        (
-            WeightFile(
-                "yolox_nano.pth",
-                f"{YOLOX_RELEASE}yolox_nano.pth",
-                "cd28f55fbbc1829f99d9ac9b38a16d259a22889739c8728ea877610201feff7b",
-                None,
-                "Apache-2.0",
-            ),
-        ),
-        (
-            WeightFile(
-                "yolox_nano.onnx",
-                f"{YOLOX_ONNX}yolox_nano.onnx",
-                "695e750a5d5754bb5a8d5325643b59282191a7e7a564e435a415fd3c578eab14",
-                3660092,
-                "Apache-2.0",
-            ),
-        ),
-    ),
-    **{f"yolox-{v}": ((_yolox(v),),) for v in ("tiny", "s", "m", "l", "x")},
-    "yolo-nano-voc": (
-        (
-            WeightFile(
-                "MobileNetV2-YOLOv3-Nano-voc.weights",
-                f"{NANO_VOC}MobileNetV2-YOLOv3-Nano-voc.weights",
-                "3dc752a0dee830fb974bfd518d88df924d1eef03868e551786d606cd0f81c210",
-                3079020,
-                "public domain",
-            ),
-            WeightFile(
-                "MobileNetV2-YOLOv3-Nano-voc.cfg",
-                f"{NANO_VOC}MobileNetV2-YOLOv3-Nano-voc.cfg",
-                "671b726a719f21cb72d80326195be8ab6862361479ee5d1d4528ed68ae9d6a6b",
-                7009,
-                "public domain",
-            ),
-        ),
-    ),
-    "yolov1": ((_yolov1("yolov1/yolov1.weights"),),),
-    "yolov1-small": ((_yolov1("yolo-small.weights"),),),
-    "yolov1-tiny": ((_yolov1("yolov1/tiny-yolov1.weights"),),),
-}
-
-
-def cache_folder() -> Path:
-    """Folder of fetched weights: ``weights`` in ``ROLO_BENCH_CACHE`` or in the platform's cache."""
-    import pooch
-
-    return Path(os.environ.get("ROLO_BENCH_CACHE") or pooch.os_cache("rolo-bench")) / "weights"
-
-
-def check(file: WeightFile, path: Path) -> None:
-    """Nothing if the file at ``path`` is what the registry says.
-
-    Raises:
-        WeightsError: another size or SHA-256.
-    """
-    size = path.stat().st_size
-    if file.size is not None and size != file.size:
-        raise WeightsError(
-            f"{path}: {size} bytes, {file.size} expected; truncated or another file, fetch it again"
-        )
-    expected = file.sha256
-    note = path.with_name(path.name + ".sha256")
-    if expected is None and note.is_file():
-        expected = note.read_text().strip()
-    if expected is not None and digest(path) != expected:
-        raise WeightsError(
-            f"{path}: SHA-256 is {digest(path)[:12]}…, {expected[:12]}… expected; damaged or another file, "
-            "delete it and fetch it again"
-        )
+@lru_cache(maxsize=1)
+def registry() -> dict[str, tuple[tuple[WeightFile, ...], ...]]:
+    """Detector: choices of which one serves, each a tuple of files that belong together. The first is fetched."""
+    found: dict[str, dict[str, tuple[WeightFile, ...]]] = {}
+    for row in table_rows("weights.csv"):
+        size = int(row["bytes"]) if row["bytes"] else None
+        file = WeightFile(row["file"], row["url"], row["sha256"] or None, size, row["licence"])
+        choices = found.setdefault(row["detector"], {})
+        choices[row["choice"]] = (*choices.get(row["choice"], ()), file)
+    return {detector: tuple(choices.values()) for detector, choices in found.items()}
 
 
 def registered(detector: str) -> tuple[tuple[WeightFile, ...], ...]:
@@ -134,25 +52,59 @@ def registered(detector: str) -> tuple[tuple[WeightFile, ...], ...]:
     Raises:
         UsageError: a name that is not in the registry.
     """
-    if detector not in REGISTRY:
-        raise UsageError(f"no weights are registered for {detector!r}; known: {', '.join(REGISTRY)}")
-    return REGISTRY[detector]
+    if detector not in registry():
+        raise UsageError(f"no weights are registered for {detector!r}; known: {', '.join(registry())}")
+    return registry()[detector]
 
 
-def local(detector: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
-    """Verified paths of the first complete choice that lies in one of the folders; None where there is none.
+def pin(path: Path) -> Path:
+    """File that keeps the SHA-256 of a first download."""
+    return path.with_name(path.name + ".sha256")
+
+
+def fault(file: WeightFile, path: Path) -> str:
+    """What is wrong with the file at ``path``: its size, SHA-256 or structure; empty if nothing is."""
+    size = path.stat().st_size
+    if file.size is not None and size != file.size:
+        return f"{size} bytes, {file.size} expected; truncated or another file"
+    expected = file.sha256
+    if expected is None:
+        if problem := flaw(path, Path(file.name).suffix):
+            return problem
+        expected = pin(path).read_text(errors="replace").strip() if pin(path).is_file() else None
+    if expected is not None and digest(path) != expected:
+        return f"SHA-256 is {digest(path)[:12]}…, {expected[:12]}… expected; damaged or another file"
+    return ""
+
+
+def local(detector: str, folder: Path, advice: str) -> tuple[Path, ...] | None:
+    """Verified paths of the first choice that lies complete in a folder; None where there is none.
+
+    Args:
+        advice: what to do about a file that is not what it should be.
 
     Raises:
-        WeightsError: a file is there but is not what the registry says.
+        WeightsError: a file is there but is not what it should be.
     """
-    for folder in folders:
-        for choice in registered(detector):
-            paths = tuple(folder / file.name for file in choice)
-            if all(p.is_file() for p in paths):
-                for file, path in zip(choice, paths):
-                    check(file, path)
-                return paths
+    for choice in registered(detector):
+        paths = tuple(folder / file.name for file in choice)
+        if all(p.is_file() for p in paths):
+            for file, path in zip(choice, paths):
+                if problem := fault(file, path):
+                    raise WeightsError(f"{path}: {problem}; {advice}")
+            return paths
     return None
+
+
+def own(detector: str) -> tuple[Path, ...] | None:
+    """Verified paths of a detector's files in the user's own folder; None where they are not there.
+
+    Raises:
+        WeightsError: a file is there but is not what it should be; nothing is changed in that folder.
+    """
+    folder = weights_folder()
+    advice = "it lies in your own folder (ROLO_BENCH_WEIGHTS) and is left alone, replace or delete it"
+    return None if folder is None else local(detector, folder, advice)
 
 
 def obtain(detector: str) -> tuple[Path, ...]:
@@ -162,104 +114,71 @@ def obtain(detector: str) -> tuple[Path, ...]:
         UsageError: unknown detector.
         WeightsError: a file is damaged, or missing and cannot be fetched.
     """
-    own = weights_folder()
-    folders = (own, cache_folder()) if own is not None else (cache_folder(),)
-    return local(detector, folders) or fetch(detector)
+    advice = f"`rolo-bench fetch weights {detector}` fetches it again"
+    return own(detector) or local(detector, cache_folder("weights"), advice) or fetch(detector)
 
 
 def fetch(detector: str, progress: Progress | None = None) -> tuple[Path, ...]:
-    """Download a detector's files into the cache, those that are not there yet; their paths.
+    """Paths of a detector's files in the user's own folder, or in the cache, fetched where missing or damaged.
 
     Raises:
         UsageError: unknown detector.
-        WeightsError: a download failed; nothing is kept of it.
+        WeightsError: a download failed, or a file in the user's own folder is damaged.
     """
-    folder = cache_folder()
-    return tuple(fetch_file(file, folder, progress) for file in registered(detector)[0])
+    folder = cache_folder("weights")
+    return own(detector) or tuple(fetch_file(file, folder, progress) for file in registered(detector)[0])
 
 
-def fetch_file(file: WeightFile, folder: Path, progress: Progress | None = None) -> Path:
-    """One file, downloaded to a temporary name, checked, then renamed into ``folder``.
+def fetch_file(
+    file: WeightFile, folder: Path, progress: Progress | None = None, patience: Patience = PATIENT
+) -> Path:
+    """One file in ``folder``, downloaded unless it is there and what it should be.
 
-    Where nobody publishes a SHA-256, that of the first download is kept beside the file and checked from
-    then on.
+    Where nobody publishes a SHA-256, the file must have the structure of what its name says; the SHA-256 is
+    then kept beside it and checked from then on.
 
     Raises:
-        WeightsError: no answer, a refusal, a truncated transfer, or another SHA-256 than expected.
+        WeightsError: it cannot be had, or what came is not what was expected.
     """
-    import pooch
-    import requests
-
     path = folder / file.name
-    if path.is_file():
-        check(file, path)
-        return path
-    log.info("fetching %s", file.url)
-    hint = f"try again, or put {file.name} into a folder and set ROLO_BENCH_WEIGHTS to it"
-    pooch_log = pooch.get_logger()
-    level = pooch_log.level
-    pooch_log.setLevel("ERROR")  # it would print the hash of files without a known one as news
-    try:
-        pooch.retrieve(
-            file.url,
-            known_hash=None if file.sha256 is None else f"sha256:{file.sha256}",
-            fname=file.name,
-            path=folder,
-            downloader=_downloader(file.name, progress),
-        )
-    except requests.RequestException as error:
-        path.unlink(missing_ok=True)
-        reason = f"HTTP {error.response.status_code}" if error.response is not None else _reason(error)
-        raise WeightsError(f"{file.url}: download failed ({reason}); {hint}") from None
-    except ValueError as error:  # pooch's word for another hash
-        raise WeightsError(
-            f"{file.url}: what came is not the file expected (SHA-256 differs); {hint}"
-        ) from error
-    except OSError as error:
-        raise WeightsError(
-            f"{folder}: cannot write {file.name} ({error.strerror or error}); {hint}"
-        ) from None
-    finally:
-        pooch_log.setLevel(level)
-    if file.sha256 is None:
-        note = path.with_name(path.name + ".sha256")
-        note.write_text(digest(path) + "\n")
-    check(file, path)
+
+    def verify(part: Path) -> None:
+        if file.sha256 is None:
+            if problem := flaw(part, path.suffix):
+                raise WeightsError(f"{file.url}: what came is {problem}; nothing is kept, {advice}")
+            write_atomic(pin(path), digest(part) + "\n")
+
+    advice = f"try again, or put {file.name} into a folder and set ROLO_BENCH_WEIGHTS to it"
+    while not path.is_file() or fault(file, path):
+        log.info("fetching %s", file.url)
+        try:
+            return download(file.url, path, file.size, file.sha256, patience, progress, verify)
+        except BusyError as error:  # it can be used as soon as the other process is done
+            if error.idle > patience.attempts * patience.timeout:
+                raise WeightsError(str(error)) from None
+            time.sleep(0.2)
+        except DataError as error:
+            raise WeightsError(f"{error}; {advice}") from None
     return path
-
-
-def _downloader(name: str, progress: Progress | None) -> Callable[[str, str, object], None]:
-    """What pooch calls to bring an address into its temporary file, reporting name, bytes done and in all."""
-
-    def download(url: str, output_file: str, _: object) -> None:
-        import requests
-
-        with requests.get(url, stream=True, timeout=TIMEOUT) as response:
-            response.raise_for_status()
-            total, done = int(response.headers.get("content-length", 0)), 0
-            with open(output_file, "wb") as target:
-                for chunk in response.iter_content(1 << 16):
-                    target.write(chunk)
-                    done += len(chunk)
-                    if progress is not None:
-                        progress(name, done, total)
-
-    return download
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    return "transfer cut short" if "IncompleteRead" in text else type(error).__name__
 
 
 def status(file: WeightFile) -> tuple[str, Path | None]:
     """Where a file is on this machine: ``own folder``, ``cache``, ``damaged`` or ``not here``, and its path."""
-    own = weights_folder()
-    for label, folder in (("own folder", own), ("cache", cache_folder())):
+    for label, folder in (("own folder", weights_folder()), ("cache", cache_folder("weights"))):
         if folder is not None and (folder / file.name).is_file():
-            try:
-                check(file, folder / file.name)
-            except WeightsError:
-                return "damaged", folder / file.name
-            return label, folder / file.name
+            path = folder / file.name
+            return ("damaged" if fault(file, path) else label), path
     return "not here", None
+
+
+def table() -> list[tuple[str, ...]]:
+    """Rows of detector, file, bytes, SHA-256, licence and place, with a head row."""
+    rows: list[tuple[str, ...]] = [("detector", "file", "bytes", "sha256", "licence", "where")]
+    for detector, choices in registry().items():
+        for number, file in ((n, file) for n, choice in enumerate(choices) for file in choice):
+            place, path = status(file)
+            size = path.stat().st_size if path else file.size or "?"
+            digits = file.sha256[:12] if file.sha256 else "of first download"
+            name, where = detector + (" (or)" if number else ""), f"{place}: {path}" if path else place
+            rows.append((name, file.name, str(size), digits, file.licence, where))
+    return rows
