@@ -110,7 +110,7 @@ def _check(part: Path, url: str, size: int | None, sha256: str | None) -> None:
     if size is not None and found != size:
         raise DataError(f"{url}: {found} bytes came, expected {size}; the file on the server is another one")
     if sha256 is not None and digest(part) != sha256:
-        raise DataError(f"{url}: its SHA-256 is not the expected one; nothing is kept, try again")
+        raise DataError(f"{url}: its SHA-256 is not the expected one; nothing is kept")
 
 
 def _tag(part: Path) -> Path:
@@ -207,10 +207,7 @@ def _request(url: str, part: Path, size: int | None, patience: Patience, progres
         raise _Retry(str(reason) or type(error).__name__, answered=False) from None
     with answer:
         goes_on = have > 0 and answer.status == 206
-        total = _whole_size(url, answer, have, size)
-        if answer.status == 206 and (total is None or _mark(answer) not in ("", mark)):
-            _drop(part)
-            raise _Retry("the server sent another part than asked for")
+        total = _whole_size(url, answer, part, mark, size)
         with part.open("ab" if goes_on else "wb") as sink:
             if not goes_on:
                 _tag(part).unlink(missing_ok=True)
@@ -245,17 +242,22 @@ def _refused(url: str, part: Path, have: int, error: urllib.error.HTTPError) -> 
     raise DataError(f"{url}: the server answers {error.code} {error.reason}")
 
 
-def _whole_size(url: str, answer: Any, have: int, size: int | None) -> int | None:
-    """Size of the whole file as the answer states it, or None; for a partial answer None if it does not start right."""
+def _whole_size(url: str, answer: Any, part: Path, mark: str, size: int | None) -> int | None:
+    """Size of the whole file as the answer states it, or None.
+
+    Raises:
+        _Retry: what is sent does not fit the part, which is dropped.
+        DataError: not the expected size.
+    """
+    total, length = size, answer.headers.get("Content-Length", "")
     if answer.status == 206:
-        text = answer.headers.get("Content-Range", "")
-        match = re.fullmatch(rf"bytes {have}-\d+/(\d+)", text)
-        if match is None:
-            return None
-        total: int | None = int(match[1])
-    else:
-        length = answer.headers.get("Content-Length", "")
-        total = int(length) if length.isdigit() else size
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+        if match is None or int(match[1]) != _kept(part) or _mark(answer) not in ("", mark):
+            _drop(part)
+            raise _Retry("the server sent another part than asked for")
+        total = int(match[2])
+    elif length.isdigit():
+        total = int(length)
     if size is not None and total != size:
         raise DataError(f"{url}: the server offers {total} bytes, expected {size}; it is another file")
     return total

@@ -12,7 +12,7 @@ from rolo_bench.fetch.archives import opened
 # the first pickle of PyTorch's format before 1.6: its magic number 0x1950a86a20f9469cfc6c
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 SMALLEST = 1 << 14
-"""Bytes below which nothing is a network of Darknet; the smallest known one has 3 MB."""
+"""Bytes below which nothing is a detector's network; the smallest one registered has 3 MB."""
 
 
 def flaw(path: Path, kind: str) -> str:
@@ -21,6 +21,8 @@ def flaw(path: Path, kind: str) -> str:
         head = file.read(1 << 12)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return "a web page, no weights"
+    if kind != ".cfg" and (size := path.stat().st_size) < SMALLEST:
+        return f"{size} bytes, too short for weights"
     return _FLAWS[kind](path, head)
 
 
@@ -37,15 +39,12 @@ def _checkpoint(path: Path, head: bytes) -> str:
 
 
 def _darknet(path: Path, head: bytes) -> str:
-    size = path.stat().st_size
-    if size < SMALLEST:
-        return f"{size} bytes, too short for Darknet weights"
     major, minor = np.frombuffer(head, "<i4", 2).tolist()
     if not (0 <= major < 1000 and 0 <= minor < 1000):
         return "without the header of Darknet weights"
     header = 20 if major * 10 + minor >= 2 else 16  # the count of images seen grew from 4 to 8 bytes
-    if (size - header) % 4:
-        return f"{size} bytes, no whole number of floats"
+    if path.stat().st_size % 4:
+        return "no whole number of floats"
     values = np.memmap(path, "<f4", "r", header)
     sample = values[:: max(1, len(values) // 4096)]
     fine = np.isfinite(sample).all() and (sample != sample[0]).any()

@@ -208,7 +208,7 @@ def _archive(url: str, size: int | None, patience: Patience, progress: Progress 
         try:
             archives.check(path)
         except DataError as error:
-            raise DataError(f"{target.name}: what came is not the archive ({error}); try again") from None
+            raise DataError(f"{target.name}: what came is not the archive ({error})") from None
 
     with suppress(DataError):
         if target.is_file() and size in (None, target.stat().st_size):
