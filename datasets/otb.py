@@ -9,7 +9,7 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import read_boxes as _read_boxes
-from rolo_bench.errors import DataError
+from rolo_bench.errors import DataError, MissingError
 from rolo_bench.sequence import ImageFiles, Sequence
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -68,7 +68,7 @@ def find_truth(root: Path, name: str) -> tuple[Path, Path]:
     ``Jogging-2`` is looked for as its own folder, then as ``Jogging/groundtruth_rect.2.txt``.
 
     Raises:
-        DataError: neither is there.
+        MissingError: neither is there.
     """
     own = root / name / "groundtruth_rect.txt"
     if own.is_file():
@@ -78,7 +78,7 @@ def find_truth(root: Path, name: str) -> tuple[Path, Path]:
         part = root / match[1] / f"groundtruth_rect.{match[2]}.txt"
         if part.is_file():
             return part.parent, part
-    raise DataError(f"{own}: no such file")
+    raise MissingError(f"{own}: no such file")
 
 
 def load_sequence(
@@ -100,7 +100,8 @@ def load_sequence(
     The truth may cover just the range, or all frames from number 1 on; other lengths are refused.
 
     Raises:
-        DataError: files missing, or their lengths do not fit.
+        MissingError: the truth's file is not there.
+        DataError: other files missing, or their lengths do not fit.
     """
     place, truth_file = find_truth(root, folder or name)
     truth = read_boxes(truth_file)

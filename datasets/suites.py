@@ -7,6 +7,7 @@ name of the table below, a folder in OTB or VOT layout, or a table file of the u
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.datasets import otb, vot
-from rolo_bench.errors import DataError, RoloBenchError, UsageError
+from rolo_bench.errors import DataError, MissingError, RoloBenchError, UsageError
 from rolo_bench.folders import data_folder
 from rolo_bench.sequence import Image, Sequence
 
@@ -34,6 +35,8 @@ ATTRIBUTES = {
     "BC": "background clutter",
     "LR": "low resolution",
 }
+COLUMNS = ("name", "first", "last", "folder", "attributes")
+"""Columns that a suite table of the user may have; only the first must be there."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class NoFrames:
 
 
 def table_rows(name: str) -> list[dict[str, str]]:
-    """The rows of a table that is shipped with the package; lines that begin with # are left out."""
+    """Rows of a table that is shipped with the package; lines that begin with ``#`` are comments."""
     text = files("rolo_bench.datasets").joinpath("tables", name).read_text(encoding="utf-8")
     return list(csv.DictReader(line for line in text.splitlines() if line and not line.startswith("#")))
 
@@ -142,10 +145,12 @@ def entries(name: str) -> tuple[Entry, ...]:
         UsageError: unknown name.
     """
     if name not in TABLES:
-        raise UsageError(
-            f"unknown suite {name!r}; known: {', '.join(suite_names())}, a folder, or a .csv table"
-        )
+        raise _unknown(name)
     return TABLES[name][1]()
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(f"unknown suite {name!r}; known: {', '.join(suite_names())}, a folder, or a .csv table")
 
 
 def tre_omit(sequence: Sequence) -> tuple[tuple[int, int], ...]:
@@ -219,8 +224,7 @@ def _load_path(
             label, read_table(path), Path(data) if data else path.parent, partial, images, only
         )
     if otb.is_otb_folder(path):
-        found = otb.sequence_names(path)
-        table = tuple(Entry(n) for n in found)
+        table = tuple(Entry(n) for n in otb.sequence_names(path))
         return _load_table(label, table, path, partial, images, only)
     if vot.is_vot_folder(path):
         names = vot.sequence_names(path)
@@ -229,7 +233,7 @@ def _load_path(
         raise DataError(
             f"{path}: neither a folder of sequences in OTB or VOT layout nor a .csv table of a suite"
         )
-    raise UsageError(f"unknown suite {name!r}; known: {', '.join(suite_names())}, a folder, or a .csv table")
+    raise _unknown(name)
 
 
 def read_table(path: Path) -> tuple[Entry, ...]:
@@ -243,52 +247,45 @@ def read_table(path: Path) -> tuple[Entry, ...]:
         fields = reader.fieldnames or []
         if "name" not in fields:
             raise DataError(f"{path}: the table needs a column 'name'; it has {', '.join(fields) or 'none'}")
-        unknown = set(fields) - {"name", "first", "last", "folder", "attributes"}
+        unknown = sorted(set(fields) - set(COLUMNS))
         if unknown:
-            raise DataError(
-                f"{path}: unknown columns {', '.join(sorted(unknown))}; known: name, first, last, folder, attributes"
-            )
-        rows = list(reader)
-    table = []
-    for number, row in enumerate(rows, 2):
-        try:
-            first, last = (int(row[k]) if row.get(k) else None for k in ("first", "last"))
-        except ValueError:
-            raise DataError(f"{path}, row {number}: first and last must be whole numbers") from None
-        if not row["name"] or (first is None) != (last is None) or (first and last and first > last):
-            raise DataError(f"{path}, row {number}: needs a name, and first <= last or neither")
-        table.append(
-            Entry(
-                row["name"],
-                first,
-                last,
-                row.get("folder") or None,
-                (),
-                tuple((row.get("attributes") or "").split()),
-            )
-        )
+            raise DataError(f"{path}: unknown columns {', '.join(unknown)}; known: {', '.join(COLUMNS)}")
+        table = tuple(_own_entry(row, f"{path}, row {number}") for number, row in enumerate(reader, 2))
     if len({e.name for e in table}) != len(table):
         raise DataError(f"{path}: a sequence name stands there twice")
-    return tuple(table)
+    return table
+
+
+def _own_entry(row: dict[str, str], where: str) -> Entry:
+    try:
+        first, last = (int(row[k]) if row.get(k) else None for k in ("first", "last"))
+    except ValueError:
+        raise DataError(f"{where}: first and last must be whole numbers") from None
+    if not row["name"] or (first is None) != (last is None) or (first and last and first > last):
+        raise DataError(f"{where}: needs a name, and first <= last or neither")
+    attributes = tuple((row.get("attributes") or "").split())
+    return Entry(row["name"], first, last, row.get("folder") or None, attributes=attributes)
 
 
 def _load_table(
     name: str, table: tuple[Entry, ...], root: Path, partial: bool, images: bool, only: tuple[str, ...]
 ) -> Suite:
     expected = tuple(e.name for e in table)
-    sequences, problems = [], {}
+    sequences: list[Sequence] = []
+    absent: list[str] = []
+    damaged: list[RoloBenchError] = []
     for entry in table:
         if only and entry.name not in only:
             continue
         try:
             sequences.append(_load_entry(entry, root, images))
+        except MissingError:
+            absent.append(entry.name)
         except RoloBenchError as error:
-            problems[entry.name] = error
-    absent = [n for n, e in problems.items() if "no such file" in str(e)]
-    damaged = [n for n in problems if n not in absent]
+            damaged.append(error)
     if damaged:
         more = f" (and {len(damaged) - 1} more damaged)" if len(damaged) > 1 else ""
-        raise DataError(f"{problems[damaged[0]]}{more}")
+        raise DataError(f"{damaged[0]}{more}")
     if absent and not partial:
         listed = ", ".join(absent[:8]) + (" …" if len(absent) > 8 else "")
         wanted = len(only) or len(expected)
@@ -300,28 +297,22 @@ def _load_table(
 
 
 def _load_entry(entry: Entry, root: Path, images: bool) -> Sequence:
-    flat = root / f"{entry.name}.txt"
     folder = _folder_of(entry, root)
-    if images or not flat.is_file():
-        if images:
-            sequence = otb.load_sequence(root, entry.name, entry.first, entry.last, entry.attributes, folder)
-        else:
-            _, truth_file = otb.find_truth(root, folder or entry.name)
-            sequence = _truth_only(entry, otb.read_boxes(truth_file), truth_file)
+    if images:
+        sequence = otb.load_sequence(root, entry.name, entry.first, entry.last, entry.attributes, folder)
     else:
-        sequence = _truth_only(entry, otb.read_boxes(flat), flat)
+        flat = root / f"{entry.name}.txt"
+        source = flat if flat.is_file() else otb.find_truth(root, folder or entry.name)[1]
+        truth = otb.read_boxes(source)
+        if entry.first is not None and entry.last is not None:
+            truth = otb.cut_truth(truth, entry.first, entry.last, source)
+        sequence = Sequence(entry.name, NoFrames(len(truth)), truth, entry.attributes, entry.first or 1)
     if entry.digest and annotation_digest(sequence.truth) != entry.digest:
         raise DataError(
             f"{entry.name}: its annotation is not the benchmark's (SHA-256 differs); fetch it again, "
             "or load the folder itself as a suite to use own annotations"
         )
     return sequence
-
-
-def _truth_only(entry: Entry, truth: Array, source: Path) -> Sequence:
-    if entry.first is not None and entry.last is not None:
-        truth = otb.cut_truth(truth, entry.first, entry.last, source)
-    return Sequence(entry.name, NoFrames(len(truth)), truth, entry.attributes, entry.first or 1)
 
 
 def _folder_of(entry: Entry, root: Path) -> str | None:
@@ -333,8 +324,6 @@ def _folder_of(entry: Entry, root: Path) -> str | None:
 
 def annotation_digest(truth: Array) -> str:
     """SHA-256 of a truth ``(N, 4)``, given 0-based and hashed 1-based as little-endian float64, row by row."""
-    import hashlib
-
     raw = np.asarray(truth, dtype=np.float64) + np.array([1.0, 1.0, 0.0, 0.0])
     return hashlib.sha256(np.ascontiguousarray(raw, dtype="<f8").tobytes()).hexdigest()
 

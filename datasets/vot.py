@@ -40,12 +40,21 @@ def _region(path: Path, number: int, line: str) -> Array:
         return np.full(4, np.nan)
     if np.isinf(values).any():
         raise DataError(f"{path}, row {number}: infinite value")
+    return bounding_box(values, f"{path}, row {number}")
+
+
+def bounding_box(values: Array, where: str) -> Array:
+    """A region's numbers as a box ``(4,)``: a rectangle as it is, or what spans a polygon.
+
+    Raises:
+        DataError: neither; ``where`` says in which file and row.
+    """
     if values.size == 4:
         return values
     if values.size >= 6 and values.size % 2 == 0:
-        low, high = values.reshape(-1, 2).min(axis=0), values.reshape(-1, 2).max(axis=0)
-        return np.concatenate([low, high - low])
-    raise DataError(f"{path}, row {number}: expected 4 numbers or a polygon, found {values.size}")
+        points = values.reshape(-1, 2)
+        return np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
+    raise DataError(f"{where}: expected 4 numbers or a polygon, found {values.size}")
 
 
 def load_sequence(root: Path, name: str) -> Sequence:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rolo_bench.boxes import Array, as_boxes
-from rolo_bench.errors import DataError
+from rolo_bench.errors import DataError, MissingError
 
 NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE)
 
@@ -31,13 +31,14 @@ def parse_table(path: Path, columns: int) -> Array:
     empty cell, or a spelling that only Python reads (``1_0``) is an error.
 
     Raises:
-        DataError: no such file, no rows, a row with another number of columns or a value that is no number
-            (the message names file and row).
+        MissingError: no such file.
+        DataError: no rows, a row with another number of columns or a value that is no number (the message
+            names file and row).
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise MissingError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a readable text file ({type(error).__name__})") from None
     if not text.strip():

@@ -23,6 +23,10 @@ class DataError(RoloBenchError):
     """A data, annotation or result file is missing, incomplete or malformed."""
 
 
+class MissingError(DataError):
+    """A file is not there at all: absent, not damaged."""
+
+
 class WeightsError(RoloBenchError):
     """A weight file is missing, truncated, tampered with or of the wrong kind."""
 
