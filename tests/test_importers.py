@@ -22,7 +22,7 @@ from rolo_bench.datasets.suites import Entry, entries, load_annotations, tb100, 
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.exchange import geometry, otb_json, otb_mat, text
 from rolo_bench.exchange import importing as importers
-from rolo_bench.exchange.fit import Repairs, index_names, place, spelling, split_stem
+from rolo_bench.exchange.fit import Repairs, fit_reading, index_names, spelling, split_stem
 from rolo_bench.exchange.mat5 import read_variables
 from rolo_bench.exchange.reading import Reading, spans
 from rolo_bench.protocols import tre_starts
@@ -79,7 +79,7 @@ def table(rows: np.ndarray, separator: str = ",") -> str:
     return "".join(separator.join(f"{v:g}" for v in row) + "\n" for row in rows)
 
 
-def run(format_: str, root: Path, tmp_path: Path, **more: Any) -> list[importers.Outcome]:
+def run(format_: str, root: Path, tmp_path: Path, **more: Any) -> list[importers.Imported]:
     return list(importers.import_results(format_, root, "mini", ENTRIES, Store(tmp_path / "res"), **more))
 
 
@@ -378,25 +378,25 @@ def reading(rows: np.ndarray, **more: Any) -> Reading:
 
 def test_named_repairs() -> None:
     short, long = reading(BOXES[:4], stated=FRAMES), reading(np.vstack([BOXES, BOXES]))
-    padded = place(short, ENTRIES[0], Repairs(pad="none"))
+    padded = fit_reading(short, ENTRIES[0], Repairs(pad="none"))
     assert np.isnan(padded.boxes[4:]).all() and len(padded.boxes) == FRAMES
     assert padded.notes == ("2 rows missing at the end (rows 5-6): no box",)
-    held = place(short, ENTRIES[0], Repairs(pad="hold"))
+    held = fit_reading(short, ENTRIES[0], Repairs(pad="hold"))
     np.testing.assert_array_equal(held.boxes[4:], BOXES[[3, 3]])
-    cut = place(long, ENTRIES[0], Repairs(cut=True))
+    cut = fit_reading(long, ENTRIES[0], Repairs(cut=True))
     np.testing.assert_array_equal(cut.boxes, BOXES)
     assert cut.notes == ("rows 7-12 lie after the benchmark's range: left out",)
     gaps = BOXES.copy()
     gaps[[0, 2, 3]] = np.nan
-    filled = place(reading(gaps), ENTRIES[0], Repairs(hold=True))
+    filled = fit_reading(reading(gaps), ENTRIES[0], Repairs(hold=True))
     assert np.isnan(filled.boxes[0]).all()
     np.testing.assert_array_equal(filled.boxes[2:4], BOXES[[1, 1]])
     assert filled.notes == ("rows 3-4: the last box repeated",)
 
 
 def test_first_box_is_held_against_the_truth() -> None:
-    assert place(reading(BOXES), ENTRIES[0], Repairs(), BOXES).notes == ()
-    (note,) = place(reading(BOXES + 500), ENTRIES[0], Repairs(), BOXES).notes
+    assert fit_reading(reading(BOXES), ENTRIES[0], Repairs(), BOXES).notes == ()
+    (note,) = fit_reading(reading(BOXES + 500), ENTRIES[0], Repairs(), BOXES).notes
     assert "first box is not the truth (overlap 0.00)" in note
 
 
@@ -510,7 +510,7 @@ def test_text_layouts(tmp_path: Path) -> None:
         ("1,2,3\n" * FRAMES, "row 1: expected 4 numbers, found 3"),
         ("1,2,3,4\n" * 5 + "1,2,3,x\n", "row 6: not a number: 'x'"),
         ("1,2,3,4\n" * 5 + "1,2,3,1_0\n", "not a number: '1_0'"),
-        ("1,2,3,4\n" * 5 + "1,2,3,inf\n", "not a number: 'inf'"),
+        ("1,2,3,4\n" * 5 + "1,2,3,inf\n", "rows 6: values beyond"),
         ("1,2,3,4\n" * 5 + "1,2,3,\u0664\n", "not a number"),
         ("1,2,3,4\n" * 5 + "1,,3,4\n", "row 6: a value is missing"),
         ("1,2,3,4\n\n" + "1,2,3,4\n" * 5, "row 2: empty"),
@@ -532,13 +532,13 @@ def test_text_refusals(tmp_path: Path, content: str, message: str) -> None:
 
 def test_text_that_ends_without_a_line_end_is_noted(tmp_path: Path) -> None:
     (tmp_path / "Alpha.txt").write_text(table(RAW)[:-1])
-    assert "may have been cut off" in text.read_table(tmp_path / "Alpha.txt", "Alpha", "T")[0].notes[0]
+    assert "may have been cut off" in text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")[0].notes[0]
 
 
 def test_times_that_do_not_fit_are_noted(tmp_path: Path) -> None:
     (tmp_path / "Alpha.txt").write_text(table(RAW))
     (tmp_path / "Alpha_time.txt").write_text("0.1\n" * 3)
-    (found,) = text.read_table(tmp_path / "Alpha.txt", "Alpha", "T")
+    (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
     assert found.seconds is None and found.notes == ("times not used: Alpha_time.txt has 3 rows for 6 boxes",)
 
 

@@ -37,7 +37,7 @@ from rolo_bench.datasets.suites import entries, load_annotations, tb100
 from rolo_bench.errors import RoloBenchError
 from rolo_bench.exchange import importing as importers
 from rolo_bench.exchange.exporting import layout
-from rolo_bench.exchange.fit import Repairs, index_names, place, spelling
+from rolo_bench.exchange.fit import Repairs, fit_reading, index_names, spelling
 from rolo_bench.run.store import RunResult, Store
 
 Rng = np.random.Generator
@@ -211,7 +211,7 @@ def import_copy(path: Path, format_: str) -> tuple[Array, tuple[str, ...], str]:
     (found,) = importers.find_files(format_, path, entries("otb100"))
     readings = importers.choose(importers.read(format_, found), None)
     entry = importers._entry(found, readings[0], NAMES)
-    placed = [place(r, entry, Repairs()) for r in readings]
+    placed = [fit_reading(r, entry, Repairs()) for r in readings]
     notes = tuple(n for p in placed for n in p.notes)
     return np.vstack([p.boxes for p in placed]), notes, entry.name
 

@@ -13,7 +13,7 @@ from rolo_bench.errors import DataError, RoloBenchError
 if TYPE_CHECKING:
     from rolo_bench.boxes import Array
     from rolo_bench.datasets.suites import Entry
-    from rolo_bench.exchange.importing import Outcome
+    from rolo_bench.exchange.importing import Imported
 
 FORMATS = ("otb-mat", "otb-json", "got10k", "pysot", "pytracking", "vot")
 
@@ -104,12 +104,12 @@ def targets(suite: str, data: str | None) -> tuple[tuple[Entry, ...], dict[str, 
     return table, {s.name: s.truth for s in loaded}
 
 
-def _show(outcome: Outcome) -> None:
+def _show(outcome: Imported) -> None:
     for note in outcome.notes:
         console.print(f"{outcome.source.name}: {note}", markup=False)
 
 
-def _summary(outcomes: list[Outcome], suite: str, entries: tuple[Entry, ...]) -> None:
+def _summary(outcomes: list[Imported], suite: str, entries: tuple[Entry, ...]) -> None:
     for label, kind in sorted({(o.tracker, o.protocol) for o in outcomes if o.protocol}):
         mine = [o for o in outcomes if (o.tracker, o.protocol) == (label, kind)]
         new = sum(o.what == "imported" for o in mine)

@@ -12,16 +12,16 @@ the frame as a miss.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import format_boxes, format_numbers
+from rolo_bench.datasets.suites import table_rows
 from rolo_bench.errors import UsageError
 from rolo_bench.files import write_atomic
 from rolo_bench.run.store import RunResult, Store
@@ -36,9 +36,7 @@ FORMATS = {
 @cache
 def toolkit_names(format_: str) -> dict[str, str]:
     """Spellings of a toolkit that differ from the benchmark's folder names."""
-    text = files("rolo_bench.datasets").joinpath("tables", "toolkit_names.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in text.splitlines() if line and not line.startswith("#"))
-    return {r["name"]: r["spelling"] for r in rows if r["toolkit"] == format_}
+    return {r["name"]: r["spelling"] for r in table_rows("toolkit_names.csv") if r["toolkit"] == format_}
 
 
 def layout(format_: str, result: RunResult) -> dict[str, str]:
@@ -75,7 +73,8 @@ def export_results(
 ) -> Iterator[tuple[str, int]]:
     """Write all results of trackers on a suite into a folder; yields each tracker with its number of sequences.
 
-    Each file is written to a temporary name and renamed. Files of the same names are replaced.
+    Each file is written to a temporary name and renamed. Files of the same names are replaced. These layouts have
+    no place for a mark, so the folder of an oracle is named ``<tracker>-oracle``.
 
     Raises:
         UsageError: unknown format or protocol, or no results.
@@ -89,9 +88,11 @@ def export_results(
             raise UsageError(
                 f"no results of {tracker} on {suite} ({protocol}) in {store.root}; there are: {listed}"
             )
+        meta = store.meta(suite, protocol, tracker)
+        label = f"{tracker}-oracle" if meta.get("oracle") else tracker
         for name in names:
-            for result in store.load(suite, protocol, tracker, name):
-                for path, text in layout(format_, result).items():
+            for result in store.load(suite, protocol, tracker, name, meta):
+                for path, text in layout(format_, replace(result, tracker=label)).items():
                     write_atomic(folder / path, text)
         yield tracker, len(names)
     if not known and not trackers:

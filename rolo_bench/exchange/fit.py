@@ -58,7 +58,7 @@ def split_stem(stem: str, names: dict[str, Entry]) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class Placed:
+class Fitted:
     """A reading that fits its sequence: boxes ``(N, 4)`` of exactly the benchmark's frames, and where they start."""
 
     boxes: Array
@@ -67,7 +67,7 @@ class Placed:
     notes: tuple[str, ...]
 
 
-def place(reading: Reading, entry: Entry, repairs: Repairs, truth: Array | None = None) -> Placed:
+def fit_reading(reading: Reading, entry: Entry, repairs: Repairs, truth: Array | None = None) -> Fitted:
     """Fit a reading to the frames of its sequence.
 
     Frame numbers in files count either in the video or from 1 within the benchmark's range; both are
@@ -113,7 +113,7 @@ def place(reading: Reading, entry: Entry, repairs: Repairs, truth: Array | None 
     if repairs.hold:
         boxes, held = _hold(boxes)
         notes += held
-    return Placed(boxes, _seconds(reading, len(boxes)), start, notes)
+    return Fitted(boxes, _seconds(reading, len(boxes)), start, notes)
 
 
 def _start(reading: Reading, entry: Entry, where: str) -> int:
@@ -143,7 +143,7 @@ def _first_box(
 ) -> tuple[Array, tuple[str, ...]]:
     if truth is None or reading.protocol == "sre":
         return boxes, ()
-    if np.isnan(boxes[0]).any() and any("start code" in note for note in reading.notes):
+    if reading.start_code:
         return np.vstack([truth[start], boxes[1:]]), ()
     overlap = iou(boxes[0], truth[start])[0]
     if not overlap >= 0.5:

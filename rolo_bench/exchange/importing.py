@@ -1,7 +1,7 @@
 """Taking in results of other toolkits.
 
-Each format has a reader that says what a file holds (`reading.Reading`); `place.place` fits that to a sequence of
-a suite; `import_results` writes it into a store of results with its origin. A file that is wrong is refused
+Each format has a reader that says what a file holds (`reading.Reading`); `fit.fit_reading` fits that to a sequence
+of a suite; `import_results` writes it into a store of results with its origin. A file that is wrong is refused
 with one line and the others go on; what was found and handled inside a file is listed in ``run.json``.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import Entry, tb100
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.exchange import otb_json, otb_mat, text
-from rolo_bench.exchange.fit import Repairs, index_names, place, spelling, split_stem
+from rolo_bench.exchange.fit import Fitted, Repairs, fit_reading, index_names, spelling, split_stem
 from rolo_bench.exchange.reading import Reading
 from rolo_bench.run.store import RunResult, Store, check_name
 
@@ -43,7 +43,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Imported:
     """What became of a file: ``imported``, ``unchanged``, ``outside`` (not in the suite) or ``refused``."""
 
     source: Path
@@ -93,7 +93,7 @@ def read(format_: str, found: Found, zero_based: bool = False) -> list[Reading]:
         return otb_json.read(found.path, found.sequence, found.tracker)
     if format_ == "vot":
         return text.read_vot(found.path, found.sequence, found.tracker)
-    return text.read_table(found.path, found.sequence, found.tracker, 0.0 if zero_based else 1.0)
+    return text.read_rectangles(found.path, found.sequence, found.tracker, 0.0 if zero_based else 1.0)
 
 
 def choose(readings: list[Reading], protocol: str | None) -> list[Reading]:
@@ -129,7 +129,7 @@ def import_results(
     truths: dict[str, Array] | None = None,
     zero_based: bool = False,
     force: bool = False,
-) -> Iterator[Outcome]:
+) -> Iterator[Imported]:
     """Import a file or folder into a store; yields what became of each file.
 
     Args:
@@ -148,26 +148,14 @@ def import_results(
     for key, entry in known.items():  # a suite of one's own may hold benchmark videos without their spellings
         if spelling(entry.name) in names:
             names.setdefault(key, names[spelling(entry.name)])
+    order = _Order(format_, suite, names, known, store, name, repairs, truths or {}, zero_based, force)
     for item in found:
         try:
-            yield _import_file(
-                format_,
-                item,
-                suite,
-                names,
-                known,
-                store,
-                name,
-                protocol,
-                repairs,
-                truths or {},
-                zero_based,
-                force,
-            )
+            yield _import_file(order, item, protocol)
         except UsageError:
             raise
         except RoloBenchError as error:
-            yield Outcome(item.path, "refused", item.sequence, name or item.tracker, error=str(error))
+            yield Imported(item.path, "refused", item.sequence, name or item.tracker, error=str(error))
 
 
 def select(found: list[Found], tracker: str | None) -> tuple[list[Found], str | None]:
@@ -185,63 +173,54 @@ def select(found: list[Found], tracker: str | None) -> tuple[list[Found], str | 
     return chosen, tracker
 
 
-def _import_file(
-    format_: str,
-    found: Found,
-    suite: str,
-    names: dict[str, Entry],
-    known: dict[str, Entry],
-    store: Store,
-    tracker: str | None,
-    protocol: str | None,
-    repairs: Repairs,
-    truths: dict[str, Array],
-    zero_based: bool,
-    force: bool,
-) -> Outcome:
-    if spelling(found.sequence) not in names and spelling(found.sequence) in known:
-        return Outcome(found.path, "outside", found.sequence, tracker or found.tracker)
-    readings = choose(read(format_, found, zero_based), protocol)
-    entry = _entry(found, readings[0], names)
-    label = tracker or _safe_name(found, readings[0].tracker or found.tracker or "imported")
+@dataclass(frozen=True)
+class _Order:
+    """What one import asks for, the same for every file."""
+
+    format: str
+    suite: str
+    names: dict[str, Entry]
+    known: dict[str, Entry]
+    store: Store
+    tracker: str | None
+    repairs: Repairs
+    truths: dict[str, Array]
+    zero_based: bool
+    force: bool
+
+    def mark(self, content: bytes) -> dict[str, Any]:
+        """What an imported result depends on: the file, and how it was read."""
+        rules = asdict(self.repairs) | {"zero_based": self.zero_based}
+        return {"sha256": hashlib.sha256(content).hexdigest(), "format": self.format, "rules": rules}
+
+
+def _import_file(order: _Order, found: Found, protocol: str | None) -> Imported:
+    name = spelling(found.sequence)
+    if name not in order.names and name in order.known:
+        return Imported(found.path, "outside", found.sequence, order.tracker or found.tracker)
+    readings = choose(read(order.format, found, order.zero_based), protocol)
+    entry = _entry(found, readings[0], order.names)
+    label = order.tracker or _safe_name(found, readings[0].tracker or found.tracker or "imported")
     kind = readings[0].protocol
-    digest = hashlib.sha256(found.path.read_bytes()).hexdigest()
-    meta = store.meta(suite, kind, label) or _new_meta(format_, suite, kind, label, names)
-    if "imported" not in meta:
-        if not force:
-            raise UsageError(
-                f"{store.folder(suite, kind, label)}: holds results of a run; choose another name with "
-                "--tracker NAME, or replace them with --force"
-            )
-        meta = _new_meta(format_, suite, kind, label, names)
-    rules = {"pad": repairs.pad, "cut": repairs.cut, "hold": repairs.hold, "zero_based": zero_based}
-    placed = [place(r, entry, repairs, truths.get(entry.name)) for r in readings]
-    stems = [entry.name if r.protocol == "ope" else f"{entry.name}_{kind}{r.number:02d}" for r in readings]
-    marks = {
-        s: {"sha256": digest, "format": format_, "rules": rules, "start": p.start}
-        for s, p in zip(stems, placed)
-    }
-    if _same(meta, marks, store, suite, kind, label):
-        return Outcome(found.path, "unchanged", entry.name, label, kind)
-    other = [s for s in stems if s in meta["sequences"] and meta["sequences"][s].get("sha256") != digest]
-    if other and not force:
+    meta = _meta(order, kind, label)
+    fitted = [fit_reading(r, entry, order.repairs, order.truths.get(entry.name)) for r in readings]
+    results = [_result(label, entry.name, r, f) for r, f in zip(readings, fitted)]
+    mark = order.mark(found.path.read_bytes())
+    marks = {r.stem: mark | {"start": r.start} for r in results}
+    if _same(meta, marks, order.store.folder(order.suite, kind, label)):
+        return Imported(found.path, "unchanged", entry.name, label, kind)
+    there = [e for e in map(meta["sequences"].get, marks) if e and e.get("sha256") != mark["sha256"]]
+    if there and not order.force:
         raise DataError(
             f"{found.path}: {label} has results on {entry.name} from another file "
-            f"({meta['sequences'][other[0]].get('source')}); replace them with --force"
+            f"({there[0].get('source')}); replace them with --force"
         )
-    short = SEGMENTS.get(kind, 1) - len(readings)
-    extra = (
-        (f"{len(readings)} of {SEGMENTS[kind]} starts of {kind.upper()}",)
-        if kind in SEGMENTS and short
-        else ()
-    )
-    for reading, spot, stem in zip(readings, placed, stems):
-        segment = None if kind == "ope" else f"{kind}{reading.number:02d}"
-        store.save(
-            suite,
-            RunResult(label, entry.name, kind, spot.boxes, spot.seconds, segment=segment, start=spot.start),
-        )
-        meta["sequences"][stem] = marks[stem] | {
+    extra: tuple[str, ...] = ()
+    if len(readings) != SEGMENTS.get(kind, 1):
+        extra = (f"{len(readings)} of {SEGMENTS[kind]} starts of {kind.upper()}",)
+    for reading, spot, result in zip(readings, fitted, results):
+        order.store.save(order.suite, result)
+        meta["sequences"][result.stem] = marks[result.stem] | {
             "status": "complete",
             "frames": len(spot.boxes),
             "source": found.path.name,
@@ -249,9 +228,37 @@ def _import_file(
             "speed": _speed(reading),
             "notes": [*spot.notes, *extra],
         }
-    store.write_meta(suite, kind, label, meta)
-    notes = tuple(f"{s}: {n}" if len(stems) > 1 else n for s, p in zip(stems, placed) for n in p.notes)
-    return Outcome(found.path, "imported", entry.name, label, kind, notes=notes + extra)
+    order.store.write_meta(order.suite, kind, label, meta)
+    notes = tuple(f"{s}: {n}" if len(marks) > 1 else n for s, f in zip(marks, fitted) for n in f.notes)
+    return Imported(found.path, "imported", entry.name, label, kind, notes=notes + extra)
+
+
+def _result(label: str, sequence: str, reading: Reading, fitted: Fitted) -> RunResult:
+    kind = reading.protocol
+    segment = None if kind == "ope" else f"{kind}{reading.number:02d}"
+    return RunResult(label, sequence, kind, fitted.boxes, fitted.seconds, segment=segment, start=fitted.start)
+
+
+def _meta(order: _Order, kind: str, label: str) -> dict[str, Any]:
+    """``run.json`` of the results that the file joins, or a new one; those of a run are kept from it."""
+    meta = order.store.meta(order.suite, kind, label)
+    if "imported" in meta:
+        return meta
+    if meta and not order.force:
+        raise UsageError(
+            f"{order.store.folder(order.suite, kind, label)}: holds results of a run; choose another name with "
+            "--tracker NAME, or replace them with --force"
+        )
+    return {
+        "tracker": label,
+        "protocol": kind,
+        "suite": order.suite,
+        "expected": list(dict.fromkeys(e.name for e in order.names.values())),
+        "imported": {"format": order.format, "made": datetime.now(UTC).isoformat(timespec="seconds")},
+        "oracle": False,
+        "machine": {"device": "unknown (imported)"},
+        "sequences": {},
+    }
 
 
 def _safe_name(found: Found, name: str) -> str:
@@ -274,31 +281,13 @@ def _entry(found: Found, reading: Reading, names: dict[str, Entry]) -> Entry:
     return entry
 
 
-def _same(
-    meta: dict[str, Any], marks: dict[str, dict[str, Any]], store: Store, suite: str, kind: str, label: str
-) -> bool:
+def _same(meta: dict[str, Any], marks: dict[str, dict[str, Any]], folder: Path) -> bool:
     """Whether exactly these results are there already."""
-    folder = store.folder(suite, kind, label)
     entries = meta["sequences"]
     return all(
         (folder / f"{stem}.txt").is_file() and all(entries.get(stem, {}).get(k) == v for k, v in mark.items())
         for stem, mark in marks.items()
     )
-
-
-def _new_meta(
-    format_: str, suite: str, protocol: str, tracker: str, names: dict[str, Entry]
-) -> dict[str, Any]:
-    return {
-        "tracker": tracker,
-        "protocol": protocol,
-        "suite": suite,
-        "expected": list(dict.fromkeys(e.name for e in names.values())),
-        "imported": {"format": format_, "made": datetime.now(UTC).isoformat(timespec="seconds")},
-        "oracle": False,
-        "machine": {"device": "unknown (imported)"},
-        "sequences": {},
-    }
 
 
 def _speed(reading: Reading) -> str:

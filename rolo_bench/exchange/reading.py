@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array
+from rolo_bench.boxfiles import NUMBER
 from rolo_bench.errors import DataError
 
 FARTHEST = 100_000.0
 """Coordinates beyond this many pixels lie outside any image and are refused as damage."""
-
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?[nN][aA][nN]", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Reading:
         fps: average speed as stated, or NaN.
         seconds: ``(N,)`` time per frame, or None.
         notes: what was found wrong and how it was handled, a line each.
+        start_code: the first row is a code for "started here with the truth" in place of a box.
     """
 
     source: Path
@@ -49,6 +49,7 @@ class Reading:
     fps: float = float("nan")
     seconds: Array | None = None
     notes: tuple[str, ...] = ()
+    start_code: bool = False
 
 
 def spans(rows: NDArray[np.int_]) -> str:
@@ -167,11 +168,21 @@ def text_numbers(path: Path, columns: int) -> tuple[Array, tuple[str, ...]]:
         DataError: as `text_rows`; another number of columns, or a cell that is no number, with its row.
     """
     rows, notes = text_rows(path)
+    values = []
     for number, cells in enumerate(rows, 1):
         if len(cells) != columns:
             raise DataError(f"{path}, row {number}: expected {columns} numbers, found {len(cells)}")
-        wrong = next((c for c in cells if not NUMBER.fullmatch(c)), None)
-        if wrong is not None:
-            raise DataError(f"{path}, row {number}: not a number: {wrong[:40]!r}")
-    values = np.array([[float(c) for c in cells] for cells in rows], dtype=np.float64)
-    return values, notes
+        values.append(row_numbers(cells, f"{path}, row {number}"))
+    return np.array(values, dtype=np.float64), notes
+
+
+def row_numbers(cells: list[str], where: str) -> list[float]:
+    """The numbers of a row.
+
+    Raises:
+        DataError: a cell is no number; ``where`` says in which file and row.
+    """
+    wrong = next((c for c in cells if not NUMBER.fullmatch(c)), None)
+    if wrong is not None:
+        raise DataError(f"{where}: not a number: {wrong[:40]!r}")
+    return [float(c) for c in cells]

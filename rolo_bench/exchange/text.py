@@ -17,19 +17,21 @@ from pathlib import Path
 import numpy as np
 
 from rolo_bench.boxes import Array
+from rolo_bench.boxfiles import NUMBER
+from rolo_bench.datasets.vot import bounding_box
 from rolo_bench.errors import DataError, RoloBenchError
 from rolo_bench.exchange.reading import (
     FARTHEST,
-    NUMBER,
     Reading,
     drop_invalid,
     real_rows,
+    row_numbers,
     text_numbers,
     text_rows,
 )
 
 
-def read_table(path: Path, sequence: str, tracker: str, offset: float = 1.0) -> list[Reading]:
+def read_rectangles(path: Path, sequence: str, tracker: str, offset: float = 1.0) -> list[Reading]:
     """One file of got10k, pysot or pytracking: rows x, y, w, h.
 
     Args:
@@ -44,9 +46,7 @@ def read_table(path: Path, sequence: str, tracker: str, offset: float = 1.0) -> 
     values, _ = real_rows(values, str(path))
     boxes, invalid = drop_invalid(values - np.array([offset, offset, 0.0, 0.0]))
     seconds, note = _seconds(path, len(boxes))
-    return [
-        Reading(path, sequence, tracker, boxes, "rect", seconds=seconds, notes=cut + invalid + note),
-    ]
+    return [Reading(path, sequence, tracker, boxes, seconds=seconds, notes=cut + invalid + note)]
 
 
 def read_vot(path: Path, sequence: str, tracker: str) -> list[Reading]:
@@ -59,59 +59,43 @@ def read_vot(path: Path, sequence: str, tracker: str) -> list[Reading]:
             or anything else that is no region, with its row.
     """
     rows, notes = text_rows(path)
-    boxes = np.full((len(rows), 4), np.nan)
-    starts, empty, polygons = [], [], 0
+    boxes = np.ones((len(rows), 4))  # rows of codes stay so, that `drop_invalid` names the others only
+    codes: dict[int, float] = {}
+    kind = "rect"
     for i, cells in enumerate(rows):
         where = f"{path}, row {i + 1}"
         if cells[0][:1] in "mM":
             raise DataError(f"{where}: a mask; only rectangles and polygons can be imported")
-        wrong = next((c for c in cells if not NUMBER.fullmatch(c)), None)
-        if wrong is not None:
-            raise DataError(f"{where}: not a number: {wrong[:40]!r}")
-        values = np.array([float(c) for c in cells])
+        values = np.array(row_numbers(cells, where))
         if values.size == 1:
-            if values[0] == 1 and i == 0:
-                starts.append(i)
-            elif values[0] == 0:
-                empty.append(i)
-            elif values[0] in (1, 2):
-                raise DataError(
-                    f"{where}: code {cells[0]}: a run with re-initialisation is no one-pass evaluation"
-                )
-            else:
-                raise DataError(f"{where}: unknown code {cells[0]}")
+            codes[i] = _code(values[0], i, where)
             continue
         if (np.abs(values) > FARTHEST).any():
             raise DataError(f"{where}: values beyond {FARTHEST:.0f} pixels; the file is damaged")
-        polygons += values.size != 4
-        boxes[i] = _region(values, where)
-    if starts:
+        boxes[i] = bounding_box(values, where)
+        kind = kind if values.size == 4 else "polygon"
+    boxes, invalid = drop_invalid(boxes)
+    boxes[list(codes)] = np.nan
+    start_code = codes.get(0) == 1
+    if start_code:
         notes += ("row 1 is VOT's start code: its box is the truth, or none where the truth is not at hand",)
-    skip = np.array(starts + empty, dtype=int)
-    boxes, _ = _named(boxes, skip)
-    found, invalid = drop_invalid(boxes)
-    found[skip] = np.nan
+    empty = [i for i, code in codes.items() if code == 0]
     if empty:
         notes += (f"code 0 in {len(empty)} rows from row {empty[0] + 1} on: taken as no box",)
     seconds, note = _seconds(path, len(boxes))
-    kind = "polygon" if polygons else "rect"
-    return [Reading(path, sequence, tracker, found, kind, seconds=seconds, notes=notes + invalid + note)]
+    notes += invalid + note
+    return [
+        Reading(path, sequence, tracker, boxes, kind, seconds=seconds, start_code=start_code, notes=notes)
+    ]
 
 
-def _named(boxes: Array, skip: np.ndarray) -> tuple[Array, np.ndarray]:
-    """Boxes with the rows of known codes filled, so that `drop_invalid` names the others only."""
-    filled = boxes.copy()
-    filled[skip] = 1.0
-    return filled, skip
-
-
-def _region(values: Array, where: str) -> Array:
-    if values.size == 4:
-        return values
-    if values.size >= 6 and values.size % 2 == 0:
-        points = values.reshape(-1, 2)
-        return np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
-    raise DataError(f"{where}: expected 4 numbers or a polygon, found {values.size}")
+def _code(code: float, row: int, where: str) -> float:
+    """A code that one-pass evaluation may hold: 1 in the first row, 0 anywhere."""
+    if code == 0 or (code == 1 and row == 0):
+        return code
+    if code in (1, 2):
+        raise DataError(f"{where}: code {code:g}: a run with re-initialisation is no one-pass evaluation")
+    raise DataError(f"{where}: unknown code {code:g}")
 
 
 def _seconds(path: Path, count: int) -> tuple[Array | None, tuple[str, ...]]:
