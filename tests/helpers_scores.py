@@ -40,6 +40,7 @@ def made_up(
     frames: int = 60,
     expected: int = 0,
     seed: int = 0,
+    oracle: tuple[str, ...] = (),
 ) -> tuple[MemoryStore, Suite]:
     """Trackers that drift the more the later they stand in the list, on ``count`` sequences."""
     rng = np.random.default_rng(seed)
@@ -63,7 +64,7 @@ def made_up(
     machine = {"processor": "Test CPU", "cores": 2, "device": "cpu", "load_at_start": 0.1}
     metas = {
         t: {
-            "tracker": t, "origin": "built in", "options": {"step": 6}, "oracle": "oracle" in t,
+            "tracker": t, "origin": "built in", "options": {"step": 6}, "oracle": t in oracle,
             "machine": machine, "seed": 0, "jobs": 1, "made": "2026-01-02T03:04:05+00:00",
         }
         for t in trackers

@@ -49,7 +49,7 @@ def scores_of(*args, **kwargs):
 
 @pytest.fixture(scope="module")
 def scores():
-    return scores_of(("alpha", "beta", "gamma", "delta", "beta-oracle"), expected=30)
+    return scores_of(("alpha", "beta", "gamma", "delta", "peek"), expected=30, oracle=("peek",))
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_legend_ranks_by_auc_with_three_decimals(scores):
     figure = plots.success(scores)
     texts = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
     means = scores.groupby("tracker")["auc"].mean().sort_values(ascending=False)
-    shown = [f"{t} [{v:.3f}]" for t, v in means.items()]
+    shown = [f"{'peek (oracle)' if t == 'peek' else t} [{v:.3f}]" for t, v in means.items()]
     assert texts == shown
 
 
@@ -130,9 +130,10 @@ def test_lines_are_the_table_behind_the_figure(scores):
     table = plots.curve_table(scores)
     curves = mean_curves(scores)
     drawn = plots.success(scores).axes[0].lines
-    assert list(table.columns) == ["threshold", *curves]
+    heads = ["peek (oracle)" if t == "peek" else t for t in curves]
+    assert list(table.columns) == ["threshold", *heads]
     for line in drawn:
-        assert any(np.allclose(line.get_ydata(), table[t]) for t in curves)
+        assert any(np.allclose(line.get_ydata(), table[t]) for t in heads)
     assert len(drawn) == len(curves)
 
 
@@ -152,16 +153,39 @@ def test_partial_suite_convention_oracle_and_significance_are_said(name, scores)
     assert "Wilcoxon" in words
 
 
+ORACLE_SHOWN = [n for n in FIGURES if n not in ("steps", "curves", "ranks")]
+
+
+@pytest.mark.parametrize("name", ORACLE_SHOWN)
+def test_an_oracle_is_called_so_in_every_figure(name, scores):
+    """Its name never stands alone in a legend, at an axis or at a point; panels and the rank diagram leave it out."""
+    words = texts_of(FIGURES[name](scores))
+    assert words.count("peek") == words.count("peek (oracle)") >= 1
+
+
+def test_an_oracle_stays_out_of_the_rank_diagram(scores):
+    words = texts_of(plots.ranks(scores))
+    assert "peek" not in words and "Oracle trackers were shown the truth" in words
+
+
+def test_an_oracle_is_called_so_in_the_tables_of_figures(scores):
+    for wide in (plots.curve_table, plots.attribute_table, plots.sequence_table):
+        assert "peek (oracle)" in wide(scores) and "peek" not in wide(scores)
+    for long in (plots.fps_table, plots.speed_table):
+        table = long(scores).set_index("tracker")
+        assert table["oracle"].to_dict() == {t: t == "peek" for t in table.index} and "peek" in table.index
+
+
 def test_significance_agrees_with_the_statistics_and_leaves_oracles_out(scores):
     setting = describe(scores)
     sentence = significance(scores, setting)
-    fair = [t for t in setting.ranked if "oracle" not in t]
+    fair = [t for t in setting.ranked if t != "peek"]
     p = against_best(matrix(scores)[fair])
     best = fair[0]
     same = [t for t in fair if t != best and p[t] >= 0.05]
     listed = sentence.rsplit(": ", 1)[1].rstrip(".").split(", ") if same else []
     assert listed == same or (not same and "every other tracker" in sentence)
-    assert "oracle" not in sentence
+    assert "peek" not in sentence
 
 
 def test_equal_trackers_are_not_different():
@@ -259,7 +283,7 @@ def test_unknown_ending_is_refused(scores, tmp_path):
 
 
 def test_published_marks_stand_at_half_overlap(scores):
-    rows = pd.DataFrame({"tracker": ["STRUCK (published)"], "auc": [np.nan], "success50": [0.47]})
+    rows = pd.DataFrame({"tracker": ["STRUCK"], "auc": [np.nan], "success50": [0.47]})
     figure = plots.success(scores, (), rows)
     assert "STRUCK\N{DAGGER} [0.470 at 0.5]" in texts_of(figure)
     assert any(list(line.get_ydata()) == [0.47] for line in figure.axes[0].lines)
@@ -278,7 +302,7 @@ def test_tables_of_figures(scores):
     assert speeds.loc["other", "source"] == speeds.loc["gamma", "source"] == "published"
     assert speeds["fps"].is_monotonic_decreasing
     ranks = plots.rank_table(scores)
-    assert "beta-oracle" not in set(ranks["tracker"])
+    assert "peek" not in set(ranks["tracker"])
     assert ranks["mean_rank"].sum() == pytest.approx(1 + 2 + 3 + 4, abs=1e-12)
 
 

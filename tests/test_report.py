@@ -17,7 +17,7 @@ import pytest
 from rolo_bench.cli import main
 from rolo_bench.errors import UsageError
 from rolo_bench.report.data import BINS, SCALE, collect, thumbnails
-from rolo_bench.report.page import heat_rows, latex_tables, render, shade, write_report
+from rolo_bench.report.page import heat_rows, latex_tables, render_page, shade, write_report
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.score import CURVES
 from rolo_bench.scores.summary import matrix
@@ -25,12 +25,12 @@ from tests.helpers_scores import made_up
 from tests.helpers_video import otb_folder, square_sequence
 
 RULES = ("otb", "got10k", "pysot", "pytracking", "rolo2016")
-NAMES = ("alpha", "beta", "gamma", "beta-oracle")
+NAMES = ("alpha", "beta", "gamma", "peek")
 
 
 @pytest.fixture(scope="module")
 def found():
-    store, suite = made_up(NAMES, expected=30)
+    store, suite = made_up(NAMES, expected=30, oracle=("peek",))
     store.metas["gamma"]["imported"] = {"format": "got10k"}
     store.metas["alpha"]["options"] = {"note": "</script><script>alert(1)</script><b>"}
     store.metas["beta"]["machine"] = {"processor": "Test CPU", "cores": 2, "load_at_start": 7.5}
@@ -39,7 +39,7 @@ def found():
 
 @pytest.fixture(scope="module")
 def page(found):
-    return render(found)
+    return render_page(found)
 
 
 def data_of(page: str) -> dict:
@@ -101,7 +101,7 @@ def test_every_control_has_a_name_and_ids_are_unique(page):
 def test_warnings_name_what_a_reader_must_know(page):
     box = re.search(r'<section class="warnings".*?</section>', page, re.S)[0]
     assert "8 of 30 sequences" in box
-    assert "beta-oracle was shown the truth" in box
+    assert "Oracle: peek was shown the truth" in box
     assert "Timing of beta" in box and "7.5 on 2 cores" in box
     assert "Imported" in box
     assert "Timing of alpha" not in box
@@ -123,7 +123,7 @@ def test_curves_in_the_page_are_the_scores(found, page):
             size = len(names) * len(trackers) * length
             part = packed[at : at + size].reshape(len(names), len(trackers), length)
             at += size
-            rows = table.set_index(["sequence", "tracker"])[curve]
+            rows = table.set_index(["sequence", "tracker"])[f"{curve}_curve"]
             for s, name in enumerate(names):
                 for k, tracker in enumerate(trackers):
                     expected = rows[name, tracker]
@@ -150,7 +150,7 @@ def test_summary_ranks_fair_trackers_only(page):
     table = re.search(r'<table class="sortable">.*?</table>', page, re.S)[0]
     rows = re.findall(r"<tr( class=\"oracle\")?>\s*<td>(.*?)</td>.*?</svg>(.*?)</th>", table, re.S)
     assert [(r, n) for _, r, n in rows] == [
-        ("1", "alpha"), ("2", "beta"), ("3", "gamma\N{DAGGER}"), ("\N{EN DASH}", "beta-oracle"),
+        ("1", "alpha"), ("2", "beta"), ("3", "gamma\N{DAGGER}"), ("\N{EN DASH}", "peek (oracle)"),
     ]  # fmt: skip
     assert bool(rows[3][0]) and "not ranked" in table and "best" in table
 
@@ -170,7 +170,21 @@ def test_latex_tables(found, tmp_path):
     assert {p.name for p in paths} == {"summary.tex", "sequences.tex", "attributes.tex", "pairs.tex"}
     text = (tmp_path / "summary.tex").read_text()
     assert text.startswith("% made-up, 8 of 30 sequences, ope, convention otb")
-    assert "oracle" not in text and r"\toprule" in text and "alpha" in text
+    assert "peek" not in text and r"\toprule" in text and "alpha" in text
+    assert "peek" not in (tmp_path / "pairs.tex").read_text()
+    for name in ("sequences", "attributes"):
+        text = (tmp_path / f"{name}.tex").read_text()
+        assert text.count("peek") == text.count("peek (oracle)") == 1
+
+
+def test_an_oracle_is_called_so_wherever_the_page_shows_its_name(page):
+    """Only the script's data and run.json hold the plain name; the warning says in words what it is."""
+    shown = re.sub(
+        r"<script.*?</script>|<pre.*?</pre>|Oracle: peek was shown the truth", "", page, flags=re.S
+    )
+    # the summary, both heat tables, the provenance
+    assert shown.count("peek") == shown.count("peek (oracle)") == 4
+    assert next(t for t in data_of(page)["trackers"] if t["name"] == "peek")["label"] == "peek (oracle)"
 
 
 def test_report_is_a_web_page(found, tmp_path):
@@ -289,7 +303,7 @@ def test_page_opens_without_errors_and_draws_every_tracker(browser):
 
 
 def test_legend_follows_figure_convention_and_attribute(browser, found):
-    labels = {"alpha": "alpha", "beta": "beta", "gamma": "gamma\N{DAGGER}", "beta-oracle": "beta-oracle"}
+    labels = {"alpha": "alpha", "beta": "beta", "gamma": "gamma\N{DAGGER}", "peek": "peek (oracle)"}
 
     def expect(table, column):
         means = table.groupby("tracker")[column].mean().sort_values(ascending=False)
@@ -358,7 +372,7 @@ def test_summary_sorts_both_ways(browser):
     button.click()
     assert names() == first[::-1] and first[0] == "alpha"
     browser.one(".sortable th:nth-child(1) button").click()
-    assert names()[0] == "alpha" and names()[-1] == "beta-oracle"
+    assert names()[0] == "alpha" and names()[-1] == "peek (oracle)"
 
 
 def test_sequence_links_lead_to_the_sequence(browser):

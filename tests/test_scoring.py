@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -18,9 +19,17 @@ from rolo_bench.datasets.suites import NoFrames, Suite
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import SRE_SHIFTS, tre_starts
 from rolo_bench.run.store import RunResult, Store
-from rolo_bench.scores.score import CURVES, KEYS, SCALARS, score
-from rolo_bench.scores.summary import by_attribute, coverage, matrix, mean_curves, summary, with_published
-from rolo_bench.scores.tables import for_people
+from rolo_bench.scores.score import CURVES, score
+from rolo_bench.scores.summary import (
+    by_attribute,
+    coverage,
+    labels,
+    matrix,
+    mean_curves,
+    summary,
+    with_published,
+)
+from rolo_bench.scores.tables import for_people, render
 from rolo_bench.sequence import Sequence
 
 SQUARE = np.array([10.0, 10.0, 10.0, 10.0])
@@ -56,7 +65,11 @@ def store(tmp_path: Path) -> Store:
 
 def test_columns_and_values(store: Store) -> None:
     scores = score(store, suite("One", "Two", "Three"))
-    assert set(scores.columns) == {*KEYS, *SCALARS, *CURVES, "frames"}
+    columns = (
+        "tracker sequence segment suite protocol convention expected oracle attributes auc precision20 norm_auc "
+        "success50 success75 mean_iou failures fps seconds frames"
+    )
+    assert set(scores.columns) == {*columns.split(), *(f"{c}_curve" for c in CURVES)}
     assert len(scores) == 6 and scores.attrs["notes"] == []
     row = scores[(scores["tracker"] == "good") & (scores["sequence"] == "Two")].iloc[0]
     # 24 of 30 frames overlap by 1: success 0.8 at 20 thresholds, 0 at the last.
@@ -64,7 +77,8 @@ def test_columns_and_values(store: Store) -> None:
     assert row["precision20"] == row["success50"] == row["success75"] == pytest.approx(0.8)
     assert row["norm_auc"] == pytest.approx(0.8) and row["failures"] == 6
     assert row["fps"] == pytest.approx(10) and row["seconds"] == pytest.approx(3) and row["frames"] == 30
-    assert row["success"].shape == (21,) and row["precision"].shape == row["norm_precision"].shape == (51,)
+    assert row["success_curve"].shape == (21,)
+    assert row["precision_curve"].shape == row["norm_precision_curve"].shape == (51,)
     assert row["attributes"] == ("SV",) and row["expected"] == 3 and not row["oracle"]
     assert row["segment"] is None and row["convention"] == "otb" and row["protocol"] == "ope"
 
@@ -185,14 +199,18 @@ def test_nan_boxes_count_as_failures(tmp_path: Path) -> None:
     assert np.isnan(summary(score(store, suite("One")))["fps"].iloc[0])
 
 
-def test_an_oracle_says_so_in_its_name(tmp_path: Path) -> None:
+def test_an_oracle_is_a_column_and_its_name_is_plain(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for name in ("yolo", "yolo-oracle"):
         store.save("tiny", result(name, "One", 30))
         store.write_meta("tiny", "ope", name, {"oracle": True, "sequences": {}})
     scores = score(store, suite("One"))
-    assert sorted(scores["tracker"]) == ["yolo (oracle)", "yolo-oracle"] and scores["oracle"].all()
-    assert summary(scores)["oracle"].all()
+    assert sorted(scores["tracker"]) == ["yolo", "yolo-oracle"] and scores["oracle"].all()
+    assert summary(scores)["oracle"].all() and by_attribute(scores)["oracle"].all()
+    assert labels(scores) == {"yolo": "yolo (oracle)", "yolo-oracle": "yolo-oracle (oracle)"}  # an old folder
+    fair = Store(tmp_path / "fair")
+    fair.save("tiny", result("my-oracle", "One", 30))  # a name is a name: no run.json says that it is one
+    assert not score(fair, suite("One"))["oracle"].any()
 
 
 def test_an_oracle_is_never_the_best(tmp_path: Path) -> None:
@@ -202,8 +220,8 @@ def test_an_oracle_is_never_the_best(tmp_path: Path) -> None:
             store.save("tiny", result(name, where, hits))
         store.write_meta("tiny", "ope", name, {"oracle": name == "cheat", "sequences": {}})
     table = summary(score(store, suite("a", "b"))).set_index("tracker")
-    assert table["rank"].to_dict() == {"cheat (oracle)": 0, "fair": 1, "weak": 2}
-    assert np.isnan(table.loc["cheat (oracle)", "p_best"])
+    assert table["rank"].to_dict() == {"cheat": 0, "fair": 1, "weak": 2}
+    assert np.isnan(table.loc["cheat", "p_best"])
     assert for_people(table.reset_index())["vs_best"].tolist()[:2] == ["oracle", "best"]
 
 
@@ -214,7 +232,7 @@ def test_sre_is_the_mean_of_its_twelve_segments(tmp_path: Path) -> None:
     row = score(store, suite("One"), protocol="sre").iloc[0]
     assert row["auc"] == pytest.approx((1 + 0.5) / 2 * 20 / 21)
     assert row["frames"] == 12 * 30 and row["failures"] == pytest.approx(7.5)
-    assert np.allclose(row["success"][:20], 0.75)
+    assert np.allclose(row["success_curve"][:20], 0.75)
     each = score(store, suite("One"), protocol="sre", segments=True)
     assert (
         len(each) == 12 and each["segment"].tolist()[0] == "sre01" and summary(each)["auc"][0] == row["auc"]
@@ -287,6 +305,31 @@ def test_every_view_in_every_format(
         assert isinstance(json.loads(out), list)
 
 
+@pytest.mark.parametrize("view", ["summary", "sequences", "attributes", "pairs", "wins"])
+@pytest.mark.parametrize("format_", [None, "csv", "md", "latex", "json"])
+def test_an_oracle_is_marked_in_every_view(
+    on_disk: list[str],
+    tmp_path: Path,
+    view: str,
+    format_: str | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Store(tmp_path / "results").write_meta("tiny", "ope", "good", {"oracle": True, "sequences": {}})
+    assert main([*on_disk, "--view", view] + (["--format", format_] if format_ else [])) == 0
+    out = capsys.readouterr().out
+    if format_ == "csv":
+        rows = pd.read_csv(io.StringIO(out)).to_dict("records")
+    elif format_ == "json":
+        rows = json.loads(out)
+    else:
+        assert out.count("good") == out.count("good (oracle)") >= 1 and "bad_one (" not in out
+        return
+    for name, flag in (("tracker", "oracle"), ("other", "other_oracle")):
+        marked = {(r[name], r[flag]) for r in rows if name in r}
+        assert marked <= {("good", True), ("bad_one", False)} and (marked or name == "other")
+    assert any("good" in (r["tracker"], r.get("other")) for r in rows)
+
+
 def test_command_writes_a_file_and_names_errors(
     on_disk: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -308,8 +351,9 @@ def test_published_rows_are_marked(tmp_path: Path) -> None:
     scores = score(store, real)
     table = with_published(summary(scores), scores)
     assert len(table) == 10 and table["published"].sum() == 9
-    assert table["tracker"].tolist()[:2] == ["mine", "STRUCK (published)"]
-    assert table[table["published"]]["tracker"].str.endswith("(published)").all()
+    assert table["tracker"].tolist()[:2] == ["mine", "STRUCK"]
+    text = render(for_people(table))
+    assert text.count("(published)") == 9 and "STRUCK (published)" in text and "mine (" not in text
     with pytest.raises(UsageError, match="OPE under the convention otb"):
         with_published(summary(scores), score(store, real, convention="rolo2016"))
 

@@ -26,10 +26,10 @@ TABLE = pd.DataFrame(
 
 def test_terminal_aligns_columns() -> None:
     lines = render(TABLE).splitlines()
-    assert lines[0] == "tracker       auc    fps  failures  oracle"
-    assert lines[1] == "----------  -----  -----  --------  ------"
-    assert lines[2] == "a|b_1       0.333  123.5        12  yes"
-    assert lines[3] == "50% & more      -    7.0         3  no"
+    assert lines[0] == "tracker           auc    fps  failures"
+    assert lines[1] == "--------------  -----  -----  --------"
+    assert lines[2] == "a|b_1 (oracle)  0.333  123.5        12"
+    assert lines[3] == "50% & more          -    7.0         3"
 
 
 def test_csv_keeps_full_precision_and_reads_back() -> None:
@@ -46,14 +46,14 @@ def test_json_has_null_for_nan() -> None:
 
 def test_markdown_escapes_bars_and_aligns_numbers() -> None:
     lines = render(TABLE, "md").splitlines()
-    assert lines[1] == "| --- | ---: | ---: | ---: | --- |"
-    assert lines[2] == r"| a\|b_1 | 0.333 | 123.5 | 12 | yes |"
+    assert lines[1] == "| --- | ---: | ---: | ---: |"
+    assert lines[2] == r"| a\|b_1 (oracle) | 0.333 | 123.5 | 12 |"
 
 
 def test_latex_escapes_its_special_characters() -> None:
     text = render(TABLE, "latex")
-    assert text.startswith("\\begin{tabular}{lrrrl}\n\\toprule\n") and text.endswith("\\end{tabular}\n")
-    assert r"a|b\_1 & 0.333" in text and r"50\% \& more & - &" in text
+    assert text.startswith("\\begin{tabular}{lrrr}\n\\toprule\n") and text.endswith("\\end{tabular}\n")
+    assert r"a|b\_1 (oracle) & 0.333" in text and r"50\% \& more & - &" in text
     assert render(pd.DataFrame({"a": ["\\~^"]}), "latex").count(r"\text") == 3
 
 

@@ -103,9 +103,10 @@ def _view(scores, view: str, published: bool, format_: str | None):
     if view == "attributes":
         return _per_attribute(scores, format_)
     if view == "pairs":
-        return statistics.pairwise(summary.matrix(scores)).assign(on=summary.coverage(scores))
+        pairs = summary.mark_oracles(statistics.pairwise(summary.matrix(scores)), scores)
+        return pairs.assign(on=summary.coverage(scores))
     if view == "wins":
-        won = statistics.sequences_won(summary.matrix(scores))
+        won = summary.mark_oracles(statistics.sequences_won(summary.matrix(scores)), scores)
         return won.sort_values("mean_rank", ignore_index=True).assign(on=summary.coverage(scores))
     table = summary.summary(scores)
     if published:
@@ -114,21 +115,21 @@ def _view(scores, view: str, published: bool, format_: str | None):
 
 
 def _per_sequence(scores, format_: str | None):
-    from rolo_bench.scores.score import CURVES
-    from rolo_bench.scores.summary import matrix
+    from rolo_bench.scores.summary import labels, matrix
 
-    if format_ in ("csv", "json"):
-        return scores.drop(columns=list(CURVES))
-    return matrix(scores).reset_index()
+    return (
+        scores if format_ in ("csv", "json") else matrix(scores).rename(columns=labels(scores)).reset_index()
+    )
 
 
 def _per_attribute(scores, format_: str | None):
-    from rolo_bench.scores.summary import by_attribute, coverage
+    from rolo_bench.scores.summary import by_attribute, coverage, labels
 
     table = by_attribute(scores)
     if format_ in ("csv", "json"):
         return table
-    wide = table.pivot(index="attribute", columns="tracker", values="auc").reset_index()
+    wide = table.pivot(index="attribute", columns="tracker", values="auc").rename(columns=labels(scores))
+    wide = wide.reset_index()
     counts = table.groupby("attribute")["sequences"].max()
     wide.insert(1, "sequences", [counts[a] for a in wide["attribute"]])
     wide = wide.sort_values("sequences", ascending=False, kind="stable", ignore_index=True)

@@ -118,6 +118,7 @@ def _tracks(
 ) -> tuple[Track, ...]:
     """The truth and the trackers asked for, or all that have results on the sequence."""
     from rolo_bench.plots.frames import tracks
+    from rolo_bench.scores.tables import display_name
 
     if only_named and not trackers:
         return tracks(one, {})
@@ -130,7 +131,7 @@ def _tracks(
     for name in names:
         result = store.load(suite, "ope", name, one.name)[0]
         marked = bool(store.meta(suite, "ope", name).get("oracle"))
-        label = f"{name} (oracle)" if marked and "oracle" not in name else name
+        label = display_name(name, oracle=marked)
         boxes[label] = result.boxes
         oracle += [label] * marked
     return tracks(one, boxes, oracle)

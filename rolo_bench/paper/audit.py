@@ -18,7 +18,7 @@ from rolo_bench.run.store import Store
 from rolo_bench.scores import published as reference
 from rolo_bench.scores.conventions import CONVENTIONS
 from rolo_bench.scores.score import score
-from rolo_bench.scores.summary import matrix
+from rolo_bench.scores.summary import mark_oracles, matrix, oracles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +164,8 @@ def readings(
 ) -> pd.DataFrame:
     """Every number that the conventions draw from one tracker's boxes.
 
-    Columns ``convention, measure, value, sequences``; measures that a convention does not have are left out.
+    Columns ``convention, measure, value, sequences``; measures that a convention does not have are left out. Where
+    the tracker was shown the truth, a column ``oracle`` says so.
     """
     import pandas as pd
 
@@ -180,7 +181,8 @@ def readings(
                         "sequences": f"{len(scores)} of {len(suite.expected)}",
                     }
                 )  # fmt: skip
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(oracle=True) if tracker in oracles(scores) else table
 
 
 def explain(found: pd.DataFrame, printed: str) -> pd.DataFrame:
@@ -238,8 +240,9 @@ def compare(
     """The same boxes under every convention: one row per (tracker, convention).
 
     Columns ``tracker, convention, auc, precision, norm_precision, success50, mean_iou, fps, auc_vs_otb,
-    sequences_changed, rank, sequences``. ``auc_vs_otb`` is the difference of the means, ``sequences_changed``
-    counts sequences whose AUC is another than under `otb`, ``rank`` is the place among the trackers.
+    sequences_changed, rank, sequences, oracle``. ``auc_vs_otb`` is the difference of the means,
+    ``sequences_changed`` counts sequences whose AUC is another than under `otb`, ``rank`` is the place among the
+    trackers; that of an oracle is 0.
     """
     import pandas as pd
 
@@ -248,7 +251,8 @@ def compare(
     rows = []
     for name, scores in frames.items():
         aucs = matrix(scores)
-        ranks = aucs.mean().round(12).rank(ascending=False, method="min").astype(int)
+        fair = aucs.columns.difference(list(oracles(scores)))
+        ranks = aucs[fair].mean().round(12).rank(ascending=False, method="min")
         for tracker, part in scores.groupby("tracker", sort=False):
             change = (aucs[tracker] - base[tracker]).abs()
             rows.append(
@@ -257,11 +261,11 @@ def compare(
                     "precision": part["precision20"].mean(), "norm_precision": part["norm_auc"].mean(),
                     "success50": part["success50"].mean(), "mean_iou": part["mean_iou"].mean(),
                     "fps": part["fps"].mean(), "auc_vs_otb": aucs[tracker].mean() - base[tracker].mean(),
-                    "sequences_changed": int((change > 1e-12).sum()), "rank": int(ranks[tracker]),
+                    "sequences_changed": int((change > 1e-12).sum()), "rank": int(ranks.get(tracker, 0)),
                     "sequences": f"{len(part)} of {len(suite.expected)}",
                 }
             )  # fmt: skip
-    table = pd.DataFrame(rows)
+    table = mark_oracles(pd.DataFrame(rows), frames["otb"])
     order = {t: i for i, t in enumerate(base.mean().sort_values(ascending=False).index)}
     return table.sort_values("tracker", key=lambda c: c.map(order), kind="stable", ignore_index=True)
 

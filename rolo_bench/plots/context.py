@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from rolo_bench.boxes import Array
 from rolo_bench.errors import DataError
 from rolo_bench.plots.style import DAGGER, Look, looks
+from rolo_bench.scores.conventions import ERROR_THRESHOLDS, NORM_THRESHOLDS, OVERLAP_THRESHOLDS
 from rolo_bench.scores.statistics import against_best
-from rolo_bench.scores.summary import coverage, matrix
+from rolo_bench.scores.summary import coverage, matrix, oracles, ranked
+from rolo_bench.scores.tables import display_name
 
 PROTOCOL_NAMES = {
     "ope": "one-pass evaluation (OPE)",
@@ -27,6 +30,49 @@ SUITE_NAMES = {
     "demo": "demo suite",
 }
 DOT = "  \N{MIDDLE DOT}  "
+ORACLE_NOTE = "Oracle trackers were shown the truth: no fair test, left out of all comparisons."
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What tells one curve plot from another.
+
+    Attributes:
+        curve: one of `rolo_bench.scores.score.CURVES`.
+        scalar, short: column by which its legend is ranked, and that in words.
+        at: the threshold at which the curve is that scalar; None where the scalar is its mean.
+        x, y: labels of the axes.
+    """
+
+    curve: str
+    scalar: str
+    short: str
+    at: int | None
+    thresholds: Array
+    title: str
+    x: str
+    y: str
+    legend: str
+
+
+KINDS = {
+    k.curve: k
+    for k in (
+        Kind(
+            "success", "auc", "AUC", None, OVERLAP_THRESHOLDS, "Success", "Overlap threshold",
+            "Success rate (share of frames)", "ranked by [AUC]",
+        ),
+        Kind(
+            "precision", "precision20", "precision at 20 px", 20, ERROR_THRESHOLDS, "Precision",
+            "Centre error threshold (pixels)", "Precision (share of frames)", "ranked by [precision at 20 px]",
+        ),
+        Kind(
+            "norm_precision", "norm_auc", "normalised precision", None, NORM_THRESHOLDS, "Normalised precision",
+            "Centre error threshold, relative to the target's size", "Precision (share of frames)",
+            "ranked by [mean over 0 \N{EN DASH} 0.5]",
+        ),
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,9 +107,14 @@ class Setting:
         parts = [self.suite_title, self.coverage, protocol, f"convention: {self.convention}"]
         return DOT.join(p for p in parts if p)
 
+    @property
+    def fair(self) -> list[str]:
+        """The trackers that may be compared, best AUC first: all but oracles."""
+        return [t for t in self.ranked if t not in self.oracle]
+
     def label(self, tracker: str) -> str:
-        """A tracker's name, with a dagger where its boxes were published by others."""
-        return tracker + (DAGGER if tracker in self.published else "")
+        """A tracker's name as people read it, with a dagger where its boxes were published by others."""
+        return display_name(tracker, oracle=tracker in self.oracle) + DAGGER * (tracker in self.published)
 
     def looks(self) -> dict[str, Look]:
         """The look of each tracker: the same in every figure of the same scores."""
@@ -73,7 +124,7 @@ class Setting:
         """Sentences that explain the marks in use."""
         notes = []
         if self.oracle:
-            notes.append("Oracle trackers were shown the truth: no fair test, left out of all comparisons.")
+            notes.append(ORACLE_NOTE)
         if self.published:
             notes.append(f"{DAGGER} boxes published by others, scored here.")
         return notes
@@ -95,14 +146,12 @@ def describe(scores: pd.DataFrame, published: Iterable[str] = ()) -> Setting:
                 f"scores hold several values of {column}: {', '.join(values)}; choose one of them"
             )
         one[column] = str(values[0])
-    means = scores.groupby("tracker", sort=False)["auc"].mean().sort_values(ascending=False, kind="stable")
-    oracle = frozenset(str(t) for t in scores.loc[scores["oracle"].astype(bool), "tracker"])
-    names = tuple(str(t) for t in means.index)
+    names = ranked(scores)
     return Setting(
         **one,
         coverage=coverage(scores),
         ranked=names,
-        oracle=oracle,
+        oracle=oracles(scores),
         published=frozenset(published) & frozenset(names),
     )
 
@@ -119,7 +168,7 @@ def significance(
     Oracle trackers take no part. Paired Wilcoxon test over sequences with Holm's correction, level 0.05.
     """
     wanted = set(setting.ranked if among is None else among)
-    fair = [t for t in setting.ranked if t in wanted and t not in setting.oracle]
+    fair = [t for t in setting.fair if t in wanted]
     if len(fair) < 2:
         return ""
     table = matrix(scores, column)[fair].dropna()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import ATTRIBUTES
 from rolo_bench.errors import UsageError
-from rolo_bench.plots.context import Setting, describe, significance
+from rolo_bench.plots.context import KINDS, Kind, Setting, describe, significance
 from rolo_bench.plots.figure import (
     blank,
     footing,
@@ -29,52 +27,20 @@ from rolo_bench.plots.figure import (
     wrap_notes,
 )
 from rolo_bench.plots.style import DAGGER, MARKERS
-from rolo_bench.scores.conventions import ERROR_THRESHOLDS, NORM_THRESHOLDS, OVERLAP_THRESHOLDS
-from rolo_bench.scores.published import MARK
+from rolo_bench.scores.conventions import OVERLAP_THRESHOLDS
 from rolo_bench.scores.statistics import against_best
-from rolo_bench.scores.summary import by_attribute, matrix, mean_curves
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What tells one curve plot from another: column, scalar that ranks it, and words."""
-
-    curve: str
-    scalar: str
-    short: str
-    thresholds: Array
-    title: str
-    x: str
-    y: str
-    legend: str
-
+from rolo_bench.scores.summary import attribute_table, labels, matrix, mean_curves
 
 MARK_STYLE: dict[str, Any] = {
     "color": "#555555", "markerfacecolor": "white", "linestyle": "none", "zorder": 8, "clip_on": False,
 }  # fmt: skip
 
-KINDS = {
-    "success": Kind(
-        "success", "auc", "AUC", OVERLAP_THRESHOLDS, "Success", "Overlap threshold",
-        "Success rate (share of frames)", "ranked by [AUC]",
-    ),
-    "precision": Kind(
-        "precision", "precision20", "precision at 20 px", ERROR_THRESHOLDS, "Precision",
-        "Centre error threshold (pixels)", "Precision (share of frames)", "ranked by [precision at 20 px]",
-    ),
-    "norm_precision": Kind(
-        "norm_precision", "norm_auc", "normalised precision", NORM_THRESHOLDS, "Normalised precision",
-        "Centre error threshold, relative to the target's size", "Precision (share of frames)",
-        "ranked by [mean over 0 \N{EN DASH} 0.5]",
-    ),
-}  # fmt: skip
-
 
 def curve_table(scores: pd.DataFrame, curve: str = "success") -> pd.DataFrame:
     """The numbers behind a curve plot: column ``threshold``, then one column per tracker, best AUC first."""
-    curves = mean_curves(scores)
+    curves, heads = mean_curves(scores), labels(scores)
     return pd.DataFrame(
-        {"threshold": np.round(KINDS[curve].thresholds, 4)} | {t: c[curve] for t, c in curves.items()}
+        {"threshold": np.round(KINDS[curve].thresholds, 4)} | {heads[t]: c[curve] for t, c in curves.items()}
     )
 
 
@@ -148,7 +114,7 @@ def _reference_marks(reference: pd.DataFrame | None, setting: Setting) -> list[t
         return []
     marks: list[tuple[str, float, str]] = []
     for row in reference.sort_values("success50", ascending=False).to_dict("records"):
-        name = str(row["tracker"]).removesuffix(MARK)
+        name = str(row["tracker"])
         if name in setting.ranked or not np.isfinite(row["success50"]):
             continue
         value = f"[{row['auc']:.3f}]" if np.isfinite(row["auc"]) else f"[{row['success50']:.3f} at 0.5]"
@@ -171,22 +137,8 @@ def _spread(values: list[float], near: float = 0.035, step: float = 0.032) -> li
 def _frame_curves(ax: Axes, kind: Kind) -> None:
     ax.set(xlim=(0, kind.thresholds[-1]), ylim=(0, 1.0), xlabel=kind.x, ylabel=kind.y)
     ax.set_yticks(np.arange(0, 1.01, 0.2))
-    if kind.curve == "precision":
-        ax.axvline(20, color="#999999", linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-
-
-def attribute_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """AUC per attribute: a row per attribute (``ALL`` first), ``sequences``, one column per tracker, best first."""
-    table = by_attribute(scores)
-    wide = table.pivot(index="attribute", columns="tracker", values="auc")
-    counts = table.groupby("attribute", sort=False)["sequences"].max()
-    known = ["ALL", *ATTRIBUTES]
-    order = [a for a in known if a in wide.index] + [a for a in wide.index if a not in known]
-    ranked = list(describe(scores).ranked)
-    wide = wide.loc[order, ranked]
-    wide.columns.name = None
-    wide.insert(0, "sequences", counts.loc[order].astype(int))
-    return wide.reset_index()
+    if kind.at is not None:
+        ax.axvline(kind.at, color="#999999", linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
 
 
 def _flags(scores: pd.DataFrame) -> list[str]:
@@ -275,13 +227,12 @@ def _short(name: str, most: int = 16) -> str:
 
 
 def _attribute_significance(scores: pd.DataFrame, setting: Setting, flags: list[str]) -> str:
-    fair = [t for t in setting.ranked if t not in setting.oracle]
-    if len(fair) < 2:
+    if len(setting.fair) < 2:
         return ""
     clear = []
     for flag in flags:
         part = scores[[flag in have for have in scores["attributes"]]]
-        table = matrix(part)[fair].dropna()
+        table = matrix(part)[setting.fair].dropna()
         if len(table) < 2:
             continue
         p = against_best(table)
@@ -306,9 +257,9 @@ def radar(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
         raise UsageError(f"a radar needs three or more attributes; these scores have {', '.join(flags)}")
     setting = describe(scores, published)
     looks = setting.looks()
-    table = attribute_table(scores).set_index("attribute")
-    values = table.loc[flags, list(setting.ranked)]
-    overall = table.loc["ALL"]
+    table = attribute_table(scores).set_index("attribute").drop(columns="sequences")
+    table.columns = list(setting.ranked)
+    values, overall = table.loc[flags], table.loc["ALL"]
     labels = [f"{setting.label(t)} [{overall[t]:.3f}]" for t in setting.ranked]
     notes = [_attribute_significance(scores, setting, flags), *setting.marks_note()]
     size = 3.7
@@ -336,7 +287,7 @@ def radar(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
     ax.set_rlabel_position(180 / len(flags))  # type: ignore[attr-defined]
     ax.set_xticks(angles, [""] * len(flags))
     ax.spines["polar"].set_color("#cccccc")
-    fair = [t for t in setting.ranked if t not in setting.oracle] or list(setting.ranked)
+    fair = setting.fair or list(setting.ranked)
     for angle, flag in zip(angles, flags):
         row = values.loc[flag, fair].astype(float)
         side = np.sin(angle)

@@ -15,15 +15,7 @@ from rolo_bench.errors import UsageError
 from rolo_bench.plots.context import describe, significance
 from rolo_bench.plots.figure import blank, footing, heading, place, styled, text_width, wrap_notes
 from rolo_bench.scores.statistics import RankTest, rank_test, sequences_won
-from rolo_bench.scores.summary import matrix
-
-
-def sequence_table(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
-    """One scalar per sequence: column ``sequence``, then one per tracker, best AUC first; the last row is the mean."""
-    table = matrix(scores, column)[list(describe(scores).ranked)]
-    table.columns.name = None
-    mean = pd.DataFrame([table.mean()], index=pd.Index(["mean"], name="sequence"))
-    return pd.concat([table, mean]).reset_index()
+from rolo_bench.scores.summary import matrix, sequence_table
 
 
 @styled
@@ -37,7 +29,7 @@ def sequences(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
     left = 0.3 + max(text_width(s, 8.0) for s in table.index)
     slant = max(text_width(n, 8.0) for n in names) * 0.72 + 0.22
     size = (cell[0] * trackers, cell[1] * count)
-    won = sequences_won(matrix(scores)[[t for t in setting.ranked if t not in setting.oracle]])
+    won = sequences_won(matrix(scores)[setting.fair])
     counts = dict(zip(won["tracker"], won["won"]))
     wins = ", ".join(f"{t} {n}" for t, n in sorted(counts.items(), key=lambda item: -item[1]) if n)
     notes = [
@@ -84,8 +76,7 @@ def sequences(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
 
 def rank_table(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
     """Mean ranks, best first: ``tracker, mean_rank, won, shared``; oracle trackers left out."""
-    setting = describe(scores)
-    table = matrix(scores, column)[[t for t in setting.ranked if t not in setting.oracle]].dropna()
+    table = matrix(scores, column)[describe(scores).fair].dropna()
     return sequences_won(table)[["tracker", "mean_rank", "won", "shared"]].sort_values(
         "mean_rank", kind="stable", ignore_index=True
     )
@@ -101,7 +92,7 @@ def ranks(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
         UsageError: fewer than two trackers or sequences.
     """
     setting = describe(scores, published)
-    fair = [t for t in setting.ranked if t not in setting.oracle]
+    fair = setting.fair
     table = matrix(scores)[fair].dropna()
     if len(fair) < 2 or len(table) < 2:
         raise UsageError("a rank diagram needs two or more trackers and sequences; name more with --tracker")
@@ -119,7 +110,7 @@ def ranks(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
         f"Mean rank of AUC over {len(table)} sequences, 1 is best. A thick bar joins trackers whose mean ranks "
         "differ by less than the critical difference (Nemenyi, level 0.05). "
         f"Friedman's test of no difference at all: {p}.",
-        *([n for n in setting.marks_note() if "Oracle" in n or setting.published]),
+        *setting.marks_note(),
     ]
     width = max(axis + 2 * side, 0.35 + text_width(setting.subtitle, 7.8) + 0.2)
     lines = wrap_notes(notes, width - 0.5)

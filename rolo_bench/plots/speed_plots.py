@@ -10,16 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rolo_bench.errors import UsageError
-from rolo_bench.plots.context import describe, significance
+from rolo_bench.plots.context import ORACLE_NOTE, describe, significance
 from rolo_bench.plots.figure import log_ticks, sheet, styled, text_width
-from rolo_bench.plots.style import DAGGER, MARKERS, looks
-from rolo_bench.scores.summary import summary
+from rolo_bench.plots.style import DAGGER, MARKERS
+from rolo_bench.scores.summary import mark_oracles, summary
+from rolo_bench.scores.tables import display_name
 
 
 def fps_table(
     scores: pd.DataFrame, reference: Mapping[str, float] | None = None, published: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Frames per second, fastest first: columns ``tracker, fps, source`` (``measured`` or ``published``)."""
+    """Frames per second, fastest first: columns ``tracker, fps, source, oracle``; source: measured or published."""
     means = scores.groupby("tracker", sort=False)["fps"].mean()
     imported = set(published)
     rows = [
@@ -33,7 +34,7 @@ def fps_table(
         for t, v in (reference or {}).items()
         if t not in have and np.isfinite(v) and v > 0
     ]
-    table = pd.DataFrame(rows, columns=["tracker", "fps", "source"])
+    table = mark_oracles(pd.DataFrame(rows, columns=["tracker", "fps", "source"]), scores)
     return table.sort_values("fps", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -58,14 +59,18 @@ def fps(
     table = fps_table(scores, reference, setting.published)
     if table.empty:
         raise UsageError("none of these results has times; run the trackers here to measure their speed")
-    seen = looks(setting.ranked, setting.oracle)
+    seen = setting.looks()
     count = len(table)
-    names = [t + (DAGGER if s == "published" else "") for t, s in zip(table["tracker"], table["source"])]
+    names = [
+        display_name(t, oracle=o) + DAGGER * (s == "published")
+        for t, s, o in zip(table["tracker"], table["source"], table["oracle"])
+    ]
     left = 0.35 + max(text_width(n, 8.5) for n in names)
     measured = [t for t, s in zip(table["tracker"], table["source"]) if s == "measured"]
     notes = [*_speed_notes(table, device), significance(scores, setting, "fps", "speed", measured)]
+    notes += [ORACLE_NOTE] if setting.oracle else []
     figure, ax = sheet("Speed", setting.subtitle, notes, axes_size=(5.2, 0.24 * count + 0.2), left=left)
-    for y, (tracker, value, source) in enumerate(table.itertuples(index=False)):
+    for y, (tracker, value, source, _) in enumerate(table.itertuples(index=False)):
         colour = seen[tracker].colour if tracker in seen else "#777777"
         style = {"color": colour} if source == "measured" else {
             "facecolor": "white", "edgecolor": colour, "hatch": "////", "linewidth": 1.0,
@@ -111,10 +116,10 @@ def _log_axis(ax: Axes, low: float, high: float) -> None:
 
 
 def speed_table(scores: pd.DataFrame, published: Iterable[str] = ()) -> pd.DataFrame:
-    """Accuracy and speed: columns ``tracker, fps, auc, auc_low, auc_high, source``, best AUC first."""
+    """Accuracy and speed: columns ``tracker, fps, auc, auc_low, auc_high, source, oracle``, best AUC first."""
     table = summary(scores)[["tracker", "fps", "auc", "auc_low", "auc_high"]]
-    imported = set(published)
-    return table.assign(source=["published" if t in imported else "measured" for t in table["tracker"]])
+    imported = table["tracker"].isin(set(published))
+    return mark_oracles(table.assign(source=np.where(imported, "published", "measured")), scores)
 
 
 @styled
@@ -137,7 +142,7 @@ def speed(scores: pd.DataFrame, published: Iterable[str] = (), device: str = "")
             else ""
         ),
         significance(scores, setting),
-        *(setting.marks_note()[:1] if setting.oracle else []),
+        *([ORACLE_NOTE] if setting.oracle else []),
     ]
     figure, ax = sheet("Accuracy and speed", setting.subtitle, notes, axes_size=(6.2, 3.7))
     seen = setting.looks()

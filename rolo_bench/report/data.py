@@ -6,23 +6,16 @@ import base64
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.datasets.suites import ATTRIBUTES, Suite
-from rolo_bench.plots.context import Setting, describe, significance
+from rolo_bench.plots.context import KINDS, Setting, describe, significance
 from rolo_bench.plots.style import TRUTH_COLOUR
 from rolo_bench.run.store import RunResult, Store
-from rolo_bench.scores.conventions import (
-    ERROR_THRESHOLDS,
-    NORM_THRESHOLDS,
-    OVERLAP_THRESHOLDS,
-    Convention,
-    find_convention,
-)
+from rolo_bench.scores.conventions import Convention, find_convention
 from rolo_bench.scores.provenance import metas_of
 from rolo_bench.scores.score import CURVES, score
 
@@ -33,39 +26,18 @@ SCALE = 30000
 """Curve values travel as whole numbers of 1 / 30000, so with an error below 2e-5; 65535 is "none"."""
 BINS = 100
 """Most points of an overlap curve over the frames of a sequence."""
-KINDS = (
-    ("success", "Success", "overlap threshold", "share of frames", OVERLAP_THRESHOLDS, "AUC", "auc"),
-    (
-        "precision", "Precision", "centre error threshold (pixels)", "share of frames", ERROR_THRESHOLDS,
-        "precision at 20 px", "precision20",
-    ),
-    (
-        "norm_precision", "Normalised precision", "centre error relative to the target", "share of frames",
-        NORM_THRESHOLDS, "normalised precision", "norm_auc",
-    ),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ReadOnce:
-    """A results store that reads each file once; it answers like `Store`."""
+    """A results store that reads each file once; in all else it is the `Store` inside."""
 
     store: Store
     _results: dict[tuple[str, ...], list[RunResult]] = field(default_factory=dict)
     _metas: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
 
-    @property
-    def root(self) -> Path:
-        """The folder of the results."""
-        return self.store.root
-
-    def trackers(self, suite: str, protocol: str = "ope") -> tuple[str, ...]:
-        """As `Store.trackers`."""
-        return self.store.trackers(suite, protocol)
-
-    def sequences(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
-        """As `Store.sequences`."""
-        return self.store.sequences(suite, protocol, tracker)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
 
     def meta(self, suite: str, protocol: str, tracker: str) -> dict[str, Any]:
         """As `Store.meta`."""
@@ -149,10 +121,10 @@ def payload(found: Collected, setting: Setting) -> dict[str, Any]:
         "conventions": [{"name": c.name, "rule": c.rule} for c in found.conventions],
         "kinds": [
             {
-                "key": key, "title": title, "x": x, "y": y, "thresholds": [round(float(v), 4) for v in t],
-                "value": value, "at": 20 if key == "precision" else None,
+                "key": k.curve, "title": k.title, "x": k.x.lower(), "value": k.short, "at": k.at,
+                "thresholds": [round(float(v), 4) for v in k.thresholds],
             }
-            for key, title, x, y, t, value, _ in KINDS
+            for k in KINDS.values()
         ],
         "scale": SCALE,
         "values": _text(_pack([tables[c.name] for c in found.conventions], names, setting.ranked)),
@@ -169,7 +141,7 @@ def _pack(tables: list[pd.DataFrame], names: list[str], trackers: Iterable[str])
         rows = {(t, s): i for i, (t, s) in enumerate(zip(table["tracker"], table["sequence"]))}
         order = [rows[t, s] for s in names for t in columns]
         for curve in CURVES:
-            values = np.stack(list(table[curve]))[order]
+            values = np.stack(list(table[f"{curve}_curve"]))[order]
             whole = np.clip(np.rint(values * SCALE), 0, 65534)
             parts.append(np.where(np.isfinite(values), whole, 65535).astype("<u2").tobytes())
     return b"".join(parts)
@@ -183,9 +155,9 @@ def _notes(found: Collected, setting: Setting, tables: dict[str, pd.DataFrame]) 
     """Sentences on significance by ``convention/curve/attribute``; attributes for the leading success curve only."""
     notes = {}
     for name, table in tables.items():
-        for key, *_, value, column in KINDS:
-            if table[column].notna().all():
-                notes[f"{name}/{key}/ALL"] = significance(table, setting, column, value)
+        for kind in KINDS.values():
+            if table[kind.scalar].notna().all():
+                notes[f"{name}/{kind.curve}/ALL"] = significance(table, setting, kind.scalar, kind.short)
     flags = dict.fromkeys(f for flags in found.scores["attributes"] for f in flags)
     for flag in flags:
         part = found.scores[[flag in have for have in found.scores["attributes"]]]
@@ -205,7 +177,7 @@ def _overlaps(found: Collected, setting: Setting, names: list[str]) -> dict[str,
         edges = np.linspace(0, len(truth), bins + 1).astype(int)
         counts.append(bins)
         for tracker in setting.ranked:
-            boxes = found.store.load(setting.suite, "ope", tracker.removesuffix(" (oracle)"), name)[0].boxes
+            boxes = found.store.load(setting.suite, "ope", tracker, name)[0].boxes
             parts.append(_binned(boxes, truth, edges))
     return {"bins": counts, "data": _text(b"".join(parts))}
 
@@ -232,14 +204,14 @@ def thumbnails(found: Collected, frames: int, width: int = 320) -> dict[str, lis
 
     setting = describe(found.scores)
     looks = setting.looks()
-    best = [t for t in setting.ranked if t not in setting.oracle][:3]
+    best = setting.fair[:3]
     result = {}
     for sequence in found.suite.sequences:
         if sequence.name not in set(found.scores["sequence"]):
             continue
         shown = [Track("truth", sequence.truth, TRUTH_COLOUR)]
         for tracker in best if setting.protocol == "ope" else ():
-            run = found.store.load(setting.suite, "ope", tracker.removesuffix(" (oracle)"), sequence.name)[0]
+            run = found.store.load(setting.suite, "ope", tracker, sequence.name)[0]
             shown.append(Track(tracker, run.boxes, looks[tracker].colour, np.zeros(len(run.boxes))))
         pictures = []
         for index in np.linspace(0, len(sequence) - 1, frames + 2).round().astype(int)[1:-1]:

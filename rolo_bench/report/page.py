@@ -24,8 +24,9 @@ from rolo_bench.plots.context import PROTOCOL_NAMES, Setting, describe
 from rolo_bench.plots.style import DAGGER
 from rolo_bench.report.data import Collected, payload, thumbnails
 from rolo_bench.scores.provenance import device_of, warnings_of
-from rolo_bench.scores.statistics import sequences_won
-from rolo_bench.scores.summary import coverage, matrix, summary
+from rolo_bench.scores.statistics import pairwise, sequences_won
+from rolo_bench.scores.summary import attribute_table, coverage, matrix, sequence_table, summary
+from rolo_bench.scores.tables import for_people, p_text, render
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,19 +72,11 @@ def heat_rows(table: pd.DataFrame, fair: Iterable[str]) -> list[tuple[str, list[
 
 def summary_rows(scores: pd.DataFrame, setting: Setting) -> list[dict[str, Any]]:
     """The summary table: oracle trackers stand in it, but have no rank and are nobody's rival."""
-    import pandas as pd
-
-    fair = scores[~scores["oracle"].astype(bool)]
-    shown = scores[scores["oracle"].astype(bool)]
-    parts = [summary(part) for part in (fair, shown) if len(part)]
-    table = pd.concat(parts, ignore_index=True).sort_values("auc", ascending=False, kind="stable")
-    won: dict[str, tuple[int, float]] = {}
-    if len(fair):
-        wins = sequences_won(matrix(fair))
-        won = {str(t): (int(n), float(r)) for t, n, r in zip(wins["tracker"], wins["won"], wins["mean_rank"])}
+    wins = sequences_won(matrix(scores)[setting.fair]) if setting.fair else None
+    won = {} if wins is None else wins.set_index("tracker").to_dict("index")
     looks = setting.looks()
     rows = []
-    for record in table.to_dict("records"):
+    for record in summary(scores).to_dict("records"):
         row: dict[str, Any] = {str(k): v for k, v in record.items()}
         name, oracle = str(row["tracker"]), bool(row["oracle"])
         first = not oracle and row["rank"] == 1
@@ -93,8 +86,8 @@ def summary_rows(scores: pd.DataFrame, setting: Setting) -> list[dict[str, Any]]
                 "label": setting.label(name),
                 "look": looks[name],
                 "rank": None if oracle else int(row["rank"]),
-                "won": None if oracle else won[name][0],
-                "mean_rank": None if oracle else won[name][1],
+                "won": None if oracle else won[name]["won"],
+                "mean_rank": None if oracle else won[name]["mean_rank"],
                 "versus": "not ranked" if oracle else ("best" if first else _versus(row)),
             }
         )
@@ -102,8 +95,7 @@ def summary_rows(scores: pd.DataFrame, setting: Setting) -> list[dict[str, Any]]
 
 
 def _versus(row: dict[str, Any]) -> str:
-    p = "p < 0.001" if row["p_best"] < 0.001 else f"p = {row['p_best']:.3f}"
-    return f"same ({p})" if row["same_as_best"] else f"worse ({p})"
+    return f"{'same' if row['same_as_best'] else 'worse'} ({p_text(row['p_best'])})"
 
 
 def provenance_rows(metas: dict[str, dict[str, Any]], setting: Setting) -> list[dict[str, Any]]:
@@ -143,25 +135,15 @@ def provenance_rows(metas: dict[str, dict[str, Any]], setting: Setting) -> list[
 
 def attribute_rows(scores: pd.DataFrame, setting: Setting) -> list[tuple[str, list[Cell]]]:
     """Mean AUC per attribute, a row each, with the number of sequences in its name."""
-    from rolo_bench.scores.summary import by_attribute
-
-    table = by_attribute(scores)
-    wide = table.pivot(index="attribute", columns="tracker", values="auc")[list(setting.ranked)]
-    counts = table.groupby("attribute")["sequences"].max()
-    order = [a for a in ("ALL", *ATTRIBUTES) if a in wide.index]
-    order += [a for a in wide.index if a not in order]
-    wide = wide.loc[order]
-    wide.index = [
-        f"{'all sequences' if a == 'ALL' else ATTRIBUTES.get(a, a)} ({int(counts[a])})" for a in order
-    ]
-    return heat_rows(wide, _fair(setting))
+    table = attribute_table(scores).set_index("attribute")
+    counts = table.pop("sequences")
+    table.columns = list(setting.ranked)
+    words = ATTRIBUTES | {"ALL": "all sequences"}
+    table.index = [f"{words.get(a, a)} ({counts[a]})" for a in table.index]
+    return heat_rows(table, setting.fair)
 
 
-def _fair(setting: Setting) -> list[str]:
-    return [t for t in setting.ranked if t not in setting.oracle]
-
-
-def render(found: Collected, pictures: dict[str, list[dict[str, str]]] | None = None) -> str:
+def render_page(found: Collected, pictures: dict[str, list[dict[str, str]]] | None = None) -> str:
     """The page as text.
 
     Args:
@@ -187,7 +169,7 @@ def render(found: Collected, pictures: dict[str, list[dict[str, str]]] | None = 
         trackers=[(setting.label(t), setting.looks()[t]) for t in setting.ranked],
         sequences=[
             (name, cells, " ".join(flags[name]), int(lengths[name]))
-            for name, cells in heat_rows(table, _fair(setting))
+            for name, cells in heat_rows(table, setting.fair)
         ],
         attributes=attribute_rows(scores, setting) if any(scores["attributes"]) else [],
         attribute_names=ATTRIBUTES,
@@ -225,20 +207,14 @@ def write_report(path: Path, found: Collected, frames: int = 0) -> Path:
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: the report is a web page; name it .html")
-    write_atomic(path, render(found, thumbnails(found, frames) if frames else None))
+    write_atomic(path, render_page(found, thumbnails(found, frames) if frames else None))
     return path
 
 
 def latex_tables(scores: pd.DataFrame, folder: Path, published: Iterable[str] = ()) -> list[Path]:
     """``summary.tex, sequences.tex, attributes.tex, pairs.tex`` for a paper; needs the LaTeX package booktabs."""
-    from rolo_bench.plots.curve_plots import attribute_table
-    from rolo_bench.plots.ranking_plots import sequence_table
-    from rolo_bench.scores.statistics import pairwise
-    from rolo_bench.scores.tables import for_people
-    from rolo_bench.scores.tables import render as as_text
-
     setting = describe(scores, published)
-    fair = scores[scores["tracker"].isin(_fair(setting))]
+    fair = scores[scores["tracker"].isin(setting.fair)]
     tables = {
         "summary": for_people(summary(fair if len(fair) else scores)),
         "sequences": sequence_table(scores),
@@ -253,6 +229,6 @@ def latex_tables(scores: pd.DataFrame, folder: Path, published: Iterable[str] = 
     written = []
     for name, table in tables.items():
         path = folder / f"{name}.tex"
-        write_atomic(path, head + as_text(table, "latex"))
+        write_atomic(path, head + render(table, "latex"))
         written.append(path)
     return written

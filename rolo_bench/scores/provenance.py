@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rolo_bench.run.store import Store
+from rolo_bench.scores.summary import coverage, oracles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,13 +15,9 @@ BUSY = 0.5
 
 
 def metas_of(scores: pd.DataFrame, store: Store) -> dict[str, dict[str, Any]]:
-    """``run.json`` of each tracker of a score table, under the name that the table shows."""
+    """``run.json`` of each tracker of a score table."""
     first = scores.iloc[0]
-    metas: dict[str, dict[str, Any]] = {}
-    for shown in dict.fromkeys(scores["tracker"]):
-        name = str(shown).removesuffix(" (oracle)")
-        metas[str(shown)] = store.meta(str(first["suite"]), str(first["protocol"]), name)
-    return metas
+    return {t: store.meta(first["suite"], first["protocol"], t) for t in dict.fromkeys(scores["tracker"])}
 
 
 def device_of(meta: dict[str, Any]) -> str:
@@ -50,15 +47,13 @@ def device_words(metas: dict[str, dict[str, Any]]) -> str:
 
 def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[str]:
     """What a reader must know before trusting the numbers, one sentence each."""
-    from rolo_bench.scores.summary import coverage
-
     found = []
     expected = int(scores["expected"].iloc[0])
     if scores["sequence"].nunique() < expected:
         found.append(
             f"Partial suite: {coverage(scores)}. Compare these means only with others on the same ones."
         )
-    oracle = list(dict.fromkeys(scores.loc[scores["oracle"].astype(bool), "tracker"]))
+    oracle = [t for t in metas if t in oracles(scores)]
     if oracle:
         found.append(f"Oracle: {', '.join(oracle)} was shown the truth; not a fair test, not ranked.")
     for (load, cores), names in _busy(metas).items():
@@ -79,7 +74,7 @@ def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[
         found.append("Speeds were measured on different machines: " + device_words(metas) + ".")
     if any(m.get("imported") for m in metas.values()):
         found.append("Imported results: their speeds were measured by others on their machines.")
-    return found + [str(n) for n in scores.attrs.get("notes", []) if "of" in str(n) and "different" in str(n)]
+    return found + list(scores.attrs.get("uneven", []))
 
 
 def _busy(metas: dict[str, dict[str, Any]]) -> dict[tuple[float, int], list[str]]:

@@ -1,4 +1,4 @@
-"""Published numbers, shipped with the package, to stand beside own runs; always marked as published.
+"""Published numbers, shipped with the package, to stand beside own runs; always shown as published.
 
 They are facts with a source (``results/published/README.md``), not scores that were computed here.
 """
@@ -26,7 +26,6 @@ TABLES = (
     "struck_conventions_otb30",
     "speeds",
 )
-MARK = " (published)"
 SAME_RULE = ("otb", "otb-matlab")
 """Conventions beside whose scores the benchmark authors' published numbers may stand."""
 
@@ -59,7 +58,7 @@ def trackers() -> tuple[str, ...]:
 def published_summary(sequences: Iterable[str], names: Iterable[str] = ()) -> pd.DataFrame:
     """Published one-pass numbers of the nine trackers as means over some sequences of TB-100.
 
-    Columns ``tracker`` (marked), ``auc, precision, success50, mean_iou, fps, sequences``: NaN where nobody has
+    Columns ``tracker, auc, precision, success50, mean_iou, fps, sequences``: NaN where nobody has
     published that number for these very sequences. AUC and precision exist for all of TB-100, AUC also for
     any sequences of the 2013 benchmark, and STRUCK's for any of OTB-30. Speeds are those of `speeds`.
 
@@ -83,7 +82,7 @@ def published_summary(sequences: Iterable[str], names: Iterable[str] = ()) -> pd
         auc, precision = _auc_and_precision(name, wanted)
         rows.append(
             {
-                "tracker": name + MARK, "auc": auc, "precision": precision,
+                "tracker": name, "auc": auc, "precision": precision,
                 "success50": part["success50"].mean(), "mean_iou": part["mean_iou"].mean(),
                 "fps": float(fps.get(name, np.nan)), "sequences": len(wanted),
             }

@@ -5,7 +5,7 @@
 ======================  ==========================================================================
 column                  meaning
 ======================  ==========================================================================
-``tracker``             name; an oracle run carries the word oracle in it
+``tracker``             name
 ``sequence, segment``   name; ``tre03`` … or None
 ``suite, protocol``     what was run
 ``convention``          the scoring rule (`rolo_bench.scores.conventions`)
@@ -20,9 +20,9 @@ column                  meaning
 ``failures``            frames with a true box that the output does not touch
 ``fps``                 frames per second as the convention counts them; NaN where no time is known
 ``frames, seconds``     number of frames; time in the tracker, NaN where unknown
-``success``             array ``(21,)`` over overlap thresholds 0, 0.05 … 1
-``precision``           array ``(51,)`` over centre errors of 0 … 50 px
-``norm_precision``      array ``(51,)`` over normalised errors of 0 … 0.5
+``success_curve``       array ``(21,)`` over overlap thresholds 0, 0.05 … 1
+``precision_curve``     array ``(51,)`` over centre errors of 0 … 50 px
+``norm_precision_curve``  array ``(51,)`` over normalised errors of 0 … 0.5
 ======================  ==========================================================================
 
 `summary` gives one row per tracker, best first: the means over sequences under the names ``tracker, auc,
@@ -49,20 +49,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CURVES = ("success", "precision", "norm_precision")
-SCALARS = (
-    "auc", "precision20", "norm_auc", "success50", "success75", "mean_iou", "failures", "fps", "seconds",
-)  # fmt: skip
-KEYS = (
-    "tracker",
-    "sequence",
-    "segment",
-    "suite",
-    "protocol",
-    "convention",
-    "expected",
-    "oracle",
-    "attributes",
-)
+"""The curves of a run; each stands in the column of its name with ``_curve`` at the end."""
 
 
 def score(
@@ -81,7 +68,8 @@ def score(
         trackers: names; all that have results on the suite where none is given.
         partial: score the sequences that have results; otherwise a missing result is an error.
         common: with ``partial``, keep only sequences on which every tracker has a result, so that trackers
-            are compared on the same ground; what was left out stands in ``attrs["notes"]``.
+            are compared on the same ground; what was left out stands in ``attrs["uneven"]``, which is a part
+            of ``attrs["notes"]``.
         segments: one row per segment of TRE or SRE; otherwise a sequence's score is the mean of its segments.
 
     Raises:
@@ -99,9 +87,9 @@ def score(
             "`rolo-bench import`"
         )
     found = {name: _available(store, suite, protocol, name, partial) for name in names}
-    notes = [suite.note()] if suite.missing else []
+    uneven: list[str] = []
     if common and len({tuple(v) for v in found.values()}) > 1:
-        notes += _uneven(found, len(suite.sequences))
+        uneven = _uneven(found, len(suite.sequences))
         shared = set.intersection(*(set(v) for v in found.values()))
         found = {name: [s for s in have if s in shared] for name, have in found.items()}
     rows: list[dict[str, Any]] = []
@@ -112,7 +100,7 @@ def score(
             f"{', '.join(names)}: no sequence of {suite.name} on which all have results; name fewer trackers"
         )
     frame = pd.DataFrame(rows)
-    frame.attrs["notes"] = notes
+    frame.attrs |= {"uneven": uneven, "notes": [suite.note()] * bool(suite.missing) + uneven}
     return frame
 
 
@@ -149,7 +137,6 @@ def _rows(
     store: Store, suite: Suite, protocol: str, tracker: str, have: list[str], rule: Convention, segments: bool
 ) -> list[dict[str, Any]]:
     meta = store.meta(suite.name, protocol, tracker)
-    oracle = bool(meta.get("oracle", False))
     rows = []
     for sequence in suite.sequences:
         if sequence.name not in have:
@@ -158,9 +145,9 @@ def _rows(
         _check_annotation(meta, results, sequence)
         parts = [_one(result, sequence, rule) for result in _complete(results, sequence, protocol)]
         head = {
-            "tracker": display_name(tracker, oracle), "sequence": sequence.name, "segment": None,
+            "tracker": tracker, "sequence": sequence.name, "segment": None,
             "suite": suite.name, "protocol": protocol, "convention": rule.name,
-            "expected": len(suite.expected), "oracle": oracle, "attributes": sequence.attributes,
+            "expected": len(suite.expected), "oracle": bool(meta.get("oracle")), "attributes": sequence.attributes,
         }  # fmt: skip
         if segments:
             rows += [head | {"segment": r.segment} | part for r, part in zip(results, parts)]
@@ -182,8 +169,7 @@ def _one(result: RunResult, sequence: Sequence, rule: Convention) -> dict[str, A
         "success50": curves.success50, "success75": curves.success75, "mean_iou": curves.mean_iou,
         "failures": curves.failures, "fps": rule.fps(result.seconds), "frames": len(truth),
         "seconds": float(seconds.sum()) if len(seconds) else float("nan"),
-        "success": curves.success, "precision": curves.precision, "norm_precision": curves.norm_precision,
-    }  # fmt: skip
+    } | {f"{name}_curve": getattr(curves, name) for name in CURVES}  # fmt: skip
 
 
 def _start(result: RunResult, sequence: Sequence) -> int:
@@ -225,8 +211,3 @@ def _mean(parts: list[dict[str, Any]]) -> dict[str, Any]:
         return parts[0]
     total = {name: sum(p[name] for p in parts) for name in ("frames", "seconds")}
     return {name: np.mean([p[name] for p in parts], axis=0) for name in parts[0]} | total
-
-
-def display_name(tracker: str, oracle: bool) -> str:
-    """The name under which a tracker is shown; an oracle says so."""
-    return f"{tracker} (oracle)" if oracle and "oracle" not in tracker.lower() else tracker

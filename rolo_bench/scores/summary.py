@@ -7,17 +7,43 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rolo_bench.boxes import Array
+from rolo_bench.datasets.suites import ATTRIBUTES
 from rolo_bench.errors import UsageError
 from rolo_bench.scores.score import CURVES
+from rolo_bench.scores.tables import display_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+def ranked(scores: pd.DataFrame) -> tuple[str, ...]:
+    """Trackers of a score table, best mean AUC first."""
+    means = scores.groupby("tracker", sort=False)["auc"].mean()
+    return tuple(means.sort_values(ascending=False, kind="stable").index)
+
+
+def oracles(scores: pd.DataFrame) -> frozenset[str]:
+    """Trackers of a score table that were shown the truth."""
+    return frozenset(scores.loc[scores["oracle"].astype(bool), "tracker"])
+
+
+def mark_oracles(table: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """A table of trackers with a column ``oracle`` (for those of a column ``other``: ``other_oracle``)."""
+    seen = oracles(scores)
+    flags = {"tracker": "oracle", "other": "other_oracle"}
+    return table.assign(**{flag: table[name].isin(seen) for name, flag in flags.items() if name in table})
+
+
+def labels(scores: pd.DataFrame) -> dict[str, str]:
+    """How each tracker is called at the head of a column, where there is no place for a column ``oracle``."""
+    seen = oracles(scores)
+    return {t: display_name(t, oracle=t in seen) for t in dict.fromkeys(scores["tracker"])}
+
+
 def mean_curves(scores: pd.DataFrame) -> dict[str, dict[str, Array]]:
     """The mean curves of each tracker over its sequences: ``{tracker: {"success": (21,), …}}``, best AUC first."""
     curves = {
-        str(name): {c: np.mean(np.stack(list(rows[c])), axis=0) for c in CURVES}
+        str(name): {c: np.mean(np.stack(list(rows[f"{c}_curve"])), axis=0) for c in CURVES}
         for name, rows in scores.groupby("tracker", sort=False)
     }
     return dict(sorted(curves.items(), key=lambda item: -item[1]["success"].mean()))
@@ -64,10 +90,10 @@ def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.Da
             }
         )
     table = pd.DataFrame(rows).sort_values("auc", ascending=False, kind="stable", ignore_index=True)
-    fair = ~table["oracle"].astype(bool)
+    fair = ~table["tracker"].isin(oracles(scores))
     ranks = table["auc"].where(fair).round(12).rank(ascending=False, method="min")
     table["rank"] = ranks.fillna(0).astype(int)
-    p = against_best(matrix(scores[~scores["oracle"].astype(bool)])) if fair.any() else {}
+    p = against_best(matrix(scores[scores["tracker"].isin(table["tracker"][fair])])) if fair.any() else {}
     table["p_best"] = [p.get(name, float("nan")) for name in table["tracker"]]
     table["same_as_best"] = fair & ~(table["p_best"] < 0.05)
     table.attrs["notes"] = list(scores.attrs.get("notes", []))
@@ -75,7 +101,7 @@ def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.Da
 
 
 def with_published(table: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """A summary with rows of published numbers for the same sequences, marked ``(published)``, best AUC first.
+    """A summary with rows of published numbers for the same sequences, best AUC first; column ``published`` says which.
 
     Raises:
         UsageError: the scores are not of one-pass evaluation under the benchmark authors' rule, or of sequences
@@ -111,18 +137,36 @@ def _counts(scores: pd.DataFrame) -> set[int]:
 def by_attribute(scores: pd.DataFrame) -> pd.DataFrame:
     """Means over the sequences that carry a challenge flag: one row per (attribute, tracker).
 
-    Columns ``attribute, tracker, auc, precision, norm_precision, mean_iou, sequences``; ``ALL`` comes first.
+    Columns ``attribute, tracker, auc, precision, norm_precision, mean_iou, sequences, oracle``; ``ALL`` comes first.
     """
     import pandas as pd
 
     flags = pd.Series([("ALL", *flags) for flags in scores["attributes"]], index=scores.index)
     tagged = scores.assign(attribute=flags).explode("attribute")
-    rows = [
-        {
-            "attribute": flag, "tracker": tracker, "auc": part["auc"].mean(),
-            "precision": part["precision20"].mean(), "norm_precision": part["norm_auc"].mean(),
-            "mean_iou": part["mean_iou"].mean(), "sequences": len(part),
-        }
-        for (flag, tracker), part in tagged.groupby(["attribute", "tracker"], sort=False)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
+    table = tagged.groupby(["attribute", "tracker"], sort=False).agg(
+        auc=("auc", "mean"), precision=("precision20", "mean"), norm_precision=("norm_auc", "mean"),
+        mean_iou=("mean_iou", "mean"), sequences=("auc", "size"),
+    )  # fmt: skip
+    return mark_oracles(table.reset_index(), scores)
+
+
+def attribute_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """AUC per attribute: a row per attribute (``ALL`` first), ``sequences``, one column per tracker, best first."""
+    table = by_attribute(scores)
+    wide = table.pivot(index="attribute", columns="tracker", values="auc")[list(ranked(scores))]
+    wide = wide.rename(columns=labels(scores))
+    wide.columns.name = None
+    wide.insert(0, "sequences", table.groupby("attribute")["sequences"].max())
+    known = ["ALL", *ATTRIBUTES]
+    order = [a for a in known if a in wide.index] + [a for a in wide.index if a not in known]
+    return wide.loc[order].reset_index()
+
+
+def sequence_table(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
+    """One scalar per sequence: column ``sequence``, then one per tracker, best AUC first; the last row is the mean."""
+    import pandas as pd
+
+    table = matrix(scores, column)[list(ranked(scores))].rename(columns=labels(scores))
+    table.columns.name = None
+    mean = pd.DataFrame([table.mean()], index=pd.Index(["mean"], name="sequence"))
+    return pd.concat([table, mean]).reset_index()

@@ -19,13 +19,26 @@ FORMATS = ("csv", "md", "latex", "json")
 DECIMALS = {"printed": 3, "fps": 1, "seconds": 1, "mean_rank": 2, "p": 4, "p_holm": 4, "p_best": 4}
 LEAST = ("success75", "failures", "norm_precision", "mean_iou", "success50", "vs_best", "auc_95")
 """Columns of a summary that a narrow terminal does without, the first to go first."""
+MARKS = {
+    "oracle": ("tracker", "oracle"),
+    "published": ("tracker", "published"),
+    "other_oracle": ("other", "oracle"),
+}
+"""Columns that mark a tracker: the column of its name, and the word that people read behind it."""
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     c: f"\\{c}" for c in "&%$#_{}"
 }
 
 
+def display_name(tracker: str, **marks: bool) -> str:
+    """The name under which people read of a tracker, with what must be known of it: ``yolo (oracle)``."""
+    return tracker + "".join(f" ({word})" for word, holds in marks.items() if holds)
+
+
 def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -> str:
     """A table as text that ends with a newline.
+
+    For people the columns of `MARKS` are read as a part of the names, and stand only there.
 
     Args:
         table: one row per line of output; columns that hold arrays are left out.
@@ -42,6 +55,10 @@ def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -
         return plain.to_csv(index=False, float_format="%.10g", lineterminator="\n")
     if format_ == "json":
         return json.dumps([_plain(row) for row in plain.to_dict("records")], indent=1) + "\n"
+    for mark, (name, word) in MARKS.items():
+        if {mark, name} <= set(plain.columns):
+            names = [display_name(t, **{word: bool(m)}) for t, m in zip(plain[name], plain[mark])]
+            plain = plain.assign(**{name: names}).drop(columns=mark)
     header = [str(c) for c in plain.columns]
     cells = [
         [_cell(v, str(c), decimals) for c, v in zip(header, row)]
@@ -65,7 +82,9 @@ def for_people(summary: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    columns: dict[str, Any] = {"tracker": summary["tracker"], "auc": summary["auc"]}
+    columns: dict[str, Any] = {
+        c: summary[c] for c in ("tracker", "oracle", "published", "auc") if c in summary
+    }
     if "auc_low" in summary:
         columns["auc_95"] = [
             f"{low:.3f} to {high:.3f}" if math.isfinite(low) else ""
@@ -106,6 +125,11 @@ def _versus(rank: float, p: float) -> str:
         return ""
     if p >= 0.05:
         return "same"
+    return p_text(p)
+
+
+def p_text(p: float) -> str:
+    """A p value in words: ``p = 0.012``."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
