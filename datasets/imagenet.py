@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.labelled import LabelledImages
 from rolo_bench.errors import DataError
-from rolo_bench.sequence import ImageFiles
+from rolo_bench.sequence import Image, ImageFiles
 
-Image = NDArray[np.uint8]
 ENDINGS = {".jpeg", ".jpg", ".png", ".bmp"}
 
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from rolo_bench.boxes import Array
 from rolo_bench.errors import DataError
 from rolo_bench.files import write_atomic
-
-Image = NDArray[np.uint8]
+from rolo_bench.sequence import Image
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array
 from rolo_bench.errors import UsageError
+from rolo_bench.sequence import Image
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rolo_bench.errors import DataError, UsageError
 from rolo_bench.paper import audit
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.conventions import CONVENTIONS
+from rolo_bench.scores.tables import render
 from rolo_bench.sequence import Sequence
 
 OTB30 = tuple(e.name for e in entries("otb30"))
@@ -135,6 +136,21 @@ def test_compare_has_a_row_per_tracker_and_convention(tmp_path: Path) -> None:
     assert struck.loc["pysot", "mean_iou"] == pytest.approx(29 / 31)
     assert struck.loc["got10k", "auc_vs_otb"] == 0 and struck.loc["pysot", "sequences_changed"] == 30
     assert (struck["rank"] == 2).all()
+
+
+def test_an_oracle_is_marked_and_has_no_rank(tmp_path: Path) -> None:
+    store, suite = synthetic(tmp_path)
+    for name in OTB30:
+        store.save("otb30", RunResult("exact", name, "ope", suite.sequences[0].truth, np.full(25, 0.1)))
+    store.write_meta("otb30", "ope", "exact", {"oracle": True, "sequences": {}})
+    table = audit.compare(store, suite)
+    assert set(zip(table["tracker"], table["oracle"], table["rank"])) == {
+        ("exact", True, 0), ("STRUCK", False, 1),
+    }  # fmt: skip
+    text = render(table)
+    assert text.count("exact") == text.count("exact (oracle)") == len(CONVENTIONS)
+    assert audit.readings(store, suite, "exact")["oracle"].all()
+    assert "oracle" not in audit.readings(store, suite, "STRUCK")
 
 
 @pytest.fixture

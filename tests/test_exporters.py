@@ -111,6 +111,16 @@ def test_refusals(tmp_path: Path) -> None:
         exporters.layout("vot", segment)
 
 
+def test_the_folder_of_an_oracle_carries_the_word(tmp_path: Path) -> None:
+    store = Store(tmp_path / "res")
+    store.save("mini", result())
+    store.write_meta("mini", "ope", "T", {"oracle": True, "sequences": {}})
+    assert list(exporters.export_results(store, "mini", (), "pysot", tmp_path / "out")) == [("T", 1)]
+    assert [p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.txt")] == [
+        "T-oracle/Alpha.txt"
+    ]
+
+
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Store(tmp_path / "res").save("otb30", result())
     assert main(["export", "got10k", str(tmp_path / "out"), "--results", str(tmp_path / "res")]) == 0

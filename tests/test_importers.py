@@ -563,6 +563,16 @@ def test_vot(tmp_path: Path) -> None:
         assert message in str(run("vot", tmp_path / "T", tmp_path, force=True)[0].error)
 
 
+@pytest.mark.parametrize("word", ["a start code", "another word"])
+def test_a_start_code_is_known_by_its_field_not_by_the_words_of_a_note(word: str) -> None:
+    boxes = np.vstack([np.full((1, 4), np.nan), BOXES[1:]])
+    for start_code in (True, False):
+        reading = Reading(Path("f"), "Alpha", "T", boxes, notes=(word,), start_code=start_code)
+        fitted = fit_reading(reading, ENTRIES[0], Repairs(), BOXES)
+        assert np.isnan(fitted.boxes[0]).all() != start_code
+        assert any("first box is not the truth" in n for n in fitted.notes) != start_code
+
+
 # Folders, stores, the command line
 
 

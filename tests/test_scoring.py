@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 from pathlib import Path
@@ -19,6 +20,7 @@ from rolo_bench.datasets.suites import NoFrames, Suite
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import SRE_SHIFTS, tre_starts
 from rolo_bench.run.store import RunResult, Store
+from rolo_bench.scores.provenance import metas_of, warnings_of
 from rolo_bench.scores.score import CURVES, score
 from rolo_bench.scores.summary import (
     by_attribute,
@@ -142,6 +144,21 @@ def test_a_missing_result_is_an_error_unless_partial(store: Store) -> None:
     own = score(store, whole, partial=True, common=False)
     assert own.groupby("tracker").size().to_dict() == {"bad": 3, "good": 3, "half": 1}
     assert coverage(own) == "1 to 3 of 3 sequences"
+
+
+def test_that_trackers_have_different_sequences_is_told_by_its_own_entry(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("rolo_bench.scores.score")
+    monkeypatch.setattr(module, "_uneven", lambda found, total: ["otherwise put"])
+    store.save("tiny", result("half", "One", 30))
+    odd = Suite("tiny", suite("One", "Two").sequences, ("One", "Two", "of different"), ("of different",))
+    monkeypatch.setattr(Suite, "note", lambda self: "one of different ones is missing")
+    scores = score(store, odd, partial=True)
+    assert scores.attrs["notes"] == ["one of different ones is missing", "otherwise put"]
+    assert warnings_of(scores, metas_of(scores, store))[-1] == "otherwise put"
+    whole = score(store, odd, ["good", "bad"], partial=True)
+    assert not any("different" in w for w in warnings_of(whole, metas_of(whole, store)))
 
 
 def test_trackers_without_a_common_sequence(tmp_path: Path) -> None:

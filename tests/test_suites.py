@@ -3,8 +3,8 @@ import shutil
 import numpy as np
 import pytest
 
-from rolo_bench.datasets import suites
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.datasets import otb, suites
+from rolo_bench.errors import DataError, MissingError, UsageError
 from tests.helpers_video import otb_folder
 
 SIZES = {"otb30": 30, "otb30-train": 22, "otb30-test": 8, "otb50": 50, "otb100": 100, "cvpr13": 51}
@@ -121,6 +121,34 @@ def test_missing_data_says_how_to_get_it(tmp_path):
         suites.load_suite("otb30", tmp_path)
     with pytest.raises(DataError, match="no sequence found"):
         suites.load_suite("otb30", tmp_path, partial=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "absent"),
+    [(MissingError("nothing of that name"), True), (DataError("no such file, says the words"), False)],
+)
+def test_absent_or_damaged_is_decided_by_the_class_of_the_error(tmp_path, monkeypatch, error, absent):
+    folder, find = otb_folder(tmp_path), otb.find_truth
+
+    def found(root, name):
+        if name == "Square":
+            raise error
+        return find(root, name)
+
+    monkeypatch.setattr(otb, "find_truth", found)
+    if absent:
+        suite = suites.load_suite(str(folder), partial=True)
+        assert suite.missing == ("Square",) and [s.name for s in suite.sequences] == ["Other"]
+    else:
+        with pytest.raises(DataError, match="says the words"):
+            suites.load_suite(str(folder), partial=True)
+
+
+def test_a_flat_folder_of_annotations_that_lacks_a_file_is_partial(tmp_path):
+    (tmp_path / "A.txt").write_text("1,2,3,4\n" * 3)
+    (tmp_path / "t.csv").write_text("name\nA\nB\n")
+    suite = suites.load_suite(str(tmp_path / "t.csv"), partial=True, images=False)
+    assert suite.missing == ("B",) and suite.sequences[0].truth.tolist() == [[0, 1, 3, 4]] * 3
 
 
 def test_wrong_lengths_are_refused(tmp_path):

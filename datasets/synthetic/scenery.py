@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+from rolo_bench.sequence import Image
+
 Key = tuple[int, ...]
 
 DOMAINS = {"demo": 1, "train": 2, "valid": 3}

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from rolo_bench.detection import Detections, Detector
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.files import write_atomic
+from rolo_bench.sequence import Image
 
 log = logging.getLogger(__name__)
-Image = NDArray[np.uint8]
 STORED = 0.01  # least score of what is stored of a built-in detector
 MAGIC = b"RBDET\x01\x00\x00"
 # magic, key of the image, checksum of header and payload, number of detections, length of the feature

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rolo_bench.datasets.labelled import LabelledImage
+from rolo_bench.sequence import Image
 
-Image = NDArray[np.uint8]
 FILL = (114, 114, 114)
 
 
