@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rolo_bench.detection import Detections, Detector
 from rolo_bench.errors import DataError, UsageError
