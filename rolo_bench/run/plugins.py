@@ -19,7 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rolo_bench.errors import TrackerError, UsageError
+from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
+from rolo_bench.run.worker import guarded
 
 GROUP = "rolo_bench.trackers"  # of entry points, and the package of the built-in ones
 
@@ -57,9 +58,11 @@ class Plugin:
 
         Raises:
             UsageError: an option that the tracker does not have.
+            TrackerError: its constructor raised; one of our own errors passes as it is.
         """
         self.check(options)
-        return self.cls(**options)
+        with guarded(f"tracker {self.name} cannot be made", RoloBenchError):
+            return self.cls(**options)
 
     def summary(self) -> str:
         """First line of the class's docstring."""
@@ -90,13 +93,17 @@ def folder_names(folder: Path | None) -> tuple[str, ...]:
     return tuple(sorted(p.stem.replace("_", "-") for p in folder.glob("*.py") if not p.name.startswith("_")))
 
 
-def find_plugin(name: str) -> Plugin:
-    """A tracker by name or by path of its file.
+def find_plugin(tracker: str | Path | type) -> Plugin:
+    """A tracker by name, by path of its file, or as a class.
 
     Raises:
         UsageError: unknown name (the message lists the known ones), or no such file.
         TrackerError: the file cannot be imported or holds no tracker.
     """
+    if isinstance(tracker, type):
+        _check(tracker.__name__, tracker)
+        return Plugin(tracker.__name__, tracker, f"class of {tracker.__module__}", _digest(tracker))
+    name = str(tracker)
     if name.endswith(".py") or os.sep in name:
         path = Path(name)
         if not path.is_file():
@@ -117,12 +124,8 @@ def find_plugin(name: str) -> Plugin:
 
 
 def _from_entry(entry: Any) -> Plugin:
-    try:
+    with guarded(f"entry point {entry.name} = {entry.value} cannot be loaded"):
         found = entry.load()
-    except Exception as error:
-        raise TrackerError(
-            f"entry point {entry.name} = {entry.value} cannot be loaded: {_line(error)}"
-        ) from error
     if isinstance(found, ModuleType):
         return _from_module(entry.name, found, f"installed, {entry.value}")
     _check(entry.name, found)
@@ -142,10 +145,11 @@ def _from_file(path: Path) -> Plugin:
         sys.modules[module_name] = module
         sys.path.insert(0, str(path.resolve().parent))  # a plugin may import files beside it
         try:
-            spec.loader.exec_module(module)
-        except Exception as error:
+            with guarded(f"{path}: cannot be imported"):
+                spec.loader.exec_module(module)
+        except BaseException:
             del sys.modules[module_name]
-            raise TrackerError(f"{path}: cannot be imported: {_line(error)}") from error
+            raise
         finally:
             sys.path.remove(str(path.resolve().parent))
     plugin = _from_module(path.stem.replace("_", "-"), module, str(path))
@@ -185,11 +189,6 @@ def _digest(cls: type) -> str:
     except (OSError, TypeError):
         return ""
     return hashlib.sha256(source).hexdigest()
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Running trackers: the loop, the clock, and results that survive an interruption.
+"""Running trackers on suites, with results that survive an interruption.
 
 The runner owns images, clocks and files; a tracker owns its state. A sequence that is complete and was made
 with the same tracker, options, weights and truth is skipped; one made otherwise is refused with a hint.
@@ -7,20 +7,22 @@ with the same tracker, options, weights and truth is skipped; one made otherwise
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rolo_bench.boxes import Array
-from rolo_bench.datasets.suites import Suite, tre_omit
+from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
 from rolo_bench.protocols import Segment, segments
-from rolo_bench.run.plugins import Plugin
+from rolo_bench.run.plugins import Plugin, find_plugin
 from rolo_bench.run.stamp import differences, fingerprint, provenance
 from rolo_bench.run.store import RunResult, Store, check_name
+from rolo_bench.run.worker import guarded, track_frames
 from rolo_bench.sequence import Sequence, prefetch
 from rolo_bench.tracker import is_oracle, suite_defaults
 
@@ -41,48 +43,15 @@ def run_sequence(
     Raises:
         TrackerError: the tracker raised, or returned something that is not a box; the message names the frame.
     """
-    if segment is None:
-        segment = segments("ope", sequence.truth)[0]
-    count = len(sequence) - segment.start
-    boxes = np.full((count, 4), np.nan)
-    seconds = np.zeros(count)
-    oracle = is_oracle(tracker)
-    for i, image in enumerate(prefetch(sequence.frames, segment.start, len(sequence))):
-        if oracle:
-            tracker.reveal(sequence.truth[segment.start + i].copy())
-        begin = time.perf_counter()
-        try:
-            if i == 0:
-                tracker.init(image, segment.box.copy())
-                answer: Any = segment.box
-            else:
-                answer = tracker.update(image)
-        except RoloBenchError:
-            raise
-        except Exception as error:
-            frame = sequence.first_frame + segment.start + i
-            text = (str(error).strip() or "no message").split("\n")[0]
-            message = f"{sequence.name}, frame {frame}: {type(error).__name__}: {text}"
-            raise TrackerError(message) from error
-        seconds[i] = time.perf_counter() - begin
-        boxes[i] = _as_box(answer, f"{sequence.name}, frame {sequence.first_frame + segment.start + i}")
+    segment = segment or segments("ope", sequence.truth)[0]
+    part = sequence.slice(segment.start, len(sequence))
+    boxes, seconds = np.full((len(part), 4), np.nan), np.zeros(len(part))
+    images = prefetch(part.frames)
+    tracked = track_frames(tracker, images, segment.box, part.name, part.first_frame, part.truth)
+    for i, (_, boxes[i], seconds[i]) in enumerate(tracked):
         if progress is not None:
-            progress(sequence.name, i + 1, count)
+            progress(part.name, i + 1, len(part))
     return boxes, seconds
-
-
-def _as_box(answer: Any, where: str) -> Array:
-    try:
-        box = np.asarray(answer, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        raise TrackerError(
-            f"{where}: update returned {type(answer).__name__}, expected four numbers x, y, w, h"
-        ) from None
-    if box.shape != (4,):
-        raise TrackerError(f"{where}: update returned {box.size} values, expected four numbers x, y, w, h")
-    if np.isinf(box).any():
-        raise TrackerError(f"{where}: update returned an infinite value")
-    return np.full(4, np.nan) if np.isnan(box).any() else box
 
 
 @dataclass(frozen=True)
@@ -93,6 +62,43 @@ class Outcome:
     what: str
     error: str | None = None
     fps: float = float("nan")
+
+
+def run(
+    tracker: str | Path | type,
+    suite: str | Suite = "demo",
+    *,
+    data: str | None = None,
+    partial: bool = False,
+    protocol: str = "ope",
+    results: str | Path = "results",
+    options: dict[str, Any] | None = None,
+    name: str | None = None,
+    force: bool = False,
+    seed: int = 0,
+    only: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Run one tracker on a suite and file the results; what is complete is skipped. All of `run_suite` in one call.
+
+    Args:
+        tracker: its name, the path of its file, or its class.
+        suite: a name or path, read with ``data``, ``partial`` and ``only``; or a suite as loaded.
+        options, seed: keywords of the constructor; seed of the global random numbers, set before each sequence.
+        name, force: file the results under another name; make them anew, also those that were made otherwise.
+        progress: called with a sequence's name, frames done and frames in all.
+
+    Raises:
+        RoloBenchError: there is no such tracker or suite, or one of the errors of `run_suite`.
+    """
+    if not isinstance(suite, Suite):
+        suite = load_suite(suite, data, partial, only=tuple(only))
+    elif data or partial or only:
+        raise UsageError("data, partial and only go with the name of a suite, not with a suite as loaded")
+    plugin = find_plugin(tracker)
+    return list(
+        run_suite(plugin, suite, Store(Path(results)), protocol, options, name, force, seed, progress)
+    )
 
 
 def run_suite(
@@ -109,18 +115,62 @@ def run_suite(
     """Run a tracker on a suite, writing each result as soon as it is there; yields an outcome each.
 
     A tracker that fails on a sequence is recorded as failed, with the error, and the run goes on; the next
-    run tries it again.
+    run tries it again. Results are filed under ``name``, else under the tracker's own.
 
     Raises:
         UsageError: results under that name were made with other options, and ``force`` is not given.
         TrackerError: the tracker cannot even be made.
     """
-    merged = suite_defaults(plugin.cls, suite.name) | (options or {})
-    first = _make(plugin, merged, seed)
+    options = suite_defaults(plugin.cls, suite.name) | (options or {})
     label = check_name("tracker", name or plugin.name)
-    if is_oracle(first) and "oracle" not in label:
-        label += "-oracle"
-    mark = fingerprint(plugin, merged, first)
+    meta = _begin(plugin, suite, store, protocol, options, label, force, seed)
+    folder = store.folder(suite.name, protocol, label)
+    for sequence in suite.sequences:
+        size = None
+        if protocol == "sre":
+            height, width = sequence.frames.image(0).shape[:2]
+            size = (width, height)
+        digest = sequence.truth_digest()
+        for segment in segments(protocol, sequence.truth, size, tre_omit(sequence)):
+            stem = sequence.name + (f"_{segment.label}" if segment.label else "")
+            if _is_complete(folder, stem, meta["sequences"].get(stem, {}), digest):
+                yield Outcome(stem, "skipped")
+                continue
+            entry: dict[str, Any] = {"truth": digest, "start": segment.start}
+            try:
+                boxes, seconds = run_sequence(_make(plugin, options, seed), sequence, segment, progress)
+            except TrackerError as error:
+                log.debug("%s failed", label, exc_info=error)
+                store.remove(suite.name, protocol, label, stem)
+                outcome = Outcome(stem, "failed", str(error))
+                entry |= {"status": "failed", "error": str(error)}
+            else:
+                result = RunResult(
+                    label, sequence.name, protocol, boxes, seconds, segment=segment.label, start=segment.start
+                )
+                store.save(suite.name, result)
+                spent = seconds[1:].sum()
+                outcome = Outcome(stem, "done", fps=(len(seconds) - 1) / spent if spent > 0 else float("nan"))
+                entry |= {"status": "complete", "frames": len(boxes)}
+            meta["sequences"][stem] = entry
+            store.write_meta(suite.name, protocol, label, meta)
+            yield outcome
+
+
+def _begin(
+    plugin: Plugin,
+    suite: Suite,
+    store: Store,
+    protocol: str,
+    options: dict[str, Any],
+    label: str,
+    force: bool,
+    seed: int,
+) -> dict[str, Any]:
+    """Write and return what ``run.json`` says of a run that starts or goes on, or refuse it."""
+    tracker = _make(plugin, options, seed)
+    with guarded(f"tracker {plugin.name}", RoloBenchError):
+        mark, oracle = fingerprint(plugin, options, tracker), is_oracle(tracker)
     meta = store.meta(suite.name, protocol, label)
     if meta and meta.get("fingerprint") != mark and not force:
         raise UsageError(
@@ -129,76 +179,22 @@ def run_suite(
         )
     if force or not meta:
         meta = {"sequences": {}}
-    meta |= provenance(plugin, label, protocol, suite, merged, mark, is_oracle(first), seed, first)
+    meta |= provenance(plugin, label, protocol, suite, options, mark, oracle, seed, tracker)
     store.write_meta(suite.name, protocol, label, meta)
-    del first
-    for sequence in suite.sequences:
-        size = None
-        if protocol == "sre":
-            height, width = sequence.frames.image(0).shape[:2]
-            size = (width, height)
-        for segment in segments(protocol, sequence.truth, size, tre_omit(sequence)):
-            stem = sequence.name + (f"_{segment.label}" if segment.label else "")
-            digest = sequence.truth_digest()
-            if _is_complete(store, suite.name, protocol, label, stem, meta["sequences"].get(stem), digest):
-                yield Outcome(stem, "skipped")
-                continue
-            outcome, entry, result = _one(plugin, merged, seed, sequence, segment, protocol, label, progress)
-            if result is None:
-                store.remove(suite.name, protocol, label, stem)
-            else:
-                store.save(suite.name, result)
-            meta["sequences"][stem] = entry | {"truth": digest, "start": segment.start}
-            store.write_meta(suite.name, protocol, label, meta)
-            yield replace(outcome, stem=stem)
-
-
-def _one(
-    plugin: Plugin,
-    options: dict[str, Any],
-    seed: int,
-    sequence: Sequence,
-    segment: Segment,
-    protocol: str,
-    label: str,
-    progress: Progress | None,
-) -> tuple[Outcome, dict[str, Any], RunResult | None]:
-    try:
-        boxes, seconds = run_sequence(_make(plugin, options, seed), sequence, segment, progress)
-    except TrackerError as error:
-        log.debug("%s failed", label, exc_info=error)
-        return Outcome("", "failed", str(error)), {"status": "failed", "error": str(error)}, None
-    result = RunResult(
-        label, sequence.name, protocol, boxes, seconds, "complete", None, segment.label, segment.start
-    )
-    fps = (
-        (len(seconds) - 1) / seconds[1:].sum() if len(seconds) > 1 and seconds[1:].sum() > 0 else float("nan")
-    )
-    return Outcome("", "done", None, fps), {"status": "complete", "frames": len(boxes)}, result
+    return meta
 
 
 def _make(plugin: Plugin, options: dict[str, Any], seed: int) -> Any:
-    """A fresh tracker, with numpy's and Python's global generators seeded so that runs repeat."""
-    import random
-
+    """A fresh tracker, with the global generators seeded so that runs repeat."""
     import cv2
 
     random.seed(seed)
     np.random.seed(seed)
     cv2.setRNGSeed(seed)
-    try:
-        return plugin.make(options)
-    except RoloBenchError:
-        raise
-    except Exception as error:
-        text = (str(error).strip() or "no message").split("\n")[0]
-        raise TrackerError(f"tracker {plugin.name} cannot be made: {type(error).__name__}: {text}") from error
+    return plugin.make(options)
 
 
-def _is_complete(
-    store: Store, suite: str, protocol: str, label: str, stem: str, entry: dict[str, Any] | None, digest: str
-) -> bool:
-    if not entry or entry.get("status") != "complete" or entry.get("truth") != digest:
-        return False
-    folder = store.folder(suite, protocol, label)
-    return (folder / f"{stem}.txt").is_file() and (folder / f"{stem}_time.txt").is_file()
+def _is_complete(folder: Path, stem: str, entry: dict[str, Any], digest: str) -> bool:
+    files = (folder / f"{stem}.txt", folder / f"{stem}_time.txt")
+    made = entry.get("status") == "complete" and entry.get("truth") == digest
+    return made and all(f.is_file() for f in files)

@@ -1,0 +1,94 @@
+"""The one loop of a tracker over frames: it starts the tracker, keeps the clock and checks every answer.
+
+A plugin is somebody else's code: whatever it raises or returns becomes boxes, or one line that names the frame.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from rolo_bench.boxes import Array
+from rolo_bench.errors import RoloBenchError, TrackerError
+from rolo_bench.sequence import Image
+from rolo_bench.tracker import is_oracle
+
+
+def track_frames(
+    tracker: Any, images: Iterable[Image], box: Array, name: str, first: int = 1, truth: Array | None = None
+) -> Iterator[tuple[Image, Array, float]]:
+    """Run a fresh tracker over RGB images, the first of which shows the target in ``box`` ``(4,)``.
+
+    Yields each image with its box ``(4,)`` (the given one first; NaN where the tracker says "not there") and the
+    seconds inside the tracker. An oracle, and nobody else, is shown the row of ``truth`` ``(N, 4)`` before.
+
+    Raises:
+        TrackerError: the tracker raised, wanted to end the program, or returned something that is not a box; the
+            message names the video, ``name``, and the frame, counted from ``first``.
+    """
+    for i, image in enumerate(images):
+        with guarded(f"{name}, frame {first + i}"):
+            if truth is not None and is_oracle(tracker):
+                tracker.reveal(truth[i].copy())
+            begin = time.perf_counter()
+            answer = tracker.update(image) if i else tracker.init(image, box.copy())
+            seconds = time.perf_counter() - begin
+            found = as_box(answer) if i else box.copy()
+        yield image, found, seconds
+
+
+@contextmanager
+def guarded(where: str, *passing: type[BaseException]) -> Iterator[None]:
+    """Around a plugin's code; Ctrl-C passes, and so do the classes of ``passing``.
+
+    Raises:
+        TrackerError: ``where``, then class and first line of what was raised; of our own errors the line alone.
+    """
+    try:
+        yield
+    except BaseException as error:  # also SystemExit: a plugin does not end the program
+        if isinstance(error, (KeyboardInterrupt, *passing)):
+            raise
+        try:
+            text = str(error).strip().split("\n")[0]
+        except Exception:  # the text is the plugin's code as well
+            text = ""
+        if not (text and isinstance(error, RoloBenchError)):
+            text = f"{type(error).__name__}: {text or 'no message'}"
+        raise TrackerError(f"{where}: {text}") from error
+
+
+def as_box(answer: Any) -> Array:
+    """What ``update`` returned as a new box ``(4,)``; NaN in it means "no box", and all four become NaN.
+
+    Raises:
+        TrackerError: not four real numbers, one of them infinite, or a negative width or height.
+    """
+    flat = plain(answer)
+    try:
+        values = np.asarray([plain(v) for v in flat] if isinstance(flat, (list, tuple)) else flat)
+    except ValueError:  # lists of unequal length in a list
+        values = np.empty(1, dtype=object)
+    if values.dtype.kind not in "iuf" or not values.ndim:
+        fault = "None" if answer is None else type(answer).__name__
+        fault += f" of {values.dtype.name}" if values.ndim else ""
+    elif values.shape != (4,):
+        fault = f"{values.size} values" + (f" of shape {values.shape}" if values.ndim > 1 else "")
+    elif np.isinf(values).any():
+        fault = "an infinite value"
+    elif np.isnan(values).any():
+        return np.full(4, np.nan)
+    elif (values[2:] < 0).any():
+        fault = "a negative width or height"
+    else:
+        return values.astype(np.float64)
+    raise TrackerError(f"update returned {fault}, expected four numbers x, y, w, h")
+
+
+def plain(value: Any) -> Any:
+    """A tensor, wherever it lies and whether or not it has a gradient, as numbers in lists; all else as it is."""
+    return value.detach().cpu().tolist() if hasattr(value, "detach") else value
