@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rolo_bench.datasets.suites import Suite
     from rolo_bench.run.plugins import Plugin
     from rolo_bench.run.runner import Progress
-    from rolo_bench.run.store import Store
 
 
 @click.command(epilog="Example: rolo-bench run --tracker ncc --suite otb30 --data ~/otb --partial")
@@ -73,31 +72,29 @@ def run(
     loaded = load_suite(suite, data, partial, only=only)
     if loaded.missing and not only:
         console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}")
-    store = Store(results)
-    failures = sum(
-        _run_one(plugin, loaded, store, protocol, options, name, force, seed) for plugin in plugins
-    )
+    how = {"store": Store(results), "options": options, "name": name, "force": force, "seed": seed}
+    failures = 0
+    for plugin in plugins:
+        try:
+            failures += _run_one(plugin, loaded, protocol, name or plugin.name, how)
+        except RoloBenchError as error:
+            if len(plugins) == 1:
+                raise
+            console.print(f"  {plugin.name}: failed: {error}", markup=False)
+            failures += 1
     if failures:
         raise TrackerError(
             f"{failures} failed, the rest is kept; fix the tracker and run the same command again"
         )
 
 
-def _run_one(
-    plugin: Plugin,
-    suite: Suite,
-    store: Store,
-    protocol: str,
-    options: dict[str, Any],
-    name: str | None,
-    force: bool,
-    seed: int,
-) -> int:
+def _run_one(plugin: Plugin, suite: Suite, protocol: str, label: str, how: dict[str, Any]) -> int:
+    """Run one tracker, say what became of each sequence, and count the failures."""
     from rolo_bench.run.runner import run_suite
 
     count = {"done": 0, "skipped": 0, "failed": 0}
-    with _progress(f"{name or plugin.name} on {suite.name}", len(suite.sequences)) as (advance, tick):
-        for outcome in run_suite(plugin, suite, store, protocol, options, name, force, seed, tick):
+    with _progress(f"{label} on {suite.name}", len(suite.sequences)) as (advance, tick):
+        for outcome in run_suite(plugin, suite, protocol=protocol, progress=tick, **how):
             count[outcome.what] += 1
             if outcome.what == "failed":
                 console.print(f"  {outcome.stem}: failed: {outcome.error}", markup=False)
@@ -106,7 +103,7 @@ def _run_one(
             advance()
     parts = [f"{count['done']} done"]
     parts += [f"{count[k]} {k}" for k in ("skipped", "failed") if count[k]]
-    console.print(f"{name or plugin.name} on {suite.name} ({protocol}): {', '.join(parts)}", markup=False)
+    console.print(f"{label} on {suite.name} ({protocol}): {', '.join(parts)}", markup=False)
     return count["failed"]
 
 
@@ -140,17 +137,13 @@ def _progress(title: str, total: int) -> Iterator[tuple[Callable[[], None], Prog
     "--tracker", "trackers", multiple=True, metavar="NAME",
     help="Tracker; repeatable [default: rolo yolo-sort yolo mosse ncc static].",
 )  # fmt: skip
-def demo(results: Path, trackers: tuple[str, ...]) -> None:
+@click.pass_context
+def demo(context: click.Context, results: Path, trackers: tuple[str, ...]) -> None:
     """Run trackers on the synthetic suite, print the scores and draw the success plot."""
-    from rolo_bench.cli import main
+    from rolo_bench.cli.plot import plot
+    from rolo_bench.cli.score import score
 
     names = trackers or ("rolo", "yolo-sort", "yolo", "mosse", "ncc", "static")
-    each = [part for name in names for part in ("--tracker", name)]
-    for command in (
-        ["run", *each, "--suite", "demo", "--results", str(results)],
-        ["score", "--suite", "demo", "--results", str(results)],
-        ["plot", "success", "--suite", "demo", "--results", str(results)],
-    ):
-        code = main(command)
-        if code:
-            raise RoloBenchError(f"`rolo-bench {command[0]}` ended with code {code}")
+    context.invoke(run, trackers=names, suite="demo", results=results)
+    context.invoke(score, suite="demo", results=results)
+    context.invoke(plot.commands["success"], suite="demo", results=results)
