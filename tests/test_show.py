@@ -10,10 +10,10 @@ import pytest
 from PIL import Image as Picture
 
 from rolo_bench.cli import main
-from rolo_bench.cli.show import parse_frames, spaced
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.plots import frames as show
 from rolo_bench.plots.style import COLOURS, rgb
+from rolo_bench.run.film import draw_box, write_film
 from rolo_bench.run.store import RunResult, Store
 from tests.helpers_video import otb_folder, square_sequence
 
@@ -26,7 +26,7 @@ def moved(truth, by):
 
 def test_a_box_is_drawn_on_its_outline_and_nowhere_inside():
     image = np.full((60, 80, 3), 120, np.uint8)
-    show.draw_box(image, np.array([20, 15, 30, 20]), COLOURS[0], 1, border=False)
+    draw_box(image, np.array([20, 15, 30, 20]), rgb(COLOURS[0]), 1, border=False)
     assert tuple(image[15, 35]) == rgb(COLOURS[0]) and tuple(image[34, 35]) == rgb(COLOURS[0])
     assert tuple(image[25, 20]) == rgb(COLOURS[0]) and tuple(image[25, 49]) == rgb(COLOURS[0])
     assert (image[17:33, 22:47] == 120).all() and (image[:13] == 120).all()
@@ -35,7 +35,7 @@ def test_a_box_is_drawn_on_its_outline_and_nowhere_inside():
 @pytest.mark.parametrize("box", [NAN, np.array([1, 1, 0, 5.0]), np.array([1e9, 1e9, 10, 10.0])])
 def test_no_box_and_far_boxes_change_nothing(box):
     image = np.full((20, 20, 3), 7, np.uint8)
-    show.draw_box(image, box, COLOURS[1])
+    draw_box(image, box, rgb(COLOURS[1]))
     assert (image == 7).all()
 
 
@@ -74,7 +74,7 @@ def test_overlay_is_bright_where_the_heatmap_is_and_leaves_the_rest():
     image = np.full((64, 96, 3), 60, np.uint8)
     heat = np.zeros((32, 32))
     heat[24:, 24:] = 1.0
-    mixed = show.overlay(image, heat, np.array([72, 48, 20, 12.0]))
+    mixed = show.overlay(image, heat)
     assert mixed.shape == image.shape and (image == 60).all()
     assert (mixed[:40, :60] == 60).all()
     assert mixed[62, 94].astype(int).sum() > 300
@@ -105,7 +105,7 @@ def test_failure_strip_shows_the_frame_of_the_failure():
 
 def test_mp4_reads_back_with_all_frames(tmp_path):
     images = [np.full((48, 64, 3), (255, 8 * k, 0), np.uint8) for k in range(12)]
-    path = show.write_video(tmp_path / "a.mp4", iter(images), 10)
+    path = write_film(tmp_path / "a.mp4", iter(images), 10)
     video = cv2.VideoCapture(str(path))
     frames = []
     while True:
@@ -120,17 +120,17 @@ def test_mp4_reads_back_with_all_frames(tmp_path):
 
 def test_gif_reads_back_with_all_frames(tmp_path):
     images = [np.full((20, 30, 3), (255, 20 * k, 0), np.uint8) for k in range(5)]
-    with Picture.open(show.write_video(tmp_path / "a.gif", images, 10)) as gif:
+    with Picture.open(write_film(tmp_path / "a.gif", images, 10)) as gif:
         assert gif.n_frames == 5 and gif.size == (30, 20) and gif.info["duration"] == 100
 
 
 @pytest.mark.parametrize("name", ["a.avi", "a"])
 def test_other_video_endings_and_empty_videos_are_refused(name, tmp_path):
     with pytest.raises(UsageError, match=r"\.mp4 or \.gif"):
-        show.write_video(tmp_path / name, [np.zeros((4, 4, 3), np.uint8)])
+        write_film(tmp_path / name, [np.zeros((4, 4, 3), np.uint8)])
     for kind in ("mp4", "gif"):
         with pytest.raises(UsageError, match="no frames"):
-            show.write_video(tmp_path / f"a.{kind}", [])
+            write_film(tmp_path / f"a.{kind}", [])
     assert not list(tmp_path.iterdir())
     with pytest.raises(UsageError, match=r"\.png or \.jpg"):
         show.write_image(tmp_path / "a.tif", np.zeros((4, 4, 3), np.uint8))
@@ -138,12 +138,12 @@ def test_other_video_endings_and_empty_videos_are_refused(name, tmp_path):
 
 def test_frame_lists():
     sequence = square_sequence().slice(10, 20)  # frames 11 to 20 of the video
-    assert parse_frames("11,13-15", sequence) == [0, 2, 3, 4]
-    assert spaced(10, 3) == [0, 4, 9] and spaced(2, 6) == [0, 1]
+    assert show.parse_frames("11,13-15", sequence) == [0, 2, 3, 4]
+    assert show.spaced(10, 3) == [0, 4, 9] and show.spaced(2, 6) == [0, 1]
     with pytest.raises(DataError, match="11 to 20"):
-        parse_frames("5", sequence)
+        show.parse_frames("5", sequence)
     with pytest.raises(UsageError, match="ranges"):
-        parse_frames("a-b", sequence)
+        show.parse_frames("a-b", sequence)
 
 
 @pytest.fixture

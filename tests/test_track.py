@@ -6,7 +6,7 @@ from rolo_bench.boxes import iou
 from rolo_bench.cli import main
 from rolo_bench.datasets.otb import read_boxes
 from rolo_bench.errors import UsageError
-from rolo_bench.run.video import draw_box, parse_box
+from rolo_bench.run.video import captioned, parse_box
 from tests.helpers_video import square_sequence
 
 
@@ -56,9 +56,9 @@ def test_parse_box():
         parse_box("a,b,c,d")
 
 
-def test_draw_box_leaves_the_image_alone():
+def test_a_caption_leaves_the_image_alone():
     image = np.zeros((120, 160, 3), np.uint8)
-    picture = draw_box(image, np.array([20.0, 30, 40, 50]), "ncc 1")
+    picture = captioned(image, np.array([20.0, 30, 40, 50]), "ncc 1")
     assert not image.any()
     assert picture[30, 40].tolist() == [230, 159, 0]
-    draw_box(image, np.full(4, np.nan), "lost")
+    captioned(image, np.full(4, np.nan), "lost")

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rolo_bench.cli.options import console, data_option, partial_option, results_option, trackers_option
-from rolo_bench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from rolo_bench.plots.frames import Track
+    from rolo_bench.plots.frames import Drawn
     from rolo_bench.sequence import Sequence
 
 
@@ -72,6 +71,7 @@ def show(
     """
     from rolo_bench.datasets.suites import load_suite
     from rolo_bench.plots import frames as pictures
+    from rolo_bench.run.film import write_film
     from rolo_bench.run.store import Store
     from rolo_bench.scores.scored import chosen_suite
 
@@ -79,105 +79,46 @@ def show(
     name = suite or ("demo" if heatmap and not trackers else chosen_suite(store, None))
     loaded = load_suite(name, data, partial, only=(sequence,))
     one = loaded.sequences[0]
-    shown = _tracks(store, loaded.name, one, trackers, bool(heatmap))
-    numbers = parse_frames(frames, one) if frames else None
-    maps: tuple[Any, ...] = ()
+    numbers = pictures.parse_frames(frames, one) if frames else range(len(one))
+    stored = bool(trackers) or not heatmap
+    boxes, oracle = pictures.results_on(one, store, loaded.name, trackers) if stored else ({}, [])
+    if not (boxes or heatmap):
+        console.print(f"no results on {one.name} in {store.root}; only the truth is drawn", markup=False)
+    maps: list[Any] = []
     if heatmap:
-        last = max(numbers) + 1 if numbers else len(one)
-        shown, maps = _with_maps(heatmap, pairs, loaded.name, one, shown, last)
+        tracker, label, marked = _heatmap_tracker(heatmap, pairs, loaded.name)
+        rows, maps = pictures.run_with_maps(one, tracker, max(numbers) + 1)
+        boxes, oracle = {label: rows} | boxes, oracle + [label] * marked
+    shown = pictures.tracks(one, boxes, oracle)
     if failures:
-        _write_failures(one, shown, folder)
+        _failures(one, shown, folder)
     if video:
-        wanted = range(len(one)) if numbers is None else numbers
-        click.echo(pictures.write_video(video, pictures.frames_between(one, shown, wanted, maps=maps), rate))
+        click.echo(write_film(video, (pictures.framed(one, shown, i, maps=maps) for i in numbers), rate))
     if sheet or not (failures or video):
-        wanted = numbers if numbers is not None else spaced(len(one), count)
-        images = list(pictures.frames_between(one, shown, wanted, 360, maps))
-        click.echo(
-            pictures.write_image(sheet or folder / f"{one.name}.png", pictures.contact_sheet(images, columns))
-        )
+        some = numbers if frames else pictures.spaced(len(one), count)
+        made = pictures.contact_sheet([pictures.framed(one, shown, i, 360, maps) for i in some], columns)
+        click.echo(pictures.write_image(sheet or folder / f"{one.name}.png", made))
 
 
-def _with_maps(
-    name: str, pairs: tuple[str, ...], suite: str, one: Sequence, shown: tuple[Track, ...], stop: int
-) -> tuple[tuple[Track, ...], tuple[Any, ...]]:
-    """Run a tracker with heatmaps and put its boxes before the others."""
-    from rolo_bench.plots.frames import run_with_maps, tracks
+def _heatmap_tracker(name: str, pairs: tuple[str, ...], suite: str) -> tuple[Any, str, bool]:
+    """A tracker to run for its heatmaps, what its boxes are called, and whether it is an oracle."""
     from rolo_bench.run.plugins import find_plugin, parse_options
-    from rolo_bench.tracker import suite_defaults
+    from rolo_bench.tracker import is_oracle, suite_defaults
 
     plugin = find_plugin(name)
     options = {"variant": "heatmap"} if name == "rolo" and not pairs else {}
-    options |= suite_defaults(plugin.cls, suite) | parse_options(pairs)
-    boxes, maps = run_with_maps(one, plugin.make(options), stop)
-    return tracks(one, {f"{name} (heatmap)": boxes} | {t.name: t.boxes for t in shown[1:]}), tuple(maps)
+    tracker = plugin.make(options | suite_defaults(plugin.cls, suite) | parse_options(pairs))
+    marked = is_oracle(tracker)
+    return tracker, f"{plugin.name} ({'oracle, ' if marked else ''}heatmap)", marked
 
 
-def _tracks(
-    store: Any, suite: str, one: Sequence, trackers: tuple[str, ...], only_named: bool = False
-) -> tuple[Track, ...]:
-    """The truth and the trackers asked for, or all that have results on the sequence."""
-    from rolo_bench.plots.frames import tracks
-    from rolo_bench.scores.tables import display_name
-
-    if only_named and not trackers:
-        return tracks(one, {})
-    names = trackers or tuple(
-        t for t in store.trackers(suite, "ope") if one.name in store.sequences(suite, "ope", t)
-    )
-    if not names:
-        console.print(f"no results on {one.name} in {store.root}; only the truth is drawn", markup=False)
-    boxes, oracle = {}, []
-    for name in names:
-        result = store.load(suite, "ope", name, one.name)[0]
-        marked = bool(store.meta(suite, "ope", name).get("oracle"))
-        label = display_name(name, oracle=marked)
-        boxes[label] = result.boxes
-        oracle += [label] * marked
-    return tracks(one, boxes, oracle)
-
-
-def _write_failures(one: Sequence, shown: tuple[Track, ...], folder: Path) -> None:
-    from rolo_bench.plots import frames as pictures
+def _failures(one: Sequence, shown: tuple[Drawn, ...], folder: Path) -> None:
+    """Write the strips of each tracker, and say at which frames it failed."""
+    from rolo_bench.plots.frames import write_failures
 
     for track in shown[1:]:
-        assert track.overlaps is not None
-        found = pictures.failures(track.overlaps)
-        console.print(
-            f"{track.name} on {one.name}: {len(found)} failures"
-            + (f" at frames {', '.join(str(one.first_frame + i) for i in found[:12])}" if found else ""),
-            markup=False,
-        )
-        for at in found[:12]:
-            path = folder / f"{one.name}_{track.name.replace(' ', '_')}_{one.first_frame + at:04d}.png"
-            click.echo(pictures.write_image(path, pictures.failure_strip(one, track, at)))
-
-
-def spaced(length: int, count: int) -> list[int]:
-    """``count`` indices spread evenly from the first to the last of ``length`` frames."""
-    import numpy as np
-
-    return sorted({round(i) for i in np.linspace(0, length - 1, max(min(count, length), 1))})
-
-
-def parse_frames(text: str, one: Sequence) -> list[int]:
-    """``1,50,100-110`` as indices; the numbers are those of the video, so BlurCar1 starts at 247.
-
-    Raises:
-        UsageError: not such a list.
-        DataError: a number outside the sequence.
-    """
-    indices: list[int] = []
-    for part in text.split(","):
-        first, dash, end = part.strip().partition("-")
-        try:
-            a = int(first)
-            b = int(end) if dash else a
-        except ValueError:
-            raise UsageError(f"--frames {text!r}: write numbers and ranges, such as 1,50,100-120") from None
-        indices += range(a - one.first_frame, b - one.first_frame + 1)
-    outside = [i for i in indices if not 0 <= i < len(one)]
-    if outside or not indices:
-        last = one.first_frame + len(one) - 1
-        raise DataError(f"{one.name} has frames {one.first_frame} to {last}; --frames asks for {text}")
-    return indices
+        found, paths = write_failures(one, track, folder)
+        at = f" at frames {', '.join(str(one.first_frame + i) for i in found[:12])}" if found else ""
+        console.print(f"{track.name} on {one.name}: {len(found)} failures{at}", markup=False)
+        for path in paths:
+            click.echo(path)

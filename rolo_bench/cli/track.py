@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from rolo_bench.cli.options import console
+from rolo_bench.errors import TrackerError
 
 
 @click.command(
@@ -27,8 +26,8 @@ from rolo_bench.cli.options import console
     type=click.Path(path_type=Path),
     help="Text file for the boxes [default: VIDEO_TRACKER.txt here].",
 )
-@click.option("--video", type=click.Path(path_type=Path), help="MP4 file for the video with boxes drawn in.")
-@click.option("--frames", type=int, help="Stop after so many frames.")
+@click.option("--video", type=click.Path(path_type=Path), help="Film with the boxes drawn in, .mp4 or .gif.")
+@click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
 @click.option("--window", is_flag=True, help="Show the video while it is tracked; q ends it.")
 def track(
     source: str,
@@ -41,36 +40,17 @@ def track(
     window: bool,
 ) -> None:
     """Run a tracker on VIDEO, a file or the number of a camera; write boxes and an annotated video."""
-    from rolo_bench.boxfiles import format_boxes
-    from rolo_bench.files import write_atomic
     from rolo_bench.run.plugins import find_plugin, parse_options
-    from rolo_bench.run.video import parse_box, track_video
+    from rolo_bench.run.video import parse_box, show_window, track_video
 
     first = parse_box(init) if init else None
     plugin = find_plugin(tracker)
-    found, seconds = track_video(
-        plugin.make(parse_options(pairs)),
-        source,
-        first,
-        video,
-        plugin.name,
-        frames,
-        _window() if window else None,
-    )
+    made = plugin.make(parse_options(pairs))
     target = boxes or Path(f"{Path(source).stem}_{plugin.name}.txt")
-    write_atomic(target, format_boxes(found))
-    speed = len(seconds) / max(seconds.sum(), 1e-9)
-    console.print(
-        f"{len(found)} frames at {speed:.1f} fps; boxes in {target}"
-        + (f", video in {video}" if video else "")
-    )
-
-
-def _window() -> Callable[[Any], bool]:
-    import cv2
-
-    def show(picture: Any) -> bool:
-        cv2.imshow("rolo-bench", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        return cv2.waitKey(1) & 0xFF != ord("q")
-
-    return show
+    shown = show_window if window else None
+    found, seconds, error = track_video(made, source, first, target, video, plugin.name, frames, shown)
+    where = f"boxes in {target}" + (f", video in {video}" if video else "")
+    if error:
+        raise TrackerError(f"{error}; the {len(found)} frames before it are kept, {where}")
+    speed = len(found) / max(seconds.sum(), 1e-9)
+    console.print(f"{len(found)} frames at {speed:.1f} fps; {where}", markup=False)

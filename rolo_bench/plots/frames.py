@@ -7,7 +7,7 @@ they stay legible when boxes lie on top of each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from functools import cache
@@ -18,17 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, iou, valid
-from rolo_bench.errors import UsageError
+from rolo_bench.errors import DataError, TrackerError, UsageError
 from rolo_bench.plots.style import TRUTH_COLOUR, looks, rgb
-from rolo_bench.sequence import Image, Sequence
+from rolo_bench.run.film import draw_box
+from rolo_bench.run.store import Store
+from rolo_bench.run.worker import guarded, plain, track_frames
+from rolo_bench.sequence import Image, Sequence, prefetch
 
 PAPER, INK = (250, 250, 250), (30, 30, 30)
-VIDEO = (".mp4", ".gif")
 TEXT = 15
 
 
 @dataclass(frozen=True)
-class Track:
+class Drawn:
     """One row of boxes to draw: a tracker's, or the truth's.
 
     Attributes:
@@ -43,22 +45,68 @@ class Track:
     overlaps: Array | None = None
 
 
-def tracks(sequence: Sequence, boxes: dict[str, Array], oracle: Iterable[str] = ()) -> tuple[Track, ...]:
-    """The truth and trackers of a sequence as tracks, with the colours of the figures in the order given.
+def tracks(sequence: Sequence, boxes: dict[str, Array], oracle: Iterable[str] = ()) -> tuple[Drawn, ...]:
+    """The truth and trackers of a sequence as rows to draw, with the colours of the figures in the order given.
 
     Raises:
         UsageError: a tracker has another number of boxes than the sequence has frames.
     """
     styles = looks(list(boxes), oracle)
-    made = [Track("truth", sequence.truth, TRUTH_COLOUR)]
+    made = [Drawn("truth", sequence.truth, TRUTH_COLOUR)]
     for name, rows in boxes.items():
         if len(rows) != len(sequence):
             raise UsageError(
                 f"{name} on {sequence.name}: {len(rows)} boxes for {len(sequence)} frames; run it again"
             )
         overlaps = np.where(valid(sequence.truth), np.nan_to_num(iou(rows, sequence.truth)), np.nan)
-        made.append(Track(name, rows, styles[name].colour, overlaps))
+        made.append(Drawn(name, rows, styles[name].colour, overlaps))
     return tuple(made)
+
+
+def results_on(
+    sequence: Sequence, store: Store, suite: str, trackers: Items[str] = ()
+) -> tuple[dict[str, Array], list[str]]:
+    """Boxes ``(N, 4)`` of trackers on a sequence (all that have results where none is named), and the oracles' names.
+
+    Raises:
+        DataError: a tracker that is named has no result there.
+    """
+    found, oracle = {}, []
+    for name in trackers or store.trackers(suite, "ope"):
+        if not trackers and sequence.name not in store.sequences(suite, "ope", name):
+            continue
+        meta = store.meta(suite, "ope", name)
+        label = f"{name} (oracle)" if meta.get("oracle") else name
+        found[label] = store.load(suite, "ope", name, sequence.name, meta)[0].boxes
+        oracle += [label] if label != name else []
+    return found, oracle
+
+
+def spaced(length: int, count: int) -> list[int]:
+    """``count`` indices spread evenly from the first to the last of ``length`` frames."""
+    return sorted({round(i) for i in np.linspace(0, length - 1, max(min(count, length), 1))})
+
+
+def parse_frames(text: str, sequence: Sequence) -> list[int]:
+    """``1,50,100-110`` as indices; the numbers are those of the video, so BlurCar1 starts at 247.
+
+    Raises:
+        UsageError: not such a list.
+        DataError: a number outside the sequence.
+    """
+    indices: list[int] = []
+    first, last = sequence.first_frame, sequence.first_frame + len(sequence) - 1
+    for part in text.split(","):
+        begin, dash, end = part.strip().partition("-")
+        try:
+            a = int(begin)
+            b = int(end) if dash else a
+        except ValueError:
+            raise UsageError(f"--frames {text!r}: write numbers and ranges, such as 1,50,100-120") from None
+        indices += range(a - first, b - first + 1)
+    if not indices or min(indices) < 0 or max(indices) >= len(sequence):
+        raise DataError(f"{sequence.name} has frames {first} to {last}; --frames asks for {text}")
+    return indices
 
 
 @cache
@@ -78,68 +126,45 @@ def enlarged(image: Image, least: int = 480) -> tuple[Image, float]:
     return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), float(factor)  # type: ignore[return-value]
 
 
-def draw_box(image: Image, box: Array, colour: str, width: int = 2, border: bool = True) -> None:
-    """Draw one box into an image, in place, with a border of the opposite brightness or none; NaN draws nothing."""
-    import cv2
-
-    if not valid(box)[0]:
-        return
-    limit = 4 * max(image.shape)
-    x, y, w, h = (float(v) for v in box)
-    ends = np.clip([x, y, x + w - 1, y + h - 1], -limit, limit).round().astype(int)
-    a, b = (int(ends[0]), int(ends[1])), (int(ends[2]), int(ends[3]))
-    ink = rgb(colour)
-    if border:
-        around = (255, 255, 255) if sum(ink) < 330 else (0, 0, 0)
-        cv2.rectangle(image, a, b, around, width + 2, cv2.LINE_8)
-    cv2.rectangle(image, a, b, ink, width, cv2.LINE_8)
-
-
 def boxes_on(
-    image: Image, shown: Items[Track], index: int, width: int = 2, scale: float = 1.0, border: bool = True
+    image: Image, shown: Items[Drawn], index: int, width: int = 2, scale: float = 1.0, border: bool = True
 ) -> Image:
     """A copy of a frame with the boxes of frame ``index``: the first tracker above the next, the truth thin on top."""
     canvas = np.array(image, copy=True)
     for track in sorted(reversed(shown), key=lambda t: t.overlaps is None):
         thin = track.overlaps is None and len(shown) > 1
-        draw_box(
-            canvas, track.boxes[index] * scale, track.colour, max(width - 1, 1) if thin else width, border
-        )
+        ink = rgb(track.colour)
+        draw_box(canvas, track.boxes[index] * scale, ink, max(width - 1, 1) if thin else width, border)
     return canvas
 
 
 def framed(
-    sequence: Sequence,
-    shown: Items[Track],
-    index: int,
-    least: int = 480,
-    heat: NDArray[Any] | None = None,
+    sequence: Sequence, shown: Items[Drawn], index: int, least: int = 480, maps: Items[Any] = ()
 ) -> Image:
     """One frame with boxes, and under it a strip with sequence, frame number, names and overlaps.
 
-    ``heat`` ``(h, w)`` of 0 … 1 is laid over the frame, under the boxes.
+    ``maps`` holds for each frame a heatmap, which is laid over it under the boxes, or None.
     """
     image, scale = enlarged(sequence.frames.image(index), least)
-    if heat is not None:
-        image = overlay(image, heat)
+    if maps and maps[index] is not None:
+        image = overlay(image, maps[index])
     canvas = boxes_on(image, shown, index, 3 if image.shape[1] >= 400 else 2, scale)
     title = f"{sequence.name}  frame {sequence.first_frame + index}"
     return np.vstack([canvas, _strip(title, shown, index, canvas.shape[1])])
 
 
-def _strip(title: str, shown: Items[Track], index: int, width: int) -> Image:
+def _strip(title: str, shown: Items[Drawn], index: int, width: int) -> Image:
     """The legend under a frame: as many lines as it needs at this width; a line's height is fixed per sequence."""
     from PIL import Image as Picture
     from PIL import ImageDraw
 
     font, line, pad = _font(TEXT), TEXT + 9, 8
-    entries = [(title, None), *((_entry(t, index), t.colour) for t in shown)]
-    widest = [(_entry(t, None), t.colour) for t in shown]
-    lines = _broken([(title, None), *widest], font, width - 2 * pad)
+    entries = [(title, title, None), *((_entry(t, index), _entry(t, None), t.colour) for t in shown)]
+    lines = _broken([(slot, colour) for _, slot, colour in entries], font, width - 2 * pad)
     picture = Picture.new("RGB", (width, line * (max(lines) + 1) + pad), PAPER)
     pen = ImageDraw.Draw(picture)
     x, row = pad, 0
-    for (text, colour), at in zip(entries, lines):
+    for (text, slot, colour), at in zip(entries, lines):
         if at != row:
             x, row = pad, at
         y = row * line + pad / 2
@@ -147,16 +172,11 @@ def _strip(title: str, shown: Items[Track], index: int, width: int) -> Image:
             pen.rectangle((x, y + 5, x + 14, y + 16), fill=rgb(colour), outline=INK)
             x += 20
         pen.text((x, y), text, fill=INK, font=font)
-        slot = text if colour is None else widest[[t.name for t in shown].index(_name(text, shown))][0]
         x += int(font.getlength(slot)) + 18
     return np.asarray(picture, dtype=np.uint8)
 
 
-def _name(text: str, shown: Items[Track]) -> str:
-    return max((t.name for t in shown if text.startswith(t.name)), key=len)
-
-
-def _entry(track: Track, index: int | None) -> str:
+def _entry(track: Drawn, index: int | None) -> str:
     if track.overlaps is None:
         return track.name
     value = 0.0 if index is None else track.overlaps[index]
@@ -175,16 +195,10 @@ def _broken(entries: list[tuple[str, str | None]], font: Any, width: int) -> lis
     return lines
 
 
-def overlay(
-    image: Image,
-    heatmap: NDArray[Any],
-    box: Array | None = None,
-    colour: str = "#d55e00",
-    strength: float = 0.55,
-) -> Image:
+def overlay(image: Image, heatmap: NDArray[Any], strength: float = 0.55) -> Image:
     """A frame with a heatmap over it: ``heatmap`` ``(h, w)`` of 0 … 1 covers the whole frame, bright where it is high.
 
-    Values outside 0 … 1 are cut, NaN is 0. ``box`` ``(4,)`` in pixels is drawn on top.
+    Values outside 0 … 1 are cut, NaN is 0.
 
     Raises:
         ValueError: the heatmap is not two-dimensional.
@@ -198,10 +212,7 @@ def overlay(
     tint = cv2.applyColorMap((large * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
     weight = (strength * np.sqrt(large))[:, :, None]
     mixed = image * (1 - weight) + tint * weight
-    canvas = np.ascontiguousarray(mixed.round().astype(np.uint8))
-    if box is not None:
-        draw_box(canvas, np.asarray(box, dtype=np.float64), colour)
-    return canvas
+    return np.ascontiguousarray(mixed.round().astype(np.uint8))
 
 
 def contact_sheet(images: Items[Image], columns: int = 0, gap: int = 6) -> Image:
@@ -238,9 +249,9 @@ def failures(overlaps: Array) -> list[int]:
     return found
 
 
-def failure_strip(sequence: Sequence, track: Track, at: int, span: int = 12, count: int = 5) -> Image:
+def failure_strip(sequence: Sequence, track: Drawn, at: int, span: int = 12, count: int = 5) -> Image:
     """``count`` frames from ``span`` before to ``span`` after a failure, cut out around truth and tracker."""
-    truth = Track("truth", sequence.truth, TRUTH_COLOUR)
+    truth = Drawn("truth", sequence.truth, TRUTH_COLOUR)
     last = len(sequence) - 1
     indices = sorted({round(i) for i in np.clip(np.linspace(at - span, at + span, count), 0, last)} | {at})
     reach = max(_reach(sequence, (truth, track), i) for i in indices)
@@ -248,7 +259,19 @@ def failure_strip(sequence: Sequence, track: Track, at: int, span: int = 12, cou
     return contact_sheet(cuts, len(cuts), gap=4)
 
 
-def _reach(sequence: Sequence, shown: Items[Track], index: int) -> float:
+def write_failures(
+    sequence: Sequence, track: Drawn, folder: Path, most: int = 12
+) -> tuple[list[int], list[Path]]:
+    """Write a strip, a file each, of the first ``most`` failures of a tracker; the indices of all, and the files."""
+    found = failures(track.overlaps) if track.overlaps is not None else []
+    stem = f"{sequence.name}_{track.name.replace(' ', '_')}"
+    paths = [folder / f"{stem}_{sequence.first_frame + at:04d}.png" for at in found[:most]]
+    for at, path in zip(found, paths):
+        write_image(path, failure_strip(sequence, track, at))
+    return found, paths
+
+
+def _reach(sequence: Sequence, shown: Items[Drawn], index: int) -> float:
     """Side in pixels of a square that holds the boxes of a frame with some room."""
     boxes = np.array([t.boxes[index] for t in shown])
     boxes = boxes[valid(boxes)]
@@ -259,7 +282,7 @@ def _reach(sequence: Sequence, shown: Items[Track], index: int) -> float:
     return float(np.clip(1.5 * extent.max(), 64, max(min(height, width), 1.1 * extent.max())))
 
 
-def _cut(sequence: Sequence, shown: Items[Track], index: int, reach: float, side: int = 260) -> Image:
+def _cut(sequence: Sequence, shown: Items[Drawn], index: int, reach: float, side: int = 260) -> Image:
     """A square of ``reach`` pixels around the boxes of a frame, drawn ``side`` pixels wide, with its legend."""
     import cv2
 
@@ -276,21 +299,9 @@ def _cut(sequence: Sequence, shown: Items[Track], index: int, reach: float, side
     cut = cv2.warpAffine(image, move, (side, side), flags=cv2.INTER_LINEAR, borderValue=(225, 225, 225))
     for track in shown:
         box = track.boxes[index] - np.array([*corner, 0, 0])
-        draw_box(cut, box * scale, track.colour)  # type: ignore[arg-type]
+        draw_box(cut, box * scale, rgb(track.colour))  # type: ignore[arg-type]
     title = f"frame {sequence.first_frame + index}"
     return np.vstack([cut, _strip(title, shown, index, side)])
-
-
-def frames_between(
-    sequence: Sequence,
-    shown: Items[Track],
-    indices: Iterable[int],
-    least: int = 480,
-    maps: Items[NDArray[Any] | None] = (),
-) -> Iterator[Image]:
-    """Framed images one by one, for video; ``maps`` holds a heatmap or None for each frame of the sequence."""
-    for index in indices:
-        yield framed(sequence, shown, index, least, maps[index] if maps else None)
 
 
 def run_with_maps(sequence: Sequence, tracker: Any, stop: int) -> tuple[Array, list[NDArray[Any] | None]]:
@@ -301,21 +312,27 @@ def run_with_maps(sequence: Sequence, tracker: Any, stop: int) -> tuple[Array, l
 
     Raises:
         UsageError: the tracker has no heatmap.
+        TrackerError: it failed, or its heatmap is not one; the message names the frame.
     """
     boxes = np.full((len(sequence), 4), np.nan)
     maps: list[NDArray[Any] | None] = [None] * len(sequence)
-    boxes[0] = sequence.truth[0]
-    for index in range(min(stop, len(sequence))):
-        image = sequence.frames.image(index)
-        if index == 0:
-            tracker.init(image, boxes[0])
-        else:
-            boxes[index] = np.asarray(tracker.update(image), dtype=np.float64)
-        heat = getattr(tracker, "heatmap", None)
-        maps[index] = None if heat is None else np.array(heat)
+    images = prefetch(sequence.frames, 0, min(stop, len(sequence)))
+    truth, first = sequence.truth, sequence.first_frame
+    tracked = track_frames(tracker, images, truth[0], sequence.name, first, truth)
+    for index, (_, boxes[index], _) in enumerate(tracked):
+        with guarded(f"{sequence.name}, frame {first + index}"):
+            heat = getattr(tracker, "heatmap", None)
+            maps[index] = _as_map(heat) if heat is not None else None
     if all(m is None for m in maps):
         raise UsageError("this tracker makes no heatmaps; try --heatmap rolo -o variant=heatmap")
     return boxes, maps
+
+
+def _as_map(heat: Any) -> NDArray[np.float32]:
+    values = np.array(plain(heat), dtype=np.float32)
+    if values.ndim != 2 or not values.size:
+        raise TrackerError(f"heatmap of shape {values.shape}, expected (h, w)")
+    return values
 
 
 def write_image(path: Path, image: Image) -> Path:
@@ -331,54 +348,3 @@ def write_image(path: Path, image: Image) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Picture.fromarray(image).save(path, quality=90)
     return path
-
-
-def write_video(path: Path, images: Iterable[Image], rate: float = 25.0) -> Path:
-    """Write frames of one size as ``.mp4`` or ``.gif``.
-
-    Raises:
-        UsageError: another ending, or no frames.
-    """
-    kind = path.suffix.lower()
-    if kind not in VIDEO:
-        raise UsageError(f"{path}: videos are written as .mp4 or .gif")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part{kind}")
-    try:
-        (_write_gif if kind == ".gif" else _write_mp4)(part, images, rate)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
-
-
-def _write_gif(path: Path, images: Iterable[Image], rate: float) -> None:
-    from PIL import Image as Picture
-
-    pictures = [Picture.fromarray(i).quantize(128, dither=Picture.Dither.NONE) for i in images]
-    if not pictures:
-        raise UsageError("no frames to write")
-    step = max(round(1000 / rate), 20)
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=step, loop=0)
-
-
-def _write_mp4(path: Path, images: Iterable[Image], rate: float) -> None:
-    import cv2
-
-    writer, size = None, (0, 0)
-    try:
-        for image in images:
-            even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
-            if writer is None:
-                size = (even.shape[1], even.shape[0])
-                writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
-                if not writer.isOpened():
-                    raise UsageError("this OpenCV cannot write .mp4; write a .gif instead")
-            if (even.shape[1], even.shape[0]) != size:
-                even = cv2.resize(even, size)  # type: ignore[assignment]
-            writer.write(np.ascontiguousarray(even[:, :, ::-1]))
-    finally:
-        if writer is not None:
-            writer.release()
-    if writer is None:
-        raise UsageError("no frames to write")

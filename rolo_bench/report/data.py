@@ -200,7 +200,7 @@ def thumbnails(found: Collected, frames: int, width: int = 320) -> dict[str, lis
     import cv2
     from PIL import Image as Picture
 
-    from rolo_bench.plots.frames import Track, boxes_on
+    from rolo_bench.plots.frames import Drawn, boxes_on
 
     setting = describe(found.scores)
     looks = setting.looks()
@@ -209,10 +209,10 @@ def thumbnails(found: Collected, frames: int, width: int = 320) -> dict[str, lis
     for sequence in found.suite.sequences:
         if sequence.name not in set(found.scores["sequence"]):
             continue
-        shown = [Track("truth", sequence.truth, TRUTH_COLOUR)]
+        shown = [Drawn("truth", sequence.truth, TRUTH_COLOUR)]
         for tracker in best if setting.protocol == "ope" else ():
             run = found.store.load(setting.suite, "ope", tracker, sequence.name)[0]
-            shown.append(Track(tracker, run.boxes, looks[tracker].colour, np.zeros(len(run.boxes))))
+            shown.append(Drawn(tracker, run.boxes, looks[tracker].colour, np.zeros(len(run.boxes))))
         pictures = []
         for index in np.linspace(0, len(sequence) - 1, frames + 2).round().astype(int)[1:-1]:
             image = sequence.frames.image(int(index))

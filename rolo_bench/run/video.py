@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Generator
+from contextlib import closing, nullcontext
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,14 @@ import cv2
 import numpy as np
 
 from rolo_bench.boxes import Array, valid
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.boxfiles import format_boxes
+from rolo_bench.errors import DataError, TrackerError, UsageError
+from rolo_bench.files import write_atomic
+from rolo_bench.run.film import draw_box, film
+from rolo_bench.run.worker import track_frames
 from rolo_bench.sequence import Image
+
+ORANGE = (230, 159, 0)
 
 
 def parse_box(text: str) -> Array:
@@ -32,7 +40,7 @@ def parse_box(text: str) -> Array:
     return box
 
 
-def open_video(source: str) -> tuple[Iterator[Image], float]:
+def open_video(source: str) -> tuple[Generator[Image, None, None], float]:
     """Frames of a video file, or of a camera given by its number, as RGB uint8; and the frame rate.
 
     Raises:
@@ -45,7 +53,7 @@ def open_video(source: str) -> tuple[Iterator[Image], float]:
         raise DataError(f"{source}: cannot be opened as a video; OpenCV reads MP4, AVI and most cameras")
     rate = capture.get(cv2.CAP_PROP_FPS)
 
-    def frames() -> Iterator[Image]:
+    def frames() -> Generator[Image, None, None]:
         try:
             while True:
                 found, image = capture.read()
@@ -74,19 +82,31 @@ def select_box(image: Image) -> Array:
     return np.asarray(box, dtype=np.float64)
 
 
-def draw_box(image: Image, box: Array, text: str) -> Image:
+def show_window(picture: Image) -> bool:
+    """Show an image in a window; False where the user pressed q.
+
+    Raises:
+        UsageError: there is no display.
+    """
+    try:
+        cv2.imshow("rolo-bench", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        return cv2.waitKey(1) & 0xFF != ord("q")
+    except cv2.error:
+        raise UsageError(
+            "no display for a window; leave --window out, or write a film with --video"
+        ) from None
+
+
+def captioned(image: Image, box: Array, text: str) -> Image:
     """A copy of the image with one box and a label on a dark ground; a NaN box draws the label alone."""
     picture = image.copy()
-    thick = max(2, round(max(image.shape[:2]) / 320))
     size = max(0.45, max(image.shape[:2]) / 1000)
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
     cv2.rectangle(picture, (0, 0), (width + 12, height + base + 10), (20, 20, 20), -1)
     cv2.putText(
         picture, text, (6, height + 6), cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA
     )
-    if valid(box)[0]:
-        x, y, w, h = (round(float(v)) for v in box)
-        cv2.rectangle(picture, (x, y), (x + w, y + h), (230, 159, 0), thick, cv2.LINE_AA)
+    draw_box(picture, box, ORANGE, max(2, round(max(image.shape[:2]) / 320)))
     return picture
 
 
@@ -94,71 +114,60 @@ def track_video(
     tracker: Any,
     source: str,
     init: Array | None,
+    boxes: Path | None = None,
     video: Path | None = None,
     label: str = "",
     limit: int | None = None,
     show: Callable[[Image], bool] | None = None,
-) -> tuple[Array, Array]:
-    """Track through a video; optionally write it with the boxes drawn in.
+) -> tuple[Array, Array, TrackerError | None]:
+    """Track through a video; optionally write the boxes, and the video with the boxes drawn in.
 
     Args:
         tracker: a fresh tracker.
         source: path of a video file, or the number of a camera.
         init: first box ``(4,)``, or None to draw it with the mouse.
-        video: where to write the annotated MP4.
+        boxes: where to write the boxes.
+        video: where to write the annotated ``.mp4`` or ``.gif``.
         label: what to write on the frames.
         limit: stop after so many frames.
         show: called with each annotated frame; tracking ends when it returns False.
 
     Returns:
-        boxes ``(N, 4)`` and seconds of tracker time ``(N,)``; what was tracked before an interruption is returned.
+        boxes ``(N, 4)``, seconds of tracker time ``(N,)``, and why the tracker failed in the frame after them, or None.
+        What was tracked before a failure or an interruption is returned, and written as if the video ended there.
 
     Raises:
+        UsageError: one of the files to write is the video itself.
         DataError: the video cannot be read or written.
+        TrackerError: the tracker failed before it had any box.
     """
+    for path in (boxes, video):
+        if path and path.exists() and os.path.exists(source) and os.path.samefile(path, source):
+            raise UsageError(f"{path}: is the video to track itself; choose another file to write")
     frames, rate = open_video(source)
-    boxes: list[Array] = []
+    found: list[Array] = []
     seconds: list[float] = []
-    writer = None
-    try:
-        for i, image in enumerate(frames):
-            if limit is not None and i >= limit:
-                break
-            if i == 0 and init is None:
-                init = select_box(image)
-            begin = time.perf_counter()
-            if i == 0:
-                assert init is not None
-                tracker.init(image, init.copy())
-                box = init
-            else:
-                box = np.asarray(tracker.update(image), dtype=np.float64).reshape(4)
-            seconds.append(time.perf_counter() - begin)
-            boxes.append(box)
-            if video is None and show is None:
-                continue
-            picture = draw_box(image, box, f"{label} {i + 1}  {1 / max(seconds[-1], 1e-6):.0f} fps")
-            if video is not None:
-                if writer is None:
-                    writer = _writer(video, rate, image)
-                writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-            if show is not None and not show(picture):
-                break
-    except KeyboardInterrupt:
-        pass  # what is there is kept and written
-    finally:
-        frames.close()  # type: ignore[attr-defined]
-        if writer is not None:
-            writer.release()
-    if not boxes:
-        raise DataError(f"{source}: holds no readable frame")
-    return np.stack(boxes), np.array(seconds)
-
-
-def _writer(path: Path, rate: float, image: Image) -> Any:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(path), fourcc, rate, (image.shape[1], image.shape[0]))
-    if not writer.isOpened():
-        raise DataError(f"{path}: cannot write a video there; choose a path that ends in .mp4")
-    return writer
+    error = None
+    with closing(frames), film(video, rate) if video else nullcontext() as add:
+        first = next(frames, None)
+        if first is None:
+            raise DataError(f"{source}: holds no readable frame")
+        start = select_box(first) if init is None else init
+        images = islice(chain([first], frames), limit)
+        try:
+            for image, box, spent in track_frames(tracker, images, start, source):
+                found.append(box)
+                seconds.append(spent)
+                if add or show:
+                    picture = captioned(image, box, f"{label} {len(found)}  {1 / max(spent, 1e-6):.0f} fps")
+                if add:
+                    add(picture)
+                if show and not show(picture):
+                    break
+        except (KeyboardInterrupt, TrackerError) as stop:
+            if not found:
+                raise
+            error = stop if isinstance(stop, TrackerError) else None
+        if boxes:  # before the film is closed, which can fail
+            write_atomic(boxes, format_boxes(np.stack(found)))
+    return np.stack(found), np.array(seconds), error
