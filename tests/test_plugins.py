@@ -109,6 +109,7 @@ def test_plugin_by_entry_point(tmp_path, monkeypatch):
         (HOLD + HOLD.replace("Hold", "Two"), "2 tracker classes.*TRACKER = ClassName"),
         ("import not_a_module_at_all\n", "cannot be imported: ModuleNotFoundError"),
         ("def f(:\n", "cannot be imported: SyntaxError"),
+        ("raise SystemExit(0)\n", "cannot be imported: SystemExit: 0"),
         ("TRACKER = 3\n", "is not a class"),
     ],
 )

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rolo_bench.cli import main
 from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.run.plugins import find_plugin
-from rolo_bench.run.runner import run_sequence, run_suite
+from rolo_bench.run.runner import run, run_sequence, run_suite
 from rolo_bench.run.stamp import fingerprint
 from rolo_bench.run.store import Store
 from tests.helpers_video import otb_folder, square_sequence
@@ -157,6 +158,87 @@ def test_changed_truth_is_run_again(tmp_path):
     path.write_text(path.read_text().replace("11.0", "12.0", 1))
     changed = load_suite(str(tmp_path / "videos"))
     assert {o.stem: o.what for o in run_suite(find_plugin("static"), changed, store)}["Square"] == "done"
+
+
+ORACLE = """
+class Peek:
+    'Answers the truth where it is an oracle.'
+    def __init__(self, oracle=False): self.oracle = oracle
+    def reveal(self, box): self.box = box
+    def init(self, image, box): self.box = box
+    def update(self, image): return self.box
+"""
+
+
+def test_an_oracle_keeps_its_name_and_never_mixes_with_fair_results(tmp_path):
+    suite = suite_of(tmp_path)
+    (tmp_path / "peek.py").write_text(ORACLE)
+    plugin = find_plugin(str(tmp_path / "peek.py"))
+    for first, second in ((False, True), (True, False)):
+        store = Store(tmp_path / f"results-{first}")
+        assert {o.what for o in run_suite(plugin, suite, store, options={"oracle": first})} == {"done"}
+        assert store.trackers(suite.name) == ("peek",)
+        assert store.meta(suite.name, "ope", "peek")["oracle"] is first
+        before = snapshot(store.folder(suite.name, "ope", "peek"))
+        with pytest.raises(UsageError, match=r"peek made with other options; .*--name OTHER"):
+            list(run_suite(plugin, suite, store, options={"oracle": second}))
+        assert snapshot(store.folder(suite.name, "ope", "peek")) == before
+        list(run_suite(plugin, suite, store, options={"oracle": second}, name="peek-too"))
+        assert store.meta(suite.name, "ope", "peek-too")["oracle"] is second
+        fair = store.load(suite.name, "ope", "peek" if second else "peek-too", "Square")[0].boxes
+        assert (fair == suite.sequences[0].truth[0]).all()
+
+
+def test_run_takes_a_name_a_file_or_a_class_and_a_suite_or_its_name(tmp_path):
+    suite, results = suite_of(tmp_path), tmp_path / "results"
+    (tmp_path / "peek.py").write_text(ORACLE)
+    frames = []
+    outcomes = run("ncc", suite, results=results, progress=lambda *at: frames.append(at))
+    assert [(o.stem, o.what) for o in outcomes] == [("Other", "done"), ("Square", "done")]
+    assert frames[0] == ("Other", 1, 12) and len(frames) == 24
+    assert {o.what for o in run("ncc", str(tmp_path / "videos"), results=results)} == {"skipped"}
+    assert [
+        o.stem for o in run(tmp_path / "peek.py", str(tmp_path / "videos"), results=results, only=["Square"])
+    ] == ["Square"]
+    run(Follow, suite, results=str(results))
+    run(Follow, suite, results=results, name="other", seed=3)
+    store = Store(results)
+    assert store.trackers("videos") == ("Follow", "ncc", "other", "peek")
+    meta = store.meta("videos", "ope", "Follow")
+    assert meta["origin"] == "class of tests.test_run" and len(meta["fingerprint"]["source"]) == 64
+    with pytest.raises(UsageError, match="with a suite as loaded"):
+        run("ncc", suite, results=results, only=("Square",))
+    with pytest.raises(UsageError, match="unknown option 'speed'"):
+        run(Follow, suite, results=results, options={"speed": 1})
+    with pytest.raises(TrackerError, match="is not a class with init"):
+        run(dict, suite, results=results)
+
+
+def test_a_tracker_that_cannot_be_made_keeps_no_other_from_running(tmp_path, capsys):
+    suite_of(tmp_path)
+    text = "class Bad:\n    def __init__(self): raise RuntimeError('no\\ncamera')\n"
+    text += "    def init(self, image, box): pass\n    def update(self, image): pass\n"
+    (tmp_path / "bad.py").write_text(text)
+    common = ["--suite", str(tmp_path / "videos"), "--results", str(tmp_path / "r")]
+    trackers = [part for t in ("static", str(tmp_path / "bad.py"), "ncc") for part in ("--tracker", t)]
+    assert main(["run", *trackers, *common]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert "  bad: failed: tracker bad cannot be made: RuntimeError: no" in lines
+    assert lines[-1].startswith("rolo-bench: 1 failed, the rest is kept")
+    store = Store(tmp_path / "r")
+    assert [store.sequences("videos", "ope", t) for t in ("static", "ncc")] == [("Other", "Square")] * 2
+    assert main(["run", "--tracker", str(tmp_path / "bad.py"), *common]) == 1
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "rolo-bench: tracker bad cannot be made: RuntimeError: no"
+    ]
+
+
+def test_attributes_of_a_tracker_are_its_own_code_too(tmp_path):
+    class Odd(Follow):
+        weights_digests = 3
+
+    with pytest.raises(TrackerError, match="tracker Odd: TypeError"):
+        run(Odd, suite_of(tmp_path), results=tmp_path / "r")
 
 
 def test_provenance(tmp_path):

@@ -7,12 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image as Picture
 
 from rolo_bench.cli import main
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.plots import frames as show
-from rolo_bench.plots.style import COLOURS, rgb
+from rolo_bench.plots.style import COLOURS, ORACLE_COLOUR, rgb
 from rolo_bench.run.film import draw_box, write_film
 from rolo_bench.run.store import RunResult, Store
 from tests.helpers_video import otb_folder, square_sequence
@@ -204,6 +205,86 @@ def test_heatmaps_of_a_tracker_are_laid_over_the_frames(store, tmp_path, capsys)
     assert np.abs(a[far] - b[far]).max() == 0
     assert main([*common, "--heatmap", "static"]) == 2
     assert "makes no heatmaps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("heat", "message"),
+    [
+        ("np.ones(16)", "heatmap of shape (16,), expected (h, w)"),
+        ("np.ones((0, 4))", "heatmap of shape (0, 4), expected (h, w)"),
+        ("'warm'", "ValueError: could not convert string to float: 'warm'"),
+    ],
+)
+def test_a_heatmap_that_is_none_is_one_line(store, tmp_path, capsys, heat, message):
+    data, results = store
+    (tmp_path / "odd.py").write_text(
+        PLUGIN.replace("np.zeros((32, 32), np.float32)", heat).replace(
+            "        self.heatmap[:8, :8] = 1\n", ""
+        )
+    )
+    line = [
+        "show",
+        "Square",
+        "--suite",
+        str(data),
+        "--results",
+        str(results),
+        "--heatmap",
+        str(tmp_path / "odd.py"),
+    ]
+    assert main(line) == 1
+    assert capsys.readouterr().err == f"rolo-bench: Square, frame 2: {message}\n"
+
+
+def test_a_heatmap_may_be_a_tensor_with_gradient():
+    class Warm:
+        heatmap = torch.ones(4, 4, requires_grad=True)
+
+        def init(self, image, box):
+            pass
+
+        def update(self, image):
+            return torch.tensor([1.0, 2, 3, 4], requires_grad=True)
+
+    boxes, maps = show.run_with_maps(square_sequence(count=5), Warm(), 3)
+    assert boxes[1:3].tolist() == [[1, 2, 3, 4]] * 2 and np.isnan(boxes[3:]).all()
+    assert all((m == 1).all() for m in maps[:3]) and maps[3:] == [None, None]
+
+
+def test_oracles_say_so_in_pictures(store):
+    results = Store(store[1])
+    results.write_meta("videos", "ope", "good", {"oracle": True, "sequences": {}})
+    boxes, oracle = show.results_on(square_sequence(), results, "videos")
+    assert list(boxes) == ["bad", "good (oracle)"] and oracle == ["good (oracle)"]
+    shown = show.tracks(square_sequence(), boxes, oracle)
+    assert [t.colour == ORACLE_COLOUR for t in shown] == [False, False, True]
+    assert list(show.results_on(square_sequence(), results, "videos", ["bad"])[0]) == ["bad"]
+    assert show.results_on(square_sequence("Nowhere"), results, "videos") == ({}, [])
+
+
+def test_failures_are_written_without_the_command_line(tmp_path):
+    sequence = square_sequence().slice(10, 30)
+    boxes = sequence.truth.copy()
+    boxes[5::2] -= np.array([60, 0, 0, 0])
+    one = show.tracks(sequence, {"one two": boxes})[1]
+    found, paths = show.write_failures(sequence, one, tmp_path, most=2)
+    assert found == [5, 7, 9, 11, 13, 15, 17, 19]
+    assert [p.name for p in paths] == ["Square_one_two_0016.png", "Square_one_two_0018.png"]
+    assert all(cv2.imread(str(p)).shape[1] > 3 * 260 for p in paths)
+
+
+def test_a_film_that_fails_leaves_the_old_one(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_text("old")
+
+    def images():
+        yield np.zeros((20, 30, 3), np.uint8)
+        raise RuntimeError("stop")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            write_film(path, images())
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"] and path.read_text() == "old"
 
 
 def test_show_errors_are_one_line(store, capsys):

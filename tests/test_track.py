@@ -1,12 +1,16 @@
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as Picture
 
 from rolo_bench.boxes import iou
 from rolo_bench.cli import main
 from rolo_bench.datasets.otb import read_boxes
-from rolo_bench.errors import UsageError
-from rolo_bench.run.video import captioned, parse_box
+from rolo_bench.errors import TrackerError, UsageError
+from rolo_bench.run.video import captioned, parse_box, track_video
 from tests.helpers_video import square_sequence
 
 
@@ -33,6 +37,110 @@ def test_track_writes_boxes_and_video(video, tmp_path, capsys):
     capture.release()
 
 
+def test_track_writes_a_gif_as_well(video, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = ["track", str(video), "--init", "10,20,24,18", "--tracker", "ncc", "--frames", "4"]
+    assert main([*line, "--video", "a.gif"]) == 0
+    with Picture.open("a.gif") as gif:
+        assert gif.n_frames == 4 and gif.size == (150, 110)
+
+
+FAIL = """
+class Fail:
+    'Fails in its update number {at}.'
+    n = 0
+    def init(self, image, box): self.box = box
+    def update(self, image):
+        self.n += 1
+        if self.n == {at}: raise {error}
+        return self.box + [2 * self.n, self.n, 0, 0]
+"""
+
+
+def frames_of(path) -> int:
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    capture.release()
+    return count
+
+
+def test_a_failure_keeps_boxes_and_film(video, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("fail.py").write_text(FAIL.format(at=8, error="RuntimeError('lost')"))
+    line = ["track", str(video), "--init", "10,20,24,18", "--tracker", "./fail.py", "--video", "a.mp4"]
+    assert main(line) == 1
+    assert capsys.readouterr().err == (
+        f"rolo-bench: {video}, frame 9: RuntimeError: lost; the 8 frames before it are kept, "
+        "boxes in square_fail.txt, video in a.mp4\n"
+    )
+    assert np.allclose(read_boxes(Path("square_fail.txt")), square_sequence(count=8).truth)
+    assert frames_of("a.mp4") == 8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "fail.py", "square.avi", "square_fail.txt"]
+
+
+def test_an_interruption_keeps_boxes_and_film(video, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("stop.py").write_text(FAIL.format(at=5, error="KeyboardInterrupt"))
+    line = ["track", str(video), "--init", "10,20,24,18", "--tracker", "./stop.py", "--video", "a.mp4"]
+    assert main(line) == 0
+    assert len(read_boxes(Path("square_stop.txt"))) == frames_of("a.mp4") == 5
+
+
+def test_a_failure_in_the_first_frame_writes_nothing_and_keeps_what_is_there(
+    video, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("b.txt").write_text("mine")
+    Path("fail.py").write_text(
+        FAIL.format(at=1, error="RuntimeError").replace("self.box = box", "raise OSError(5, 'no')")
+    )
+    line = ["track", str(video), "--init", "10,20,24,18", "--tracker", "./fail.py", "--boxes", "b.txt"]
+    assert main([*line, "--video", "a.mp4"]) == 1
+    assert capsys.readouterr().err == f"rolo-bench: {video}, frame 1: OSError: [Errno 5] no\n"
+    assert Path("b.txt").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.txt", "fail.py", "square.avi"]
+
+
+def test_the_library_returns_the_error_beside_the_boxes(video, tmp_path):
+    class Lost:
+        def init(self, image, box):
+            self.box = box
+
+        def update(self, image):
+            return None
+
+    boxes, seconds, error = track_video(Lost(), str(video), np.array([10.0, 20, 24, 18]))
+    assert boxes.tolist() == [[10, 20, 24, 18]] and len(seconds) == 1
+    assert isinstance(error, TrackerError) and "frame 2: update returned None" in str(error)
+    assert not list(tmp_path.glob("*.txt"))
+
+
+@pytest.mark.parametrize("option", ["--boxes", "--video"])
+@pytest.mark.parametrize("way", ["same", "relative", "symlink", "hardlink"])
+def test_the_input_is_never_written_over(video, tmp_path, monkeypatch, capsys, option, way):
+    film = video.rename(tmp_path / "square.mp4")
+    before = film.read_bytes()
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    target = {"same": str(film), "relative": "sub/../square.mp4", "symlink": "s.mp4", "hardlink": "h.mp4"}[
+        way
+    ]
+    if way == "symlink":
+        os.symlink(film, target)
+    if way == "hardlink":
+        os.link(film, target)
+    line = ["track", str(film), "--init", "10,20,24,18", "--tracker", "static"]
+    monkeypatch.setattr(cv2, "VideoCapture", None)  # nothing is opened
+    assert main([*line, option, target]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"rolo-bench: {target}: is the video to track itself; choose another file to write\n"
+    )
+    assert film.read_bytes() == before
+    assert not list(tmp_path.glob("*.txt"))
+
+
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
@@ -40,6 +148,8 @@ def test_track_writes_boxes_and_video(video, tmp_path, capsys):
         (["{video}", "--init", "1,2,3"], 2, "write four numbers"),
         (["{video}", "--init", "1,2,0,4"], 2, "positive size"),
         (["{text}", "--init", "1,2,3,4"], 1, "cannot be opened as a video"),
+        (["{video}", "--init", "1,2,3,4", "--video", "a.avi"], 2, "written as .mp4 or .gif"),
+        (["{video}", "--init", "1,2,3,4", "--frames", "0"], 2, "x>=1"),
     ],
 )
 def test_misuse(video, tmp_path, capfd, line, code, message):
