@@ -14,8 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Picture
+from PIL import ImageDraw, ImageFont
 
 from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.errors import DataError, TrackerError, UsageError
@@ -111,15 +114,11 @@ def parse_frames(text: str, sequence: Sequence) -> list[int]:
 
 @cache
 def _font(size: int) -> Any:
-    from PIL import ImageFont
-
     return ImageFont.load_default(size)
 
 
 def enlarged(image: Image, least: int = 480) -> tuple[Image, float]:
     """An image at least ``least`` pixels wide, and by how much it was scaled (a whole number up to 4, or 1)."""
-    import cv2
-
     factor = min(max(math.ceil(least / image.shape[1]), 1), 4)
     if factor == 1:
         return np.ascontiguousarray(image), 1.0
@@ -133,8 +132,8 @@ def boxes_on(
     canvas = np.array(image, copy=True)
     for track in sorted(reversed(shown), key=lambda t: t.overlaps is None):
         thin = track.overlaps is None and len(shown) > 1
-        ink = rgb(track.colour)
-        draw_box(canvas, track.boxes[index] * scale, ink, max(width - 1, 1) if thin else width, border)
+        line = max(width - 1, 1) if thin else width
+        draw_box(canvas, track.boxes[index] * scale, rgb(track.colour), line, border)
     return canvas
 
 
@@ -155,24 +154,16 @@ def framed(
 
 def _strip(title: str, shown: Items[Drawn], index: int, width: int) -> Image:
     """The legend under a frame: as many lines as it needs at this width; a line's height is fixed per sequence."""
-    from PIL import Image as Picture
-    from PIL import ImageDraw
-
     font, line, pad = _font(TEXT), TEXT + 9, 8
-    entries = [(title, title, None), *((_entry(t, index), _entry(t, None), t.colour) for t in shown)]
-    lines = _broken([(slot, colour) for _, slot, colour in entries], font, width - 2 * pad)
-    picture = Picture.new("RGB", (width, line * (max(lines) + 1) + pad), PAPER)
+    needs = [int(font.getlength(title)), *(20 + int(font.getlength(_entry(t, None))) for t in shown)]
+    places = _places(needs, width - 2 * pad)
+    picture = Picture.new("RGB", (width, line * (places[-1][1] + 1) + pad), PAPER)
     pen = ImageDraw.Draw(picture)
-    x, row = pad, 0
-    for (text, slot, colour), at in zip(entries, lines):
-        if at != row:
-            x, row = pad, at
-        y = row * line + pad / 2
-        if colour:
-            pen.rectangle((x, y + 5, x + 14, y + 16), fill=rgb(colour), outline=INK)
-            x += 20
-        pen.text((x, y), text, fill=INK, font=font)
-        x += int(font.getlength(slot)) + 18
+    pen.text((pad, pad / 2), title, fill=INK, font=font)
+    for track, (left, row) in zip(shown, places[1:]):
+        x, y = pad + left, row * line + pad / 2
+        pen.rectangle((x, y + 5, x + 14, y + 16), fill=rgb(track.colour), outline=INK)
+        pen.text((x + 20, y), _entry(track, index), fill=INK, font=font)
     return np.asarray(picture, dtype=np.uint8)
 
 
@@ -183,16 +174,15 @@ def _entry(track: Drawn, index: int | None) -> str:
     return f"{track.name}  {value:.2f}" if np.isfinite(value) else f"{track.name}  \N{EN DASH}"
 
 
-def _broken(entries: list[tuple[str, str | None]], font: Any, width: int) -> list[int]:
-    """The line on which each entry stands."""
-    lines, x, row = [], 0, 0
-    for text, colour in entries:
-        need = int(font.getlength(text)) + (20 if colour else 0)
+def _places(needs: list[int], width: int) -> list[tuple[int, int]]:
+    """Where each entry stands: pixels from the left, and its line."""
+    found, x, row = [], 0, 0
+    for need in needs:
         if x and x + need > width:
             x, row = 0, row + 1
-        lines.append(row)
+        found.append((x, row))
         x += need + 18
-    return lines
+    return found
 
 
 def overlay(image: Image, heatmap: NDArray[Any], strength: float = 0.55) -> Image:
@@ -203,8 +193,6 @@ def overlay(image: Image, heatmap: NDArray[Any], strength: float = 0.55) -> Imag
     Raises:
         ValueError: the heatmap is not two-dimensional.
     """
-    import cv2
-
     if np.ndim(heatmap) != 2:
         raise ValueError(f"a heatmap has shape (h, w), not {np.shape(heatmap)}")
     values = np.clip(np.nan_to_num(np.asarray(heatmap, dtype=np.float32)), 0, 1)
@@ -284,8 +272,6 @@ def _reach(sequence: Sequence, shown: Items[Drawn], index: int) -> float:
 
 def _cut(sequence: Sequence, shown: Items[Drawn], index: int, reach: float, side: int = 260) -> Image:
     """A square of ``reach`` pixels around the boxes of a frame, drawn ``side`` pixels wide, with its legend."""
-    import cv2
-
     image = sequence.frames.image(index)
     boxes = np.array([t.boxes[index] for t in shown])
     boxes = boxes[valid(boxes)]
@@ -321,18 +307,14 @@ def run_with_maps(sequence: Sequence, tracker: Any, stop: int) -> tuple[Array, l
     tracked = track_frames(tracker, images, truth[0], sequence.name, first, truth)
     for index, (_, boxes[index], _) in enumerate(tracked):
         with guarded(f"{sequence.name}, frame {first + index}"):
-            heat = getattr(tracker, "heatmap", None)
-            maps[index] = _as_map(heat) if heat is not None else None
+            heat = plain(getattr(tracker, "heatmap", None))
+            if heat is not None:
+                maps[index] = values = np.array(heat, dtype=np.float32)
+                if values.ndim != 2 or not values.size:
+                    raise TrackerError(f"heatmap of shape {values.shape}, expected (h, w)")
     if all(m is None for m in maps):
         raise UsageError("this tracker makes no heatmaps; try --heatmap rolo -o variant=heatmap")
     return boxes, maps
-
-
-def _as_map(heat: Any) -> NDArray[np.float32]:
-    values = np.array(plain(heat), dtype=np.float32)
-    if values.ndim != 2 or not values.size:
-        raise TrackerError(f"heatmap of shape {values.shape}, expected (h, w)")
-    return values
 
 
 def write_image(path: Path, image: Image) -> Path:
@@ -341,8 +323,6 @@ def write_image(path: Path, image: Image) -> Path:
     Raises:
         UsageError: another ending.
     """
-    from PIL import Image as Picture
-
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"{path}: pictures are written as .png or .jpg")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ with the same tracker, options, weights and truth is skipped; one made otherwise
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from rolo_bench.run.worker import guarded, track_frames
 from rolo_bench.sequence import Sequence, prefetch
 from rolo_bench.tracker import is_oracle, suite_defaults
 
-log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 
 
@@ -140,7 +138,6 @@ def run_suite(
             try:
                 boxes, seconds = run_sequence(_make(plugin, options, seed), sequence, segment, progress)
             except TrackerError as error:
-                log.debug("%s failed", label, exc_info=error)
                 store.remove(suite.name, protocol, label, stem)
                 outcome = Outcome(stem, "failed", str(error))
                 entry |= {"status": "failed", "error": str(error)}
@@ -158,15 +155,9 @@ def run_suite(
 
 
 def _begin(
-    plugin: Plugin,
-    suite: Suite,
-    store: Store,
-    protocol: str,
-    options: dict[str, Any],
-    label: str,
-    force: bool,
-    seed: int,
-) -> dict[str, Any]:
+    plugin: Plugin, suite: Suite, store: Store, protocol: str, options: dict[str, Any], label: str,
+    force: bool, seed: int,
+) -> dict[str, Any]:  # fmt: skip
     """Write and return what ``run.json`` says of a run that starts or goes on, or refuse it."""
     tracker = _make(plugin, options, seed)
     with guarded(f"tracker {plugin.name}", RoloBenchError):

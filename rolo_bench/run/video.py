@@ -92,9 +92,7 @@ def show_window(picture: Image) -> bool:
         cv2.imshow("rolo-bench", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         return cv2.waitKey(1) & 0xFF != ord("q")
     except cv2.error:
-        raise UsageError(
-            "no display for a window; leave --window out, or write a film with --video"
-        ) from None
+        raise UsageError("no display for a window; leave --window out, or give --video FILE") from None
 
 
 def captioned(image: Image, box: Array, text: str) -> Image:
@@ -123,11 +121,9 @@ def track_video(
     """Track through a video; optionally write the boxes, and the video with the boxes drawn in.
 
     Args:
-        tracker: a fresh tracker.
         source: path of a video file, or the number of a camera.
         init: first box ``(4,)``, or None to draw it with the mouse.
-        boxes: where to write the boxes.
-        video: where to write the annotated ``.mp4`` or ``.gif``.
+        boxes, video: text file, and ``.mp4`` or ``.gif``, to write.
         label: what to write on the frames.
         limit: stop after so many frames.
         show: called with each annotated frame; tracking ends when it returns False.

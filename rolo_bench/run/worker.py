@@ -5,6 +5,7 @@ A plugin is somebody else's code: whatever it raises or returns becomes boxes, o
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from rolo_bench.boxes import Array
 from rolo_bench.errors import RoloBenchError, TrackerError
 from rolo_bench.sequence import Image
 from rolo_bench.tracker import is_oracle
+
+log = logging.getLogger(__name__)
 
 
 def track_frames(
@@ -59,6 +62,7 @@ def guarded(where: str, *passing: type[BaseException]) -> Iterator[None]:
             text = ""
         if not (text and isinstance(error, RoloBenchError)):
             text = f"{type(error).__name__}: {text or 'no message'}"
+        log.debug("%s", where, exc_info=error)
         raise TrackerError(f"{where}: {text}") from error
 
 
