@@ -19,7 +19,7 @@ def blocks(path: Path, language: str) -> list[str]:
 def test_plugin_guide_runs_as_printed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     guide = ROOT / "docs" / "plugins.md"
-    (code,) = blocks(guide, "python")
+    code, call = blocks(guide, "python")
     Path("meanshift.py").write_text(code)
     lines = [
         line[2:] for block in blocks(guide, "console") for line in block.splitlines() if line.startswith("$ ")
@@ -30,6 +30,10 @@ def test_plugin_guide_runs_as_printed(tmp_path, monkeypatch, capsys):
         assert words[0] == "rolo-bench"
         assert main(words[1:]) == 0, line
     assert "meanshift-32" in capsys.readouterr().out
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict = {}
+    exec(call, names)  # the same file and options as on the command line: nothing to do again
+    assert {o.what for o in names["outcomes"]} == {"skipped"}
 
 
 def test_links_between_documents_lead_somewhere():

@@ -171,7 +171,7 @@ def _entry(track: Drawn, index: int | None) -> str:
     if track.overlaps is None:
         return track.name
     value = 0.0 if index is None else track.overlaps[index]
-    return f"{track.name}  {value:.2f}" if np.isfinite(value) else f"{track.name}  \N{EN DASH}"
+    return f"{track.name}  {value:.2f}" if np.isfinite(value) else f"{track.name}  -"
 
 
 def _places(needs: list[int], width: int) -> list[tuple[int, int]]:
