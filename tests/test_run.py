@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rolo_bench.cli import main
+from rolo_bench.cli.run import demo
 from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.run.plugins import find_plugin
@@ -231,6 +232,20 @@ def test_a_tracker_that_cannot_be_made_keeps_no_other_from_running(tmp_path, cap
     assert capsys.readouterr().err.splitlines()[1:] == [
         "rolo-bench: tracker bad cannot be made: RuntimeError: no"
     ]
+
+
+@pytest.mark.slow
+def test_demo_runs_scores_and_draws_without_a_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rolo_bench.cli.main", None)
+    demo.main(["--tracker", "static", "--results", "r"], standalone_mode=False)
+    shown = capsys.readouterr()
+    assert (
+        "static on demo (ope): 16 done" in shown.err
+        and "demo, OPE, convention otb, 16 sequences" in shown.err
+    )
+    assert shown.out.splitlines()[-1] == "figures/success.png" and "auc" in shown.out
+    assert Path("figures/success.png").is_file()
 
 
 def test_attributes_of_a_tracker_are_its_own_code_too(tmp_path):
