@@ -102,12 +102,13 @@ def test_oracle_is_marked_and_uses_the_revealed_box(detector: str) -> None:
         frame((1, 0, 20, 20, 90), (60, 0, 20, 20, 20)),
         frame((5, 60, 9, 9, 50)),
         frame(),
+        frame((5, 60, 9, 9, 50)),  # nobody knows where the target is here
     ]
-    truth = np.array([[0, 0, 20, 20], [62, 0, 20, 20], [200, 200, 5, 5], [60, 0, 20, 20.0]])
+    truth = np.array([[0, 0, 20, 20], [62, 0, 20, 20], [200, 200, 5, 5], [60, 0, 20, 20], [np.nan] * 4])
     tracker = Yolo(detector=detector, association="oracle")
     assert is_oracle(tracker)
     boxes, _ = run_sequence(tracker, Sequence("s", ArrayFrames(tuple(frames)), truth))
-    assert boxes.tolist() == [[0, 0, 20, 20], [60, 0, 20, 20], [60, 0, 20, 20], [60, 0, 20, 20]]
+    assert boxes.tolist() == [[0, 0, 20, 20], *[[60, 0, 20, 20]] * 4]
     with pytest.raises(UsageError, match="causal or oracle"):
         Yolo(detector=detector, association="truth")
 
