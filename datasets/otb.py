@@ -5,23 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
 from rolo_bench.boxes import Array
-from rolo_bench.boxfiles import read_boxes as _read_boxes
+from rolo_bench.boxfiles import read_boxes
 from rolo_bench.errors import DataError, MissingError
 from rolo_bench.sequence import ImageFiles, Sequence
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
-
-
-def read_boxes(path: Path) -> Array:
-    """OTB truth or result boxes as ``(N, 4)`` 0-based pixels; commas, tabs and blanks may separate.
-
-    Raises:
-        DataError: missing, empty or malformed, with file and row.
-    """
-    return _read_boxes(path, offset=1.0)
 
 
 def frame_paths(folder: Path) -> dict[int, Path]:
@@ -151,21 +140,3 @@ def sequence_names(root: Path) -> tuple[str, ...]:
         match = re.match(r"^groundtruth_rect\.(\d)$", path.stem)
         names.append(f"{path.parent.name}-{match[1]}" if match else path.parent.name)
     return tuple(dict.fromkeys(names))
-
-
-def write_sequence(root: Path, sequence: Sequence) -> Path:
-    """Write a sequence in OTB layout (JPEG frames of quality 95, 1-based boxes) and return its folder."""
-    import cv2
-
-    from rolo_bench.boxfiles import format_boxes
-    from rolo_bench.files import write_atomic
-
-    folder = root / sequence.name
-    (folder / "img").mkdir(parents=True, exist_ok=True)
-    for i in range(len(sequence)):
-        image = cv2.cvtColor(np.ascontiguousarray(sequence.frames.image(i)), cv2.COLOR_RGB2BGR)
-        cv2.imwrite(
-            str(folder / "img" / f"{sequence.first_frame + i:04d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 95]
-        )
-    write_atomic(folder / "groundtruth_rect.txt", format_boxes(sequence.truth))
-    return folder

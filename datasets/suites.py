@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from rolo_bench.boxes import Array
+from rolo_bench.boxfiles import read_boxes
 from rolo_bench.datasets import otb, vot
 from rolo_bench.errors import DataError, MissingError, RoloBenchError, UsageError
 from rolo_bench.folders import data_folder
@@ -303,7 +304,7 @@ def _load_entry(entry: Entry, root: Path, images: bool) -> Sequence:
     else:
         flat = root / f"{entry.name}.txt"
         source = flat if flat.is_file() else otb.find_truth(root, folder or entry.name)[1]
-        truth = otb.read_boxes(source)
+        truth = read_boxes(source)
         if entry.first is not None and entry.last is not None:
             truth = otb.cut_truth(truth, entry.first, entry.last, source)
         sequence = Sequence(entry.name, NoFrames(len(truth)), truth, entry.attributes, entry.first or 1)

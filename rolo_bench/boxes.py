@@ -69,11 +69,6 @@ def iou_matrix(a: ArrayLike, b: ArrayLike) -> Array:
     return np.nan_to_num(values, nan=0.0)
 
 
-def center_error(a: ArrayLike, b: ArrayLike) -> Array:
-    """Distance of the centres ``(N,)`` in pixels, row by row; NaN where a row holds NaN."""
-    return np.linalg.norm(centers(a) - centers(b), axis=1)
-
-
 def to_relative(boxes: ArrayLike, size: tuple[int, int]) -> Array:
     """``x, y, w, h`` in pixels to centre and size relative to an image of ``size`` (width, height).
 

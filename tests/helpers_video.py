@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from rolo_bench.datasets import otb
+from rolo_bench.boxfiles import format_boxes
 from rolo_bench.sequence import ArrayFrames, Sequence
 
 
@@ -26,7 +27,12 @@ def square_sequence(name: str = "Square", count: int = 30, seed: int = 0) -> Seq
 
 
 def otb_folder(root: Path, names: tuple[str, ...] = ("Square", "Other"), count: int = 30) -> Path:
-    """The same written in OTB layout."""
+    """The same written in OTB layout: JPEG frames of quality 95, 1-based boxes."""
     for seed, name in enumerate(names):
-        otb.write_sequence(root, square_sequence(name, count, seed))
+        sequence, images = square_sequence(name, count, seed), root / name / "img"
+        images.mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            image = cv2.cvtColor(sequence.frames.image(i), cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(images / f"{i + 1:04d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        (root / name / "groundtruth_rect.txt").write_text(format_boxes(sequence.truth))
     return root

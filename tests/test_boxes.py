@@ -62,10 +62,6 @@ def test_clip_stays_inside(a):
     assert x + w <= 320 + 1e-9 and y + h <= 240 + 1e-9
 
 
-def test_center_error_by_hand():
-    assert boxes.center_error([0, 0, 2, 2], [3, 4, 2, 2])[0] == 5.0
-
-
 def test_wrong_shape_is_refused():
     with pytest.raises(ValueError, match=r"\(N, 4\)"):
         boxes.as_boxes(np.zeros((3, 5)))

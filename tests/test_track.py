@@ -7,8 +7,8 @@ import pytest
 from PIL import Image as Picture
 
 from rolo_bench.boxes import iou
+from rolo_bench.boxfiles import read_boxes
 from rolo_bench.cli import main
-from rolo_bench.datasets.otb import read_boxes
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.run.video import captioned, parse_box, track_video
 from tests.helpers_video import square_sequence

@@ -27,13 +27,8 @@ TEXT = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: 
 MATRIX, COMPRESSED = 14, 15
 CELL, STRUCT, CHAR = 1, 2, 4
 NUMBERS = range(6, 16)
-
-
-@dataclass(frozen=True)
-class Unsupported:
-    """Stands for a value of a class that result files do not hold (sparse, function, object)."""
-
-    class_number: int
+UNSUPPORTED = object()
+"""Stands for a value of a class that result files do not hold (sparse, function, object)."""
 
 
 @dataclass
@@ -164,7 +159,7 @@ def _matrix(cursor: _Cursor, depth: int, wanted: tuple[str, ...] | None = None) 
     elif number in (CELL, STRUCT):
         value = _container(cursor, shape, number, depth)
     else:
-        return name, Unsupported(number)
+        return name, UNSUPPORTED
     if cursor.left():
         raise _Damage
     return name, value

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from rolo_bench.boxes import Array
+from rolo_bench.boxfiles import read_boxes
 from rolo_bench.datasets import otb
 from rolo_bench.datasets.suites import Entry, annotation_digest, entries, table_rows
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
@@ -67,7 +68,7 @@ def has_true_annotation(root: Path, entry: Entry, truth: Array) -> bool:
     """Whether a target's truth ``(N, 4)`` in the benchmark's range, and the rest of its file, are the recorded ones."""
     if annotation_digest(truth) != entry.digest:
         return False
-    whole = otb.read_boxes(otb.find_truth(root, entry.name)[1])
+    whole = read_boxes(otb.find_truth(root, entry.name)[1])
     rows, digest = file_digests().get(entry.name, (0, ""))
     return len(whole) != rows or annotation_digest(whole) == digest
 

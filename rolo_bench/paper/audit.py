@@ -248,24 +248,22 @@ def compare(
 
     frames = {name: score(store, suite, trackers, protocol, name, partial) for name in CONVENTIONS}
     base = matrix(frames["otb"])
-    rows = []
+    tables = []
     for name, scores in frames.items():
         aucs = matrix(scores)
         fair = aucs.columns.difference(list(oracles(scores)))
         ranks = aucs[fair].mean().round(12).rank(ascending=False, method="min")
-        for tracker, part in scores.groupby("tracker", sort=False):
-            change = (aucs[tracker] - base[tracker]).abs()
-            rows.append(
-                {
-                    "tracker": tracker, "convention": name, "auc": part["auc"].mean(),
-                    "precision": part["precision20"].mean(), "norm_precision": part["norm_auc"].mean(),
-                    "success50": part["success50"].mean(), "mean_iou": part["mean_iou"].mean(),
-                    "fps": part["fps"].mean(), "auc_vs_otb": aucs[tracker].mean() - base[tracker].mean(),
-                    "sequences_changed": int((change > 1e-12).sum()), "rank": int(ranks.get(tracker, 0)),
-                    "sequences": f"{len(part)} of {len(suite.expected)}",
-                }
-            )  # fmt: skip
-    table = mark_oracles(pd.DataFrame(rows), frames["otb"])
+        table = scores.groupby("tracker", sort=False).agg(
+            auc=("auc", "mean"), precision=("precision20", "mean"), norm_precision=("norm_auc", "mean"),
+            success50=("success50", "mean"), mean_iou=("mean_iou", "mean"), fps=("fps", "mean"),
+        )  # fmt: skip
+        table.insert(0, "convention", name)
+        table["auc_vs_otb"] = aucs.mean() - base.mean()
+        table["sequences_changed"] = ((aucs - base).abs() > 1e-12).sum()
+        table["rank"] = ranks.reindex(table.index).fillna(0).astype(int)
+        table["sequences"] = [f"{n} of {len(suite.expected)}" for n in aucs.notna().sum()]
+        tables.append(table.reset_index())
+    table = mark_oracles(pd.concat(tables, ignore_index=True), frames["otb"])
     order = {t: i for i, t in enumerate(base.mean().sort_values(ascending=False).index)}
     return table.sort_values("tracker", key=lambda c: c.map(order), kind="stable", ignore_index=True)
 

@@ -183,30 +183,26 @@ def _name_points(
             (7, 15, "left"), (7, -15, "left"), (-7, 15, "right"), (-7, -15, "right"),
         )
     ]  # fmt: skip
+
+    def cost(box: tuple[float, ...]) -> float:
+        outside = box[0] < inside.x0 or box[2] > inside.x1 or box[1] < inside.y0 or box[3] > inside.y1
+        return sum(_overlap(box, other) for other in taken) + 1e6 * outside
+
     for name, x, y, (px, py) in zip(names, xs, ys, points):
         width, height = text_width(name, 8.0) * 72 * scale, 9 * scale
-        best: tuple[float, tuple[float, float, str]] | None = None
+        boxes = []
         for dx, dy, ha in places:
-            x0 = px + dx * scale - (width if ha == "right" else 0)
-            y0 = py + dy * scale - height / 2
-            box = (x0, y0, x0 + width, y0 + height)
-            cost = sum(_overlap(box, other) for other in taken)
-            if box[0] < inside.x0 or box[2] > inside.x1 or box[1] < inside.y0 or box[3] > inside.y1:
-                cost += 1e6
-            if best is None or cost < best[0]:
-                best = (cost, (dx, dy, ha))
-            if cost == 0:
-                break
-        assert best is not None
-        dx, dy, ha = best[1]
-        far = max(abs(dx), abs(dy)) > 16
+            x0, y0 = px + dx * scale - width * (ha == "right"), py + dy * scale - height / 2
+            boxes.append((x0, y0, x0 + width, y0 + height))
+        costs = [cost(box) for box in boxes]
+        best = costs.index(min(costs))
+        taken.append(boxes[best])
+        dx, dy, ha = places[best]
+        leader = {"arrowstyle": "-", "color": "#999999", "lw": 0.6} if max(abs(dx), abs(dy)) > 16 else None
         ax.annotate(
-            name, (x, y), (dx, dy), textcoords="offset points", ha=ha,
-            va="center", fontsize=8, zorder=9, arrowprops={"arrowstyle": "-", "color": "#999999", "lw": 0.6}
-            if far else None,
+            name, (x, y), (dx, dy), textcoords="offset points", ha=ha, va="center", fontsize=8, zorder=9,
+            arrowprops=leader,
         )  # fmt: skip
-        x0 = px + dx * scale - (width if ha == "right" else 0)
-        taken.append((x0, py + dy * scale - height / 2, x0 + width, py + dy * scale + height / 2))
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:

@@ -65,31 +65,20 @@ def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.Da
     sequences that both have; ``same_as_best`` is True where it is 0.05 or more. Equal AUCs share a ``rank``.
     An oracle takes no part in that: its ``rank`` is 0 and its ``p_best`` NaN.
     """
-    import pandas as pd
-
     from rolo_bench.scores.statistics import against_best, bootstrap_interval
 
-    rows = []
-    for name, part in scores.groupby("tracker", sort=False):
-        low, high = bootstrap_interval(part["auc"].to_numpy(float), seed=seed, resamples=resamples)
-        first = part.iloc[0]
-        rows.append(
-            {
-                "tracker": name,
-                "auc": part["auc"].mean(),
-                "precision": part["precision20"].mean(),
-                "norm_precision": part["norm_auc"].mean(),
-                **{c: part[c].mean() for c in ("success50", "success75", "mean_iou")},
-                "failures": part["failures"].sum(),
-                "fps": part["fps"].mean(),
-                "seconds": part["seconds"].sum(min_count=1),
-                "sequences": len(part),
-                **{c: first[c] for c in ("expected", "oracle", "convention", "protocol", "suite")},
-                "auc_low": low,
-                "auc_high": high,
-            }
-        )
-    table = pd.DataFrame(rows).sort_values("auc", ascending=False, kind="stable", ignore_index=True)
+    groups = scores.groupby("tracker", sort=False)
+    table = groups.agg(
+        auc=("auc", "mean"), precision=("precision20", "mean"), norm_precision=("norm_auc", "mean"),
+        success50=("success50", "mean"), success75=("success75", "mean"), mean_iou=("mean_iou", "mean"),
+        failures=("failures", "sum"), fps=("fps", "mean"), seconds=("seconds", lambda s: s.sum(min_count=1)),
+        sequences=("auc", "size"),
+        **{c: (c, "first") for c in ("expected", "oracle", "convention", "protocol", "suite")},
+    )  # fmt: skip
+    table[["auc_low", "auc_high"]] = [
+        bootstrap_interval(part["auc"], seed=seed, resamples=resamples) for _, part in groups
+    ]
+    table = table.reset_index().sort_values("auc", ascending=False, kind="stable", ignore_index=True)
     fair = ~table["tracker"].isin(oracles(scores))
     ranks = table["auc"].where(fair).round(12).rank(ascending=False, method="min")
     table["rank"] = ranks.fillna(0).astype(int)

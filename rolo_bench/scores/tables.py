@@ -54,7 +54,8 @@ def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -
     if format_ == "csv":
         return plain.to_csv(index=False, float_format="%.10g", lineterminator="\n")
     if format_ == "json":
-        return json.dumps([_plain(row) for row in plain.to_dict("records")], indent=1) + "\n"
+        rows = [{str(k): _json_value(v) for k, v in row.items()} for row in plain.to_dict("records")]
+        return json.dumps(rows, indent=1) + "\n"
     for mark, (name, word) in MARKS.items():
         if {mark, name} <= set(plain.columns):
             names = [display_name(t, **{word: bool(m)}) for t, m in zip(plain[name], plain[mark])]
@@ -64,7 +65,7 @@ def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -
         [_cell(v, str(c), decimals) for c, v in zip(header, row)]
         for row in plain.itertuples(index=False, name=None)
     ]
-    right = [_is_number(plain[c]) for c in plain.columns]
+    right = [plain[c].dtype.kind in "iuf" for c in plain.columns]
     if format_ is None:
         return _aligned(header, cells, right)
     if format_ == "md":
@@ -133,16 +134,8 @@ def p_text(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _is_number(column: pd.Series) -> bool:
-    return column.dtype.kind in "iuf"
-
-
-def _plain(row: dict[Any, Any]) -> dict[str, Any]:
-    """A row of JSON values: NaN becomes null, tuples lists."""
-    return {str(k): _json_value(v) for k, v in row.items()}
-
-
 def _json_value(value: Any) -> Any:
+    """NaN becomes null, a tuple a list."""
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

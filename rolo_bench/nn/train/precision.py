@@ -96,11 +96,3 @@ def class_precisions(
         verdict, score = np.concatenate(verdicts), np.concatenate(scores)
         values[c] = average_precision(verdict[verdict >= 0] == 1, score[verdict >= 0], total)
     return values
-
-
-def mean_average_precision(
-    found: Sequence[Found], truth: Sequence[Truth], classes: int, overlap: float = 0.5
-) -> float:
-    """Mean of `class_precisions` over the classes that have objects; NaN without any."""
-    values = class_precisions(found, truth, classes, overlap)
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

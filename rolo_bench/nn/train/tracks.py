@@ -92,7 +92,7 @@ def trajectories(folder: Path, leave_out: set[str]) -> list[Array]:
     Raises:
         DataError: none there.
     """
-    from rolo_bench.datasets.otb import read_boxes
+    from rolo_bench.boxfiles import read_boxes
 
     files = sorted(p for p in folder.glob("*.txt") if p.stem not in leave_out)
     if not files:
