@@ -19,6 +19,7 @@ from rolo_bench.errors import UsageError
 from rolo_bench.report.data import BINS, SCALE, collect, thumbnails
 from rolo_bench.report.page import heat_rows, latex_tables, render_page, shade, write_report
 from rolo_bench.run.store import RunResult, Store
+from rolo_bench.scores.provenance import warnings_of
 from rolo_bench.scores.score import CURVES
 from rolo_bench.scores.summary import matrix
 from tests.helpers_scores import made_up
@@ -105,6 +106,12 @@ def test_warnings_name_what_a_reader_must_know(page):
     assert "Timing of beta" in box and "7.5 on 2 cores" in box
     assert "Imported" in box
     assert "Timing of alpha" not in box
+
+
+def test_busy_runs_of_one_machine_share_a_sentence(found):
+    metas = {n: {"machine": {"cores": 2, "load_at_start": load}} for n, load in zip(NAMES, (7.5, 9, 8, 0.1))}
+    (line,) = (w for w in warnings_of(found.scores, metas) if "busy" in w)
+    assert line.startswith("Timing of alpha, beta, gamma: the machine was busy (load 7.5 to 9 on 2 cores)")
 
 
 def test_text_of_results_cannot_become_markup(page):

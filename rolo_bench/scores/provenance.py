@@ -56,10 +56,11 @@ def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[
     oracle = [t for t in metas if t in oracles(scores)]
     if oracle:
         found.append(f"Oracle: {', '.join(oracle)} was shown the truth; not a fair test, not ranked.")
-    for (load, cores), names in _busy(metas).items():
+    for cores, loads in _busy(metas).items():
+        low, high = min(loads.values()), max(loads.values())
         found.append(
-            f"Timing of {', '.join(names)}: the machine was busy (load {load:g} on {cores} cores) when the run "
-            "began; the frames per second are too low."
+            f"Timing of {', '.join(loads)}: the machine was busy (load {low:g}{f' to {high:g}' * (low < high)} on "
+            f"{cores} cores) when the run began; the frames per second are too low."
         )
     for name, meta in metas.items():
         if isinstance(meta.get("jobs"), int) and meta["jobs"] > 1:
@@ -77,12 +78,12 @@ def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[
     return found + list(scores.attrs.get("uneven", []))
 
 
-def _busy(metas: dict[str, dict[str, Any]]) -> dict[tuple[float, int], list[str]]:
-    """Measured runs that began under load, grouped by it."""
-    groups: dict[tuple[float, int], list[str]] = {}
+def _busy(metas: dict[str, dict[str, Any]]) -> dict[int, dict[str, float]]:
+    """Measured runs that began under load, and the load: ``{cores: {tracker: load}}``."""
+    groups: dict[int, dict[str, float]] = {}
     for name, meta in metas.items():
         machine = meta.get("machine") or {}
         load, cores = machine.get("load_at_start"), machine.get("cores") or 1
         if isinstance(load, int | float) and load > BUSY * cores and not meta.get("imported"):
-            groups.setdefault((float(load), int(cores)), []).append(name)
+            groups.setdefault(int(cores), {})[name] = float(load)
     return groups
