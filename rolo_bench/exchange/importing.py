@@ -209,12 +209,8 @@ def _import_file(order: _Order, found: Found, protocol: str | None) -> Imported:
     marks = {r.stem: mark | {"start": r.start} for r in results}
     if _same(meta, marks, order.store.folder(order.suite, kind, label)):
         return Imported(found.path, "unchanged", entry.name, label, kind)
-    there = [e for e in map(meta["sequences"].get, marks) if e and e.get("sha256") != mark["sha256"]]
-    if there and not order.force:
-        raise DataError(
-            f"{found.path}: {label} has results on {entry.name} from another file "
-            f"({there[0].get('source')}); replace them with --force"
-        )
+    if not order.force:
+        _refuse_other(meta, marks, f"{found.path}: {label} has results on {entry.name}")
     extra: tuple[str, ...] = ()
     if len(readings) != SEGMENTS.get(kind, 1):
         extra = (f"{len(readings)} of {SEGMENTS[kind]} starts of {kind.upper()}",)
@@ -288,6 +284,14 @@ def _same(meta: dict[str, Any], marks: dict[str, dict[str, Any]], folder: Path) 
         (folder / f"{stem}.txt").is_file() and all(entries.get(stem, {}).get(k) == v for k, v in mark.items())
         for stem, mark in marks.items()
     )
+
+
+def _refuse_other(meta: dict[str, Any], marks: dict[str, dict[str, Any]], where: str) -> None:
+    """Results that another file gave are not replaced unasked."""
+    for stem, mark in marks.items():
+        there = meta["sequences"].get(stem)
+        if there and there.get("sha256") != mark["sha256"]:
+            raise DataError(f"{where} from another file ({there.get('source')}); replace them with --force")
 
 
 def _speed(reading: Reading) -> str:

@@ -76,7 +76,7 @@ def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -
 
 
 def for_people(summary: pd.DataFrame) -> pd.DataFrame:
-    """A summary of `scoring.summary` with the columns that people read.
+    """A summary of `rolo_bench.scores.summary.summary` with the columns that people read.
 
     The interval is one column; ``sequences`` says ``16 of 30``; ``vs_best`` says ``best``, ``same`` (the paired,
     Holm-corrected Wilcoxon test finds no difference at 0.05), the p value, or ``oracle``, which is never compared.
@@ -124,9 +124,7 @@ def _versus(rank: float, p: float) -> str:
         return "best"
     if not math.isfinite(p):
         return ""
-    if p >= 0.05:
-        return "same"
-    return p_text(p)
+    return "same" if p >= 0.05 else p_text(p)
 
 
 def p_text(p: float) -> str:
