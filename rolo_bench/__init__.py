@@ -1,3 +1,47 @@
-"""rolo-bench: a benchmark toolkit for single-object tracking and the reference ROLO."""
+"""rolo-bench: a benchmark toolkit for single-object tracking and the reference ROLO.
+
+What a notebook needs stands here, and is loaded when it is first used (``docs/python.md`` shows each).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError, WeightsError
+
+if TYPE_CHECKING:
+    from rolo_bench import plots
+    from rolo_bench.boxes import iou
+    from rolo_bench.datasets.suites import Suite, load_suite
+    from rolo_bench.nn.detect.registry import load_detector
+    from rolo_bench.run.plugins import find_plugin
+    from rolo_bench.run.runner import run
+    from rolo_bench.run.store import Store
+    from rolo_bench.scores.score import score
+    from rolo_bench.scores.summary import summary
+    from rolo_bench.sequence import Sequence
 
 __version__ = "0.1.0"
+__all__ = [
+    "DataError", "RoloBenchError", "Sequence", "Store", "Suite", "TrackerError", "UsageError", "WeightsError",
+    "find_plugin", "iou", "load_detector", "load_suite", "plots", "run", "score", "summary",
+]  # fmt: skip
+
+_ROOMS = {
+    "Sequence": "sequence", "Store": "run.store", "Suite": "datasets.suites", "find_plugin": "run.plugins",
+    "iou": "boxes", "load_detector": "nn.detect.registry", "load_suite": "datasets.suites",
+    "score": "scores.score", "summary": "scores.summary",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("plots", "run"):  # rooms; `run` can be called
+        return importlib.import_module(f"rolo_bench.{name}")
+    if name in _ROOMS:
+        return getattr(importlib.import_module(f"rolo_bench.{_ROOMS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
