@@ -58,7 +58,7 @@ class Entry:
         return None if self.first is None or self.last is None else self.last - self.first + 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Suite:
     """A suite as loaded: its sequences, the names that belong to it, and those that are missing."""
 
@@ -66,6 +66,11 @@ class Suite:
     sequences: tuple[Sequence, ...]
     expected: tuple[str, ...]
     missing: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        names = ", ".join(s.name for s in self.sequences[:3]) + (", …" if len(self.sequences) > 3 else "")
+        count = self.note() or f"{len(self.sequences)} sequences"
+        return f"Suite {self.name}: {count}, {sum(map(len, self.sequences)):,} frames ({names})"
 
     def note(self) -> str:
         """``16 of 30 sequences`` for a partial suite, otherwise empty."""

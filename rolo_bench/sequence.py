@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -87,7 +87,7 @@ class _Part:
         return self.source.image(self.start + index)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sequence:
     """A video, its truth and what is known about it.
 
@@ -108,7 +108,7 @@ class Sequence:
     truth: Array
     attributes: tuple[str, ...] = ()
     first_frame: int = 1
-    visibility: Array | None = field(default=None, repr=False)
+    visibility: Array | None = None
 
     def __post_init__(self) -> None:
         truth = as_boxes(self.truth).copy()
@@ -120,6 +120,11 @@ class Sequence:
             )
         if not len(truth):
             raise DataError(f"{self.name}: the sequence has no frames")
+
+    def __repr__(self) -> str:
+        x, y, w, h = (f"{v:g}" for v in self.truth[0])
+        flags = f"attributes {' '.join(self.attributes)}" if self.attributes else "no attributes"
+        return f"Sequence {self.name}: {len(self):,} frames, {flags}, first box {x}, {y}, {w} × {h}"
 
     def __len__(self) -> int:
         return len(self.truth)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.boxfiles import format_boxes, format_numbers, parse_fast, read_boxes
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.files import write_atomic
+from rolo_bench.protocols import PROTOCOLS
 
 SEGMENT = re.compile(r"^(?P<sequence>.+)_(?P<segment>(?:tre|sre)\d\d)$")
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+\- ]*$")
@@ -77,7 +80,7 @@ def check_name(kind: str, name: str) -> str:
     return name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Store:
     """A folder of results. It holds no state of its own: what is on disk is what there is."""
 
@@ -85,6 +88,26 @@ class Store:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", Path(self.root))
+
+    def __repr__(self) -> str:
+        counts = Counter(f"{suite} {protocol}" for suite, protocol, _, _ in self.contents())
+        words = (f"{where} {n} tracker{'s' * (n > 1)}" for where, n in counts.items())
+        return f"Store {self.root}: {', '.join(words) or 'no results'}"
+
+    def _repr_html_(self) -> str:
+        rows = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in self.contents())
+        head = "<tr><th>suite</th><th>protocol</th><th>tracker</th><th>sequences</th></tr>"
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<p>Store {escape(str(self.root))}</p><table>{head}{body}</table>"
+
+    def contents(self) -> list[tuple[str, str, str, int]]:
+        """Suite, protocol, tracker and number of sequences of all results, by the names on disk alone."""
+        return [
+            (suite, protocol, tracker, len(self.sequences(suite, protocol, tracker)))
+            for suite in self.suites()
+            for protocol in PROTOCOLS
+            for tracker in self.trackers(suite, protocol)
+        ]
 
     def folder(self, suite: str, protocol: str, tracker: str) -> Path:
         """Where the files of one tracker lie."""
