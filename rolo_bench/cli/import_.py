@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from rolo_bench.cli.options import console, data_option, results_option, suite_option
-from rolo_bench.errors import DataError, RoloBenchError
+from rolo_bench.errors import DataError
 
 if TYPE_CHECKING:
-    from rolo_bench.boxes import Array
     from rolo_bench.datasets.suites import Entry
     from rolo_bench.exchange.importing import Imported
 
@@ -68,7 +67,7 @@ def import_(
     """
     from rolo_bench.datasets.suites import suite_label
     from rolo_bench.exchange.fit import Repairs
-    from rolo_bench.exchange.importing import import_results
+    from rolo_bench.exchange.importing import import_results, targets
     from rolo_bench.run.store import Store
 
     entries, truths = targets(suite, data)
@@ -80,28 +79,6 @@ def import_(
         outcomes.append(outcome)
         _show(outcome)
     _summary(outcomes, suite, entries)
-
-
-def targets(suite: str, data: str | None) -> tuple[tuple[Entry, ...], dict[str, Array]]:
-    """Sequences of a suite with their frame ranges, and the annotations that are at hand.
-
-    Raises:
-        DataError: a suite that is no table needs its data, and it is not there.
-    """
-    from rolo_bench.datasets.suites import TABLES, Entry, entries, load_annotations
-    from rolo_bench.folders import data_folder
-
-    if suite in TABLES:
-        try:
-            loaded = load_annotations(suite, data_folder(data), partial=True).sequences
-        except RoloBenchError:
-            if data:
-                raise
-            loaded = ()
-        return entries(suite), {s.name: s.truth for s in loaded}
-    loaded = load_annotations(suite, data, partial=True).sequences  # type: ignore[arg-type, unused-ignore]
-    table = tuple(Entry(s.name, s.first_frame, s.first_frame + len(s) - 1) for s in loaded)
-    return table, {s.name: s.truth for s in loaded}
 
 
 def _show(outcome: Imported) -> None:

@@ -24,24 +24,9 @@ def list_() -> None:
 @list_.command(epilog="Example: rolo-bench list trackers")
 def trackers() -> None:
     """Trackers by name, where each comes from, and its options."""
-    from rolo_bench.errors import RoloBenchError
-    from rolo_bench.run.plugins import (
-        builtin_names,
-        find_plugin,
-        folder_names,
-        installed_names,
-        plugin_folder,
-    )
+    from rolo_bench.run.plugins import catalogue
 
-    rows = []
-    for name in sorted({*builtin_names(), *installed_names(), *folder_names(plugin_folder())}):
-        try:
-            plugin = find_plugin(name)
-            options = ", ".join(f"{k}={v!r}" for k, v in plugin.options().items())
-            rows.append((name, plugin.origin, f"{plugin.summary()} {f'[{options}]' if options else ''}"))
-        except RoloBenchError as error:
-            rows.append((name, "broken", str(error)))
-    _rows(rows)
+    _rows(catalogue())
 
 
 @list_.command(epilog="Example: rolo-bench list suites")
@@ -64,15 +49,6 @@ def weights() -> None:
 @results_option
 def results(results: Path) -> None:
     """Results by suite, protocol and tracker, with the number of complete sequences."""
-    from rolo_bench.protocols import PROTOCOLS
     from rolo_bench.run.store import Store
 
-    store = Store(results)
-    _rows(
-        [
-            (suite, protocol, tracker, f"{len(store.sequences(suite, protocol, tracker))} sequences")
-            for suite in store.suites()
-            for protocol in PROTOCOLS
-            for tracker in store.trackers(suite, protocol)
-        ]
-    )
+    _rows([(*names, f"{count} sequences") for *names, count in Store(results).contents()])

@@ -16,10 +16,23 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+def together(*options: Decorator) -> Decorator:
+    """Several options as one decorator; help lists them in this order."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 def suite_option(default: str | None = "demo") -> Decorator:
-    """``--suite NAME``: a built-in suite, a folder or a table."""
+    """``--suite NAME``: a built-in suite, a folder or a table; None takes the only one in the results."""
+    if default is None:
+        return click.option("--suite", metavar="NAME", help="Suite [default: the only one in the results].")
     return click.option(
-        "--suite", default=default, show_default=default is not None, metavar="NAME",
+        "--suite", default=default, show_default=True, metavar="NAME",
         help="Suite: a name (`rolo-bench list suites`), a folder in OTB or VOT layout, or a .csv table.",
     )  # fmt: skip
 
@@ -50,3 +63,13 @@ format_option = click.option(
     "--format", "format_", type=click.Choice(["csv", "md", "latex", "json"]), default=None,
     help="Print nothing but the table, in this format [default: a table for the terminal].",
 )  # fmt: skip
+published_option = click.option(
+    "--published", is_flag=True, help="Add published numbers of the paper's nine trackers."
+)
+
+
+def stored_options(suite: str | None, data: Decorator = data_option) -> Decorator:
+    """Which results, under the names that `rolo_bench.scores.scored.load_scores` gives them."""
+    return together(
+        suite_option(suite), trackers_option, data, results_option, partial_option, protocol_option
+    )

@@ -8,6 +8,7 @@ with one line and the others go on; what was found and handled inside a file is 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rolo_bench.boxes import Array
-from rolo_bench.datasets.suites import Entry, tb100
+from rolo_bench.datasets.suites import TABLES, Entry, entries, load_suite, tb100
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.exchange import otb_json, otb_mat, text
 from rolo_bench.exchange.fit import Fitted, Repairs, fit_reading, index_names, spelling, split_stem
@@ -156,6 +157,27 @@ def import_results(
             raise
         except RoloBenchError as error:
             yield Imported(item.path, "refused", item.sequence, name or item.tracker, error=str(error))
+
+
+def targets(
+    suite: str, data: str | os.PathLike[str] | None = None
+) -> tuple[tuple[Entry, ...], dict[str, Array]]:
+    """Sequences of a suite with their frame ranges, and the annotations that are at hand.
+
+    Raises:
+        DataError: a suite that is no table needs its data, and it is not there.
+    """
+    if suite in TABLES:
+        try:
+            loaded = load_suite(suite, data, partial=True, images=False).sequences
+        except RoloBenchError:
+            if data:
+                raise
+            loaded = ()
+        return entries(suite), {s.name: s.truth for s in loaded}
+    loaded = load_suite(suite, data, partial=True, images=False).sequences
+    table = tuple(Entry(s.name, s.first_frame, s.first_frame + len(s) - 1) for s in loaded)
+    return table, {s.name: s.truth for s in loaded}
 
 
 def select(found: list[Found], tracker: str | None) -> tuple[list[Found], str | None]:

@@ -91,6 +91,14 @@ def paper_legends(
     return pd.DataFrame(rows)
 
 
+def all_legends(store: Store, suite: Suite, protocol: str = "ope", partial: bool = False) -> pd.DataFrame:
+    """`paper_legends` of every set for which the paper prints a legend under this protocol."""
+    import pandas as pd
+
+    parts = [part for part in ("otb30", "otb30-test") if reference.legends(part, protocol)]
+    return pd.concat([paper_legends(store, suite, protocol, p, partial) for p in parts], ignore_index=True)
+
+
 def _is_own(tracker: str) -> bool:
     return tracker.replace("+", " ").split(" ")[0] in OWN_RUNS
 

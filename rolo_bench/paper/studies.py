@@ -1,20 +1,24 @@
 """Studies of the paper: the step size (figure 6), and what happens while the detector fails (figures 3, 4).
 
-Everything here measures; training lies in `rolo_bench.nn.train.rolo`.
+`step_sizes` and `occlusion` are the studies in full, the others their parts. Everything here measures; training
+lies in `rolo_bench.nn.train.rolo`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, as_boxes, iou, iou_matrix, valid
-from rolo_bench.errors import DataError
+from rolo_bench.datasets.suites import Suite
+from rolo_bench.errors import DataError, UsageError
+from rolo_bench.run.store import Store
 from rolo_bench.scores.statistics import bootstrap_interval
 from rolo_bench.sequence import Sequence, prefetch
 
@@ -25,6 +29,115 @@ if TYPE_CHECKING:
     from rolo_bench.nn.rolo.network import Rolo
 
 VALID_IOU = 0.5
+STEPS = (1, 3, 6, 9)
+"""Step sizes of the paper's figure 6."""
+TRACKERS = ("rolo", "yolo-sort", "yolo")
+
+
+def detector_for(suite: Suite) -> str:
+    """The detector of a study on a suite where none is named."""
+    return "demo" if suite.name == "demo" else "yolox-nano"
+
+
+def step_networks(detector: str) -> list[Path]:
+    """The networks for `STEPS` that come with rolo-bench.
+
+    Raises:
+        UsageError: there are none for this detector.
+    """
+    from rolo_bench.nn.rolo.file import shipped_path
+
+    return [shipped_path(f"rolo-{detector}" + ("" if n == 6 else f"-steps{n}")) for n in STEPS]
+
+
+def step_sizes(
+    suite: Suite,
+    networks: Iterable[Path],
+    cache: str | bool = True,
+    device: str = "",
+    report: Callable[[str], None] = lambda line: None,
+) -> pd.DataFrame:
+    """Mean IoU and LSTM frames per second of networks that differ in their steps: the paper's figure 6.
+
+    Columns are those of `steps_row` and ``suite, coverage, detector, convention, hidden, device``;
+    `rolo_bench.plots.steps` draws them.
+
+    Args:
+        networks: weight files of one detector's networks.
+        cache: folder for detections; True for the cache folder.
+        device: what the speeds are measured on, in words.
+        report: called with a line after each part.
+    """
+    import pandas as pd
+
+    from rolo_bench.nn.detect.registry import open_detector
+    from rolo_bench.nn.rolo.file import load_rolo
+
+    loaded = [load_rolo(path)[0] for path in networks]
+    config = loaded[0].config
+    detector = open_detector(config.detector, size=config.size, threshold=config.threshold, cache=cache)
+    watched = {}
+    for sequence in suite.sequences:
+        watched[sequence.name] = (*detections(sequence, detector), sequence.truth)
+        report(f"{sequence.name}: detections")
+    rows = []
+    for network in loaded:
+        rows.append(steps_row(network, watched))
+        report(f"{network.config.steps} steps: mean IoU {rows[-1]['mean_iou']:.4f}")
+    return pd.DataFrame(rows).assign(
+        suite=suite.name, coverage=suite.note() or f"{len(suite.sequences)} sequences",
+        detector=config.detector, convention="otb", hidden=config.hidden, device=device,
+    )  # fmt: skip
+
+
+def occlusion(
+    store: Store,
+    suite: Suite,
+    trackers: Iterable[str] = TRACKERS,
+    detector: str | None = None,
+    cache: str | bool = True,
+    valid_iou: float = VALID_IOU,
+    threshold: float = 0.1,
+    report: Callable[[str], None] = lambda line: None,
+) -> pd.DataFrame:
+    """Mean IoU of stored results over the frames in which the detector finds no valid box: `occlusion_table`.
+
+    Where the suite says in which frames the target is hidden, a second part is over these.
+
+    Args:
+        detector: by name; `detector_for` the suite where none is given.
+        cache: folder for detections; True for the cache folder.
+        valid_iou: a detection counts as valid from this IoU with the truth on.
+        threshold: least score of a detection.
+        report: called with a line after each sequence.
+
+    Raises:
+        UsageError: a tracker has no results on the suite.
+        DataError: no frame counts, or a result is missing.
+    """
+    import pandas as pd
+
+    from rolo_bench.nn.detect.registry import open_detector
+
+    names = tuple(trackers)
+    lost = [n for n in names if n not in store.trackers(suite.name)]
+    if lost:
+        raise UsageError(
+            f"no results of {', '.join(lost)} on {suite.name} in {store.root}; make them with `rolo-bench run`"
+        )
+    name = detector or detector_for(suite)
+    made = open_detector(name, size=None if name == "demo" else 416, threshold=threshold, cache=cache)
+    truth = {s.name: s.truth for s in suite.sequences}
+    boxes = {n: {s: store.load(suite.name, "ope", n, s)[0].boxes for s in truth} for n in names}
+    failures = {}
+    for sequence in suite.sequences:
+        failures[sequence.name] = detector_failures(sequence, detections(sequence, made)[0], valid_iou)
+        report(f"{sequence.name}: {int(failures[sequence.name].frames.sum())} frames")
+    parts = [occlusion_table(boxes, truth, {k: f.frames for k, f in failures.items()}, "no valid detection")]
+    hidden = {k: f.unseen for k, f in failures.items() if f.unseen is not None}
+    if len(hidden) == len(truth):
+        parts.append(occlusion_table(boxes, truth, hidden, "target hidden by more than half"))
+    return pd.concat(parts, ignore_index=True)
 
 
 def detections(sequence: Sequence, detector: Detector) -> tuple[list[Detections], tuple[int, int]]:

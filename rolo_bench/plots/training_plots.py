@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rolo_bench.errors import UsageError
+from rolo_bench.plots.context import DOT
 from rolo_bench.plots.figure import blank, footing, heading, line, log_ticks, place, styled, wrap_notes
 from rolo_bench.plots.style import COLOURS, DAGGER, DASHES, MARKERS, Look
 
@@ -21,8 +22,8 @@ def steps(
             ``mean_iou_high`` (drawn as a band).
         reference: the paper's numbers, columns ``steps, mean_iou, lstm_fps`` as from
             `rolo_bench.scores.published.steps`; drawn dashed and grey.
-        subtitle: suite, convention and number of sequences.
-        device: what the speeds were measured on.
+        subtitle: suite, convention and number of sequences; as the table's own columns say where empty.
+        device: what the speeds were measured on; the same.
 
     Raises:
         UsageError: a column is missing.
@@ -30,9 +31,12 @@ def steps(
     absent = {"steps", "mean_iou", "fps"} - set(frame.columns)
     if absent:
         raise UsageError(f"step sizes: the table lacks the columns {', '.join(sorted(absent))}")
+    words = [str(frame[c].iloc[0]) for c in ("suite", "coverage", "convention") if c in frame]
+    subtitle = subtitle or DOT.join(words) or "mean IoU and speed over the number of past frames"
+    device = device or (str(frame["device"].iloc[0]) if "device" in frame else "device unknown")
     data = frame if "tracker" in frame else frame.assign(tracker="rolo")
     names = list(dict.fromkeys(data["tracker"]))
-    notes = [f"Own speeds: LSTM and association, {device or 'device unknown'}."]
+    notes = [f"Own speeds: LSTM and association, {device}."]
     if reference is not None:
         notes.append(
             f"{DAGGER} dashed, grey: published in the ROLO paper: mean IoU under the authors' own rule, "
@@ -42,7 +46,7 @@ def steps(
     lines = wrap_notes(notes, 2 * (width + left) - 0.2)
     foot = 0.85 + 0.135 * len(lines)
     figure = blank(2 * (width + left) + 0.25, foot + height + 0.68)
-    heading(figure, "Step size", subtitle or "mean IoU and speed over the number of past frames", left)
+    heading(figure, "Step size", subtitle, left)
     footing(figure, lines, left)
     first = place(figure, left, foot, width, height)
     second = place(figure, 2 * left + width + 0.05, foot, width, height)
@@ -86,6 +90,14 @@ def steps(
             borderaxespad=0, handlelength=3,
         )  # fmt: skip
     return figure
+
+
+def steps_table(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The numbers behind `steps`, measured and published ones below each other; ``source`` says which."""
+    both = [frame.assign(source="measured")]
+    if reference is not None:
+        both.append(reference.rename(columns={"lstm_fps": "fps"}).assign(source="published", tracker="paper"))
+    return pd.concat(both, ignore_index=True)
 
 
 @styled

@@ -7,6 +7,7 @@ policy in it forbids everything else.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rolo_bench import __version__
-from rolo_bench.datasets.suites import ATTRIBUTES
-from rolo_bench.errors import UsageError
+from rolo_bench.datasets.suites import ATTRIBUTES, load_suite
+from rolo_bench.errors import DataError, UsageError
 from rolo_bench.files import write_atomic
 from rolo_bench.plots.context import PROTOCOL_NAMES, Setting, describe
 from rolo_bench.plots.style import DAGGER
-from rolo_bench.report.data import Collected, payload, thumbnails
+from rolo_bench.report.data import Collected, collect, payload, thumbnails
+from rolo_bench.run.store import Store
 from rolo_bench.scores.provenance import device_of, warnings_of
+from rolo_bench.scores.scored import chosen_suite
 from rolo_bench.scores.statistics import pairwise, sequences_won
 from rolo_bench.scores.summary import attribute_table, coverage, matrix, sequence_table, summary
 from rolo_bench.scores.tables import for_people, p_text, render
@@ -31,6 +34,8 @@ from rolo_bench.scores.tables import for_people, p_text, render
 if TYPE_CHECKING:
     import pandas as pd
 
+RULES = ("otb", "got10k", "pysot", "pytracking", "rolo2016")
+"""Conventions of a report, the leading one first."""
 CIVIDIS = ((0, 34, 78), (65, 77, 107), (124, 123, 120), (187, 172, 106), (254, 232, 56))
 """Five points of matplotlib's cividis: readable with every kind of colour vision, and in grey."""
 
@@ -102,35 +107,34 @@ def provenance_rows(metas: dict[str, dict[str, Any]], setting: Setting) -> list[
     """Per tracker, what ``run.json`` says: pairs of words, and the file itself without its sequences."""
     rows = []
     for name in setting.ranked:
-        meta = metas[name]
-        imported = meta.get("imported") or {}
-        how = imported.get("format", "unknown format") if isinstance(imported, dict) else "unknown format"
-        machine = meta.get("machine") or {}
-        options = meta.get("options") or {}
-        weights = (meta.get("fingerprint") or {}).get("weights") or meta.get("weights") or {}
-        pairs = [
-            ("from", f"imported ({how})" if imported else str(meta.get("origin") or "unknown")),
-            ("options", ", ".join(f"{k} = {v}" for k, v in options.items()) or "none"),
-            ("weights", ", ".join(f"{k} {str(v)[:12]}" for k, v in weights.items()) or "none"),
-            (
-                "made",
-                str(meta.get("made") or (imported.get("made") if isinstance(imported, dict) else "") or ""),
-            ),
-            ("machine", device_of(meta)),
-            ("load at start", str(machine.get("load_at_start", ""))),
-            ("jobs, seed", ", ".join(str(meta[k]) for k in ("jobs", "seed") if k in meta)),
-            ("versions", ", ".join(f"{k} {v}" for k, v in (meta.get("versions") or {}).items())),
-            ("revision", str(meta.get("git") or "")),
-        ]
-        kept = {k: v for k, v in meta.items() if k not in ("sequences", "expected")}
-        rows.append(
-            {
-                "label": setting.label(name),
-                "pairs": [(k, v) for k, v in pairs if v],
-                "json": json.dumps(kept, indent=1, sort_keys=True, default=str),
-            }
-        )
+        kept = {k: v for k, v in metas[name].items() if k not in ("sequences", "expected")}
+        text = json.dumps(kept, indent=1, sort_keys=True, default=str)
+        pairs = [(k, v) for k, v in _provenance(metas[name]).items() if v]
+        rows.append({"label": setting.label(name), "pairs": pairs, "json": text})
     return rows
+
+
+def _provenance(meta: dict[str, Any]) -> dict[str, str]:
+    """What is known about the origin of a run, in words; empty where unknown."""
+    imported = meta.get("imported")
+    origin = imported if isinstance(imported, dict) else {}
+    how = f"imported ({origin.get('format', 'unknown format')})"
+    weights = (meta.get("fingerprint") or {}).get("weights") or meta.get("weights")
+    return {
+        "from": how if imported else str(meta.get("origin") or "unknown"),
+        "options": _pairs(meta.get("options"), " = ") or "none",
+        "weights": _pairs(weights, " ", 12) or "none",
+        "made": str(meta.get("made") or origin.get("made") or ""),
+        "machine": device_of(meta),
+        "load at start": str((meta.get("machine") or {}).get("load_at_start", "")),
+        "jobs, seed": ", ".join(str(meta[k]) for k in ("jobs", "seed") if k in meta),
+        "versions": _pairs(meta.get("versions"), " "),
+        "revision": str(meta.get("git") or ""),
+    }
+
+
+def _pairs(table: dict[str, Any] | None, sign: str, most: int | None = None) -> str:
+    return ", ".join(f"{k}{sign}{str(v)[:most]}" for k, v in (table or {}).items())
 
 
 def attribute_rows(scores: pd.DataFrame, setting: Setting) -> list[tuple[str, list[Cell]]]:
@@ -209,6 +213,42 @@ def write_report(path: Path, found: Collected, frames: int = 0) -> Path:
         raise UsageError(f"{path}: the report is a web page; name it .html")
     write_atomic(path, render_page(found, thumbnails(found, frames) if frames else None))
     return path
+
+
+def report_results(
+    path: Path,
+    results: str | os.PathLike[str] = "results",
+    suite: str | None = None,
+    trackers: Iterable[str] = (),
+    data: str | os.PathLike[str] | None = None,
+    partial: bool = False,
+    protocol: str = "ope",
+    conventions: Iterable[str] = RULES,
+    frames: int = 3,
+) -> Collected:
+    """Write the report of a results folder; the suite is the only one there unless it is named.
+
+    Without images at hand the page has no pictures, and a note of the scores (``attrs["notes"]``) says why.
+
+    Args:
+        frames: pictures of each sequence.
+
+    Raises:
+        DataError, UsageError: as `chosen_suite`, `rolo_bench.report.data.collect` and `write_report`.
+    """
+    store = Store(Path(results))
+    name, why = chosen_suite(store, suite), []
+    try:
+        loaded = load_suite(name, data, partial, images=frames > 0)
+    except DataError as error:
+        if not frames:
+            raise
+        loaded, frames = load_suite(name, data, partial, images=False), 0
+        why = [f"no pictures of frames: {error}"]
+    found = collect(store, loaded, trackers, protocol, conventions, partial)
+    write_report(path, found, frames)
+    found.scores.attrs["notes"] += why
+    return found
 
 
 def latex_tables(scores: pd.DataFrame, folder: Path, published: Iterable[str] = ()) -> list[Path]:

@@ -123,6 +123,22 @@ def find_plugin(tracker: str | Path | type) -> Plugin:
     raise UsageError(f"unknown tracker {name!r}; known: {', '.join(known)}, or the path of a plugin file")
 
 
+def catalogue() -> list[tuple[str, str, str]]:
+    """Every tracker that can be named: its name, where it comes from, and what it is with its options.
+
+    Of one that cannot be loaded the second is ``broken`` and the third says why.
+    """
+    rows = []
+    for name in sorted({*builtin_names(), *installed_names(), *folder_names(plugin_folder())}):
+        try:
+            plugin = find_plugin(name)
+            options = ", ".join(f"{k}={v!r}" for k, v in plugin.options().items())
+            rows.append((name, plugin.origin, f"{plugin.summary()} {f'[{options}]' if options else ''}"))
+        except RoloBenchError as error:
+            rows.append((name, "broken", str(error)))
+    return rows
+
+
 def _from_entry(entry: Any) -> Plugin:
     with guarded(f"entry point {entry.name} = {entry.value} cannot be loaded"):
         found = entry.load()

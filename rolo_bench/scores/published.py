@@ -91,6 +91,22 @@ def published_summary(sequences: Iterable[str], names: Iterable[str] = ()) -> pd
     return pd.DataFrame(rows, columns=columns)
 
 
+def published_beside(scores: pd.DataFrame) -> pd.DataFrame:
+    """`published_summary` for the sequences of a table of scores.
+
+    Raises:
+        UsageError: the scores are not of one-pass evaluation under the benchmark authors' rule, or of sequences
+            for which nothing is published.
+    """
+    first = scores.iloc[0]
+    if first["protocol"] != "ope" or first["convention"] not in SAME_RULE:
+        raise UsageError("published numbers stand beside OPE under the convention otb or otb-matlab only")
+    rows = published_summary(scores["sequence"])
+    if rows.empty:
+        raise UsageError(f"nothing is published for the sequences of {first['suite']}; leave --published out")
+    return rows
+
+
 def _auc_and_precision(tracker: str, sequences: list[str]) -> tuple[float, float]:
     nan = float("nan")
     if len(sequences) == table("nine_trackers_tb100")["sequence"].nunique():

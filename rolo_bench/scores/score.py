@@ -33,12 +33,14 @@ expected, oracle, convention, protocol, suite, auc_low, auc_high`` (95 % bootstr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rolo_bench.datasets.suites import Suite, tre_omit
+from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError
 from rolo_bench.protocols import SRE_SHIFTS, tre_starts
 from rolo_bench.run.store import RunResult, Store
@@ -53,19 +55,22 @@ CURVES = ("success", "precision", "norm_precision")
 
 
 def score(
-    store: Store,
-    suite: Suite,
-    trackers: Iterable[str] = (),
+    store: Store | str | os.PathLike[str],
+    suite: Suite | str,
+    trackers: str | Iterable[str] = (),
     protocol: str = "ope",
     convention: str = "otb",
     partial: bool = False,
     common: bool = True,
     segments: bool = False,
+    data: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
     """Scores of trackers on a suite; the columns are those of the module's table.
 
     Args:
-        trackers: names; all that have results on the suite where none is given.
+        store: the results, or their folder.
+        suite: as loaded, or its name; the truth is then read from the folder ``data`` as `load_suite` does.
+        trackers: one name or several; all that have results on the suite where none is given.
         partial: score the sequences that have results; otherwise a missing result is an error.
         common: with ``partial``, keep only sequences on which every tracker has a result, so that trackers
             are compared on the same ground; what was left out stands in ``attrs["uneven"]``, which is a part
@@ -80,7 +85,12 @@ def score(
     import pandas as pd
 
     rule = find_convention(convention)
-    names = tuple(trackers) or store.trackers(suite.name, protocol)
+    if isinstance(store, str | os.PathLike):
+        store = Store(Path(store))
+    if isinstance(suite, str):
+        suite = load_suite(suite, data, partial, images=False)
+    names = (trackers,) if isinstance(trackers, str) else tuple(trackers)
+    names = names or store.trackers(suite.name, protocol)
     if not names:
         raise DataError(
             f"no results on {suite.name} ({protocol}) in {store.root}; make some with `rolo-bench run` or "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,23 +56,28 @@ def chosen_suite(store: Store, suite: str | None) -> str:
 
 
 def load_scores(
-    results: Path,
-    suite: str | None,
-    trackers: tuple[str, ...],
-    data: str | None,
-    partial: bool,
-    protocol: str,
-    convention: str,
+    results: str | os.PathLike[str] = "results",
+    suite: str | None = None,
+    trackers: Iterable[str] = (),
+    data: str | os.PathLike[str] | None = None,
+    partial: bool = False,
+    protocol: str = "ope",
+    convention: str = "otb",
+    common: bool = True,
 ) -> Scored:
-    """Read and score what is in the store."""
-    from rolo_bench.datasets.suites import load_annotations
+    """Read and score what is in a results folder; the suite is the only one there unless it is named.
+
+    Raises:
+        DataError, UsageError: as `chosen_suite` and `rolo_bench.scores.score.score`.
+    """
+    from rolo_bench.datasets.suites import load_suite
     from rolo_bench.run.store import Store
     from rolo_bench.scores.provenance import device_words, metas_of
     from rolo_bench.scores.score import score
 
-    store = Store(results)
-    loaded = load_annotations(chosen_suite(store, suite), data or "", partial)
-    scores = score(store, loaded, trackers, protocol.lower(), convention, partial)
+    store = Store(Path(results))
+    loaded = load_suite(chosen_suite(store, suite), data, partial, images=False)
+    scores = score(store, loaded, trackers, protocol, convention, partial, common)
     metas = metas_of(scores, store)
     published = frozenset(name for name, meta in metas.items() if meta.get("imported"))
     return Scored(scores, loaded, store, metas, published, device_words(metas))

@@ -8,7 +8,6 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import ATTRIBUTES
-from rolo_bench.errors import UsageError
 from rolo_bench.scores.score import CURVES
 from rolo_bench.scores.tables import display_name
 
@@ -93,19 +92,14 @@ def with_published(table: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """A summary with rows of published numbers for the same sequences, best AUC first; column ``published`` says which.
 
     Raises:
-        UsageError: the scores are not of one-pass evaluation under the benchmark authors' rule, or of sequences
-            for which nothing is published.
+        UsageError: as `rolo_bench.scores.published.published_beside`.
     """
     import pandas as pd
 
-    from rolo_bench.scores import published as reference
+    from rolo_bench.scores.published import published_beside
 
     first = scores.iloc[0]
-    if first["protocol"] != "ope" or first["convention"] not in reference.SAME_RULE:
-        raise UsageError("published numbers stand beside OPE under the convention otb or otb-matlab only")
-    rows = reference.published_summary(scores["sequence"])
-    if rows.empty:
-        raise UsageError(f"nothing is published for the sequences of {first['suite']}; leave --published out")
+    rows = published_beside(scores)
     rows = rows.assign(**{c: first[c] for c in ("expected", "convention", "protocol", "suite")}, oracle=False)
     both = pd.concat([table.assign(published=False), rows.assign(published=True)], ignore_index=True)
     return both.sort_values(["auc", "mean_iou"], ascending=False, na_position="last", ignore_index=True)
