@@ -12,10 +12,8 @@ from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageErro
 
 if TYPE_CHECKING:
     from rolo_bench import plots
-    from rolo_bench.boxes import iou
     from rolo_bench.datasets.suites import Suite, load_suite
     from rolo_bench.nn.detect.registry import load_detector
-    from rolo_bench.run.plugins import find_plugin
     from rolo_bench.run.runner import run
     from rolo_bench.run.store import Store
     from rolo_bench.scores.score import score
@@ -25,12 +23,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "DataError", "RoloBenchError", "Sequence", "Store", "Suite", "TrackerError", "UsageError", "WeightsError",
-    "find_plugin", "iou", "load_detector", "load_suite", "plots", "run", "score", "summary",
+    "load_detector", "load_suite", "plots", "run", "score", "summary",
 ]  # fmt: skip
 
 _ROOMS = {
-    "Sequence": "sequence", "Store": "run.store", "Suite": "datasets.suites", "find_plugin": "run.plugins",
-    "iou": "boxes", "load_detector": "nn.detect.registry", "load_suite": "datasets.suites",
+    "Sequence": "sequence", "Store": "run.store", "Suite": "datasets.suites",
+    "load_detector": "nn.detect.registry", "load_suite": "datasets.suites",
     "score": "scores.score", "summary": "scores.summary",
 }  # fmt: skip
 

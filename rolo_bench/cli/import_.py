@@ -45,19 +45,9 @@ FORMATS = ("otb-mat", "otb-json", "got10k", "pysot", "pytracking", "vot")
 @click.option("--zero-based", is_flag=True, help="got10k, pysot, pytracking: the files count pixels from 0.")
 @click.option("--force", is_flag=True, help="Replace results that are there already.")
 def import_(
-    format_: str,
-    path: Path,
-    suite: str,
-    tracker: str | None,
-    protocol: str | None,
-    results: Path,
-    data: str | None,
-    pad: str | None,
-    cut: bool,
-    hold: bool,
-    zero_based: bool,
-    force: bool,
-) -> None:
+    format_: str, path: Path, suite: str, tracker: str | None, protocol: str | None, results: Path,
+    data: str | None, pad: str | None, cut: bool, hold: bool, zero_based: bool, force: bool,
+) -> None:  # fmt: skip
     """Take in results of other toolkits; what is wrong in a file is named, by file and row.
 
     FORMAT is otb-mat, otb-json, got10k, pysot, pytracking or vot; PATH a file or folder. Rows that hold no

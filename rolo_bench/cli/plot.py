@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rolo_bench import plots
 from rolo_bench.cli.options import console, convention_option, published_option, stored_options, together
 from rolo_bench.errors import DataError, UsageError
 
@@ -57,11 +58,10 @@ def _write(
 ) -> None:
     """Write a figure and, where there is a table, its numbers: to ``target``, else beside the first file."""
     from rolo_bench.files import write_atomic
-    from rolo_bench.plots import save
     from rolo_bench.scores.tables import render
 
     for path in paths:
-        click.echo(save(figure, path, dpi))
+        click.echo(plots.save(figure, path, dpi))
     if table is not None:
         target = target or paths[0].with_suffix(".csv")
         write_atomic(target, render(table, "csv"))
@@ -79,7 +79,6 @@ def _add(name: str, help_: str) -> None:
         dpi: int,
         **stored: Any,
     ) -> None:
-        from rolo_bench import plots
         from rolo_bench.scores.scored import load_scores
 
         folder, wanted, target = _split_data(data)
@@ -93,17 +92,7 @@ def _add(name: str, help_: str) -> None:
     plot.add_command(command)
 
 
-for _name, _help in (
-    ("success", "Share of frames above each overlap; ranked by AUC."),
-    ("precision", "Share of frames within each centre error; ranked at 20 pixels."),
-    ("norm-precision", "Precision with the error relative to the target's size."),
-    ("fps", "Frames per second, log scale; the device is named."),
-    ("speed", "AUC with its interval against frames per second."),
-    ("attributes", "Success plots per challenge attribute."),
-    ("radar", "AUC per challenge attribute on spokes."),
-    ("sequences", "Heat table of AUC: sequences by trackers."),
-    ("ranks", "Mean ranks with the critical difference."),
-):
+for _name, _help in plots.FIGURES.items():
     _add(_name, _help)
 
 
@@ -118,7 +107,6 @@ def all_(
     **stored: Any,
 ) -> None:  # fmt: skip
     """Every figure that can be drawn from the results, as PNG (or as the endings of -o say)."""
-    from rolo_bench import plots
     from rolo_bench.scores.scored import load_scores
 
     videos, wanted, _ = _split_data(data)
@@ -143,7 +131,6 @@ def steps(
     table: Path, subtitle: str, device: str, no_paper: bool, output: tuple[Path, ...], dpi: int, numbers: bool
 ) -> None:
     """Mean IoU and speed over step size (figure 6 of the paper), from a table of `rolo-bench study steps`."""
-    from rolo_bench import plots
     from rolo_bench.scores import published
 
     frame = _read_csv(table, "make it with `rolo-bench study steps`")
@@ -159,8 +146,6 @@ def steps(
 @file_options
 def curves(table: Path, title: str, output: tuple[Path, ...], dpi: int) -> None:
     """Training curves from a CSV: first column step or epoch, then losses and scores."""
-    from rolo_bench import plots
-
     frame = _read_csv(table, "training writes one beside its checkpoint")
     figure = plots.curves(frame, title, table.name)
     _write(figure, output or (Path("figures/curves.png"),), dpi, None)

@@ -13,28 +13,17 @@ from rolo_bench.cli.options import console, stored_options
 @click.command(epilog="Example: rolo-bench report --suite demo -o report.html --latex tables")
 @stored_options(None)
 @click.option(
-    "--convention",
-    "conventions",
-    multiple=True,
-    metavar="NAME",
+    "--convention", "conventions", multiple=True, metavar="NAME",
     help="Scoring rule; repeat for several, the first one leads [default: otb got10k pysot pytracking rolo2016].",
-)
+)  # fmt: skip
 @click.option(
-    "--frames",
-    default=3,
-    show_default=True,
-    metavar="N",
+    "--frames", default=3, show_default=True, metavar="N",
     help="Pictures of each sequence to put in, where its images are at hand; 0 for none.",
-)
+)  # fmt: skip
 @click.option(
-    "-o",
-    "--output",
-    default="report.html",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
+    "-o", "--output", default="report.html", show_default=True, type=click.Path(path_type=Path), metavar="FILE",
     help="File to write.",
-)
+)  # fmt: skip
 @click.option(
     "--latex", type=click.Path(path_type=Path), metavar="DIR", help="Write LaTeX tables to this folder as well."
 )  # fmt: skip

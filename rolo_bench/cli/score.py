@@ -16,15 +16,7 @@ from rolo_bench.cli.options import (
     published_option,
     stored_options,
 )
-
-MEANING = {
-    "summary": "auc_95: bootstrap interval over sequences; vs_best: paired Wilcoxon test, Holm-corrected "
-    "(same: no difference at 0.05)",
-    "sequences": "AUC",
-    "attributes": "AUC",
-    "pairs": "AUC, paired Wilcoxon test, Holm-corrected over all pairs",
-    "wins": "by AUC, 1 is the best rank",
-}  # each view of `rolo_bench.scores.tables.view`
+from rolo_bench.scores.tables import VIEWS
 
 
 @click.command(epilog="Example: rolo-bench score --suite otb30 --data ~/otb --partial --format md")
@@ -32,7 +24,7 @@ MEANING = {
 @convention_option
 @format_option
 @click.option(
-    "--view", type=click.Choice(list(MEANING)), default="summary", show_default=True,
+    "--view", type=click.Choice(list(VIEWS)), default="summary", show_default=True,
     help="A row per tracker; scores per sequence; per attribute; paired tests; sequences won and mean ranks.",
 )  # fmt: skip
 @published_option
@@ -69,6 +61,6 @@ def score(
     first = scores.iloc[0]
     console.print(
         f"{first['suite']}, {first['protocol'].upper()}, convention {first['convention']}, {coverage(scores)}; "
-        + MEANING[view],
+        + VIEWS[view],
         markup=False,
     )

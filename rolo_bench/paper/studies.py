@@ -51,22 +51,18 @@ def step_networks(detector: str) -> list[Path]:
 
 
 def step_sizes(
-    suite: Suite,
-    networks: Iterable[Path],
-    cache: str | bool = True,
-    device: str = "",
+    suite: Suite, networks: Iterable[Path], cache: str | bool = True, device: str = "",
     report: Callable[[str], None] = lambda line: None,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Mean IoU and LSTM frames per second of networks that differ in their steps: the paper's figure 6.
 
     Columns are those of `steps_row` and ``suite, coverage, detector, convention, hidden, device``;
     `rolo_bench.plots.steps` draws them.
 
     Args:
-        networks: weight files of one detector's networks.
+        networks: weight files of networks on one detector.
         cache: folder for detections; True for the cache folder.
         device: what the speeds are measured on, in words.
-        report: called with a line after each part.
     """
     import pandas as pd
 
@@ -91,25 +87,18 @@ def step_sizes(
 
 
 def occlusion(
-    store: Store,
-    suite: Suite,
-    trackers: Iterable[str] = TRACKERS,
-    detector: str | None = None,
-    cache: str | bool = True,
-    valid_iou: float = VALID_IOU,
-    threshold: float = 0.1,
+    store: Store, suite: Suite, trackers: Iterable[str] = TRACKERS, detector: str | None = None,
+    cache: str | bool = True, valid_iou: float = VALID_IOU, threshold: float = 0.1,
     report: Callable[[str], None] = lambda line: None,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Mean IoU of stored results over the frames in which the detector finds no valid box: `occlusion_table`.
 
     Where the suite says in which frames the target is hidden, a second part is over these.
 
     Args:
-        detector: by name; `detector_for` the suite where none is given.
+        detector, threshold: its name (by default as `detector_for` says) and the least score of a detection.
         cache: folder for detections; True for the cache folder.
         valid_iou: a detection counts as valid from this IoU with the truth on.
-        threshold: least score of a detection.
-        report: called with a line after each sequence.
 
     Raises:
         UsageError: a tracker has no results on the suite.

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from rolo_bench.plots.curve_plots import (
-        attribute_table,
         attributes,
         curve_table,
         norm_precision,
@@ -31,10 +30,20 @@ if TYPE_CHECKING:
     from rolo_bench.plots.speed_plots import fps, fps_table, speed, speed_table
     from rolo_bench.plots.training_plots import curves, steps, steps_table
     from rolo_bench.scores.scored import Scored
+    from rolo_bench.scores.summary import attribute_table
 
-FIGURES = (
-    "success", "precision", "norm-precision", "fps", "speed", "attributes", "radar", "sequences", "ranks",
-)  # fmt: skip
+FIGURES = {
+    "success": "Share of frames above each overlap; ranked by AUC.",
+    "precision": "Share of frames within each centre error; ranked at 20 pixels.",
+    "norm-precision": "Precision with the error relative to the target's size.",
+    "fps": "Frames per second, log scale; the device is named.",
+    "speed": "AUC with its interval against frames per second.",
+    "attributes": "Success plots per challenge attribute.",
+    "radar": "AUC per challenge attribute on spokes.",
+    "sequences": "Heat table of AUC: sequences by trackers.",
+    "ranks": "Mean ranks with the critical difference.",
+}
+"""What `draw` draws from scores, with a line on each."""
 _WHERE = {
     "curve_plots": "attribute_table attributes curve_table norm_precision precision radar success",
     "figure": "save",
@@ -73,6 +82,7 @@ def draw(name: str, found: Scored, published: bool = False) -> tuple[Figure, pd.
     """
     from rolo_bench.plots import curve_plots, ranking_plots, speed_plots
     from rolo_bench.scores.published import published_beside, speeds
+    from rolo_bench.scores.summary import attribute_table
 
     scores, marks = found.scores, found.published
     if name == "success":
@@ -89,7 +99,7 @@ def draw(name: str, found: Scored, published: bool = False) -> tuple[Figure, pd.
     if name == "speed":
         return speed_plots.speed(scores, marks, found.device), speed_plots.speed_table(scores, marks)
     if name in ("attributes", "radar"):
-        return getattr(curve_plots, name)(scores, marks), curve_plots.attribute_table(scores)
+        return getattr(curve_plots, name)(scores, marks), attribute_table(scores)
     if name == "sequences":
         return ranking_plots.sequences(scores, marks), ranking_plots.sequence_table(scores)
     if name == "ranks":

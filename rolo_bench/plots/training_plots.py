@@ -58,23 +58,15 @@ def steps(
             part["steps"], part["mean_iou"], marker=MARKERS[k % 8], markersize=5, label=label, **line(look)
         )
         if {"mean_iou_low", "mean_iou_high"} <= set(part.columns):
-            first.fill_between(
-                part["steps"],
-                part["mean_iou_low"],
-                part["mean_iou_high"],
-                color=look.colour,
-                alpha=0.15,
-                lw=0,
-            )
+            low, high = part["mean_iou_low"], part["mean_iou_high"]
+            first.fill_between(part["steps"], low, high, color=look.colour, alpha=0.15, lw=0)
         second.plot(part["steps"], part["fps"], marker=MARKERS[k % 8], markersize=5, **line(look))
     if reference is not None:
         grey = Look("#777777", DASHES[1], 1.4, 3)
-        speed_column = next((c for c in reference.columns if "fps" in c), None)
         first.plot(
             reference["steps"], reference["mean_iou"], marker="x", label=f"the paper{DAGGER}", **line(grey)
         )
-        if speed_column:
-            second.plot(reference["steps"], reference[speed_column], marker="x", **line(grey))
+        second.plot(reference["steps"], reference["lstm_fps"], marker="x", **line(grey))
     ticks = sorted(set(data["steps"]) | (set(reference["steps"]) if reference is not None else set()))
     for ax in (first, second):
         ax.set_xticks(ticks, [str(int(t)) for t in ticks])

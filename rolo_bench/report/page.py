@@ -216,25 +216,13 @@ def write_report(path: Path, found: Collected, frames: int = 0) -> Path:
 
 
 def report_results(
-    path: Path,
-    results: str | os.PathLike[str] = "results",
-    suite: str | None = None,
-    trackers: Iterable[str] = (),
-    data: str | os.PathLike[str] | None = None,
-    partial: bool = False,
-    protocol: str = "ope",
-    conventions: Iterable[str] = RULES,
-    frames: int = 3,
-) -> Collected:
-    """Write the report of a results folder; the suite is the only one there unless it is named.
+    path: Path, results: str | os.PathLike[str] = "results", suite: str | None = None,
+    trackers: Iterable[str] = (), data: str | os.PathLike[str] | None = None, partial: bool = False,
+    protocol: str = "ope", conventions: Iterable[str] = RULES, frames: int = 3,
+) -> Collected:  # fmt: skip
+    """`write_report` of a results folder, which is named as for `rolo_bench.scores.scored.load_scores`.
 
     Without images at hand the page has no pictures, and a note of the scores (``attrs["notes"]``) says why.
-
-    Args:
-        frames: pictures of each sequence.
-
-    Raises:
-        DataError, UsageError: as `chosen_suite`, `rolo_bench.report.data.collect` and `write_report`.
     """
     store = Store(Path(results))
     name, why = chosen_suite(store, suite), []

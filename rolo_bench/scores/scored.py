@@ -13,7 +13,6 @@ from rolo_bench.errors import DataError, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rolo_bench.datasets.suites import Suite
     from rolo_bench.run.store import Store
 
 
@@ -22,8 +21,6 @@ class Scored:
     """Scores of a store, and what figures and reports need to know beside them."""
 
     scores: pd.DataFrame
-    suite: Suite
-    store: Store
     metas: dict[str, dict[str, Any]]
     published: frozenset[str]
     device: str
@@ -56,28 +53,22 @@ def chosen_suite(store: Store, suite: str | None) -> str:
 
 
 def load_scores(
-    results: str | os.PathLike[str] = "results",
-    suite: str | None = None,
-    trackers: Iterable[str] = (),
-    data: str | os.PathLike[str] | None = None,
-    partial: bool = False,
-    protocol: str = "ope",
-    convention: str = "otb",
-    common: bool = True,
-) -> Scored:
+    results: str | os.PathLike[str] = "results", suite: str | None = None, trackers: str | Iterable[str] = (),
+    data: str | os.PathLike[str] | None = None, partial: bool = False, protocol: str = "ope",
+    convention: str = "otb", common: bool = True,
+) -> Scored:  # fmt: skip
     """Read and score what is in a results folder; the suite is the only one there unless it is named.
 
     Raises:
         DataError, UsageError: as `chosen_suite` and `rolo_bench.scores.score.score`.
     """
-    from rolo_bench.datasets.suites import load_suite
     from rolo_bench.run.store import Store
     from rolo_bench.scores.provenance import device_words, metas_of
     from rolo_bench.scores.score import score
 
     store = Store(Path(results))
-    loaded = load_suite(chosen_suite(store, suite), data, partial, images=False)
-    scores = score(store, loaded, trackers, protocol, convention, partial, common)
+    name = chosen_suite(store, suite)
+    scores = score(store, name, trackers, protocol, convention, partial, common, data=data)
     metas = metas_of(scores, store)
     published = frozenset(name for name, meta in metas.items() if meta.get("imported"))
-    return Scored(scores, loaded, store, metas, published, device_words(metas))
+    return Scored(scores, metas, published, device_words(metas))

@@ -15,7 +15,15 @@ from rolo_bench.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-VIEWS = ("summary", "sequences", "attributes", "pairs", "wins")
+VIEWS = {
+    "summary": "auc_95: bootstrap interval over sequences; vs_best: paired Wilcoxon test, Holm-corrected "
+    "(same: no difference at 0.05)",
+    "sequences": "AUC",
+    "attributes": "AUC",
+    "pairs": "AUC, paired Wilcoxon test, Holm-corrected over all pairs",
+    "wins": "by AUC, 1 is the best rank",
+}
+"""What `view` makes of scores, and how its numbers come about."""
 FORMATS = ("csv", "md", "latex", "json")
 DECIMALS = {"printed": 3, "fps": 1, "seconds": 1, "mean_rank": 2, "p": 4, "p_holm": 4, "p_best": 4}
 LEAST = ("success75", "failures", "norm_precision", "mean_iou", "success50", "vs_best", "auc_95")
