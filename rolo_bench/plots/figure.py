@@ -89,9 +89,19 @@ def wrap_notes(notes: Sequence[str], width: float) -> list[str]:
     return [line for note in notes for line in textwrap.wrap(note, characters)]
 
 
+class Shown(Figure):
+    """A figure that a notebook shows by itself; it knows only those of pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with house_style():
+            self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
 def blank(width: float, height: float) -> Figure:
     """An empty figure of ``width`` by ``height`` inches, independent of pyplot."""
-    figure = Figure(figsize=(width, height))
+    figure = Shown(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
