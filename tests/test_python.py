@@ -13,12 +13,19 @@ import pytest
 
 import rolo_bench
 from rolo_bench import plots
-from rolo_bench.datasets.suites import NoFrames, load_annotations
-from rolo_bench.errors import UsageError
+from rolo_bench.datasets.suites import NoFrames, Suite, load_annotations
+from rolo_bench.errors import DataError, UsageError
+from rolo_bench.exchange.importing import targets
+from rolo_bench.plots.context import describe
+from rolo_bench.report.page import provenance_rows, report_results
+from rolo_bench.run.plugins import catalogue
 from rolo_bench.run.store import RunResult, Store
+from rolo_bench.run.timing import time_trackers
+from rolo_bench.scores.score import score
 from rolo_bench.scores.scored import load_scores
 from rolo_bench.scores.tables import VIEWS, view
-from rolo_bench.sequence import Sequence
+from rolo_bench.sequence import ArrayFrames, Sequence
+from tests.helpers_scores import made_up
 from tests.test_docs import ROOT, blocks
 
 GUIDE = ROOT / "docs" / "python.md"
@@ -188,3 +195,73 @@ def test_views_refuse_what_they_do_not_know(results):
         view(scores, "pairs", published=True)
     with pytest.raises(UsageError, match="nothing is published"):
         view(scores, published=True)
+
+
+def test_the_report_of_a_folder(results, tmp_path):
+    found = report_results(tmp_path / "r.html", results, frames=0, conventions=("otb", "got10k"))
+    assert [c.name for c in found.conventions] == ["otb", "got10k"]
+    page = (tmp_path / "r.html").read_text()
+    assert "drifting" in page and "provenance" in page.lower()
+
+
+def test_a_report_without_images_says_so_in_a_note(tmp_path):
+    truth = np.tile([10.0, 10, 20, 20], (5, 1))
+    (tmp_path / "mine.csv").write_text("name,first,last\nA,1,5\n")
+    (tmp_path / "A.txt").write_text("11,11,20,20\n" * 5)
+    Store(tmp_path / "results").save("mine", RunResult("t", "A", "ope", truth, np.full(5, 0.1)))
+    found = report_results(tmp_path / "r.html", tmp_path / "results", str(tmp_path / "mine.csv"), frames=2)
+    (note,) = found.scores.attrs["notes"]
+    assert note.startswith("no pictures of frames: ") and (tmp_path / "r.html").is_file()
+    (tmp_path / "A.txt").unlink()
+    for frames in (0, 2):
+        with pytest.raises(DataError):
+            report_results(
+                tmp_path / "s.html", tmp_path / "results", str(tmp_path / "mine.csv"), frames=frames
+            )
+
+
+def test_provenance_in_words():
+    setting = describe(score(*made_up(("a", "b"))))
+    metas = {
+        "a": {"origin": "built in", "options": {"step": 6}, "fingerprint": {"weights": {"net": "0123456789abcdef"}},
+              "made": "2026", "machine": {"load_at_start": 0.1}, "seed": 0, "jobs": 1, "git": "abc",
+              "versions": {"numpy": "2"}, "sequences": {"x": {}}, "expected": ["x"]},
+        "b": {"imported": {"format": "got10k", "made": "2025"}},
+    }  # fmt: skip
+    rows = {row["label"]: row for row in provenance_rows(metas, setting)}
+    assert rows["a"]["pairs"] == [
+        ("from", "built in"), ("options", "step = 6"), ("weights", "net 0123456789ab"), ("made", "2026"),
+        ("load at start", "0.1"), ("jobs, seed", "1, 0"), ("versions", "numpy 2"), ("revision", "abc"),
+    ]  # fmt: skip
+    assert "sequences" not in rows["a"]["json"] and '"seed": 0' in rows["a"]["json"]
+    assert rows["b"]["pairs"] == [
+        ("from", "imported (got10k)"), ("options", "none"), ("weights", "none"), ("made", "2025"),
+    ]  # fmt: skip
+    (old, _) = provenance_rows({"a": {"imported": True}, "b": {}}, setting)
+    assert ("from", "imported (unknown format)") in old["pairs"]
+
+
+def test_catalogue_names_broken_plugins_too(tmp_path, monkeypatch):
+    (tmp_path / "bad.py").write_text("raise ValueError('no')")
+    monkeypatch.setenv("ROLO_BENCH_TRACKERS", str(tmp_path))
+    rows = {name: rest for name, *rest in catalogue()}
+    assert rows["bad"][0] == "broken" and "ValueError: no" in rows["bad"][1]
+    assert rows["ncc"][0] == "built in" and rows["ncc"][1].endswith("]")
+
+
+def test_time_trackers_times_frames_and_trackers():
+    frames = ArrayFrames((np.zeros((40, 40, 3), np.uint8),) * 6)
+    suite = Suite("s", (Sequence("a", frames, np.tile([5.0, 5, 9, 9], (6, 1))),), ("a",))
+    table = time_trackers(["static"], suite, 4)
+    assert list(table["part"]) == ["frames alone", "static"]
+    assert (table["fps"] * table["ms"]).to_numpy() == pytest.approx(1000)
+
+
+def test_targets_of_a_suite_with_and_without_its_annotations(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLO_BENCH_DATA", str(tmp_path / "none"))
+    entries, truths = targets("otb30")
+    assert len(entries) == 30 and truths == {}
+    with pytest.raises(DataError):
+        targets("otb30", tmp_path / "none")
+    entries, truths = targets("demo")
+    assert [e.frames for e in entries] == [len(t) for t in truths.values()]

@@ -1,21 +1,33 @@
 """Studies on hand-made boxes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from rolo_bench import plots
 from rolo_bench.cli import main
+from rolo_bench.datasets.suites import Suite, load_suite
 from rolo_bench.detection import Detections
-from rolo_bench.errors import DataError
+from rolo_bench.errors import DataError, UsageError
 from rolo_bench.nn.rolo.config import RoloConfig
+from rolo_bench.nn.rolo.file import save_rolo
 from rolo_bench.nn.rolo.network import Rolo
 from rolo_bench.paper.studies import (
+    STEPS,
     detector_failures,
+    detector_for,
+    occlusion,
     occlusion_table,
+    step_networks,
+    step_sizes,
     steps_row,
     stretch_interval,
     stretches,
 )
+from rolo_bench.run.store import RunResult, Store
+from rolo_bench.scores import published
 from rolo_bench.sequence import ArrayFrames, Sequence
 
 
@@ -85,3 +97,55 @@ def test_commands_say_what_is_missing(tmp_path, capsys):
     assert "rolo-bench run" in capsys.readouterr().err
     for name in ("steps", "occlusion"):
         assert main(["study", name, "--help"]) == 0
+
+
+@pytest.fixture(scope="module")
+def short():
+    """Ten frames of a sequence of the demo suite, in two of which the target is said to be hidden."""
+    part = load_suite("demo", only=("CarPass",)).sequences[0].slice(0, 10)
+    seen = np.array([1.0, 1, 1, 0.2, 0.2, 1, 1, 1, 1, 1])
+    return Suite("demo", (replace(part, visibility=seen),), ("CarPass",))
+
+
+def test_step_sizes_has_a_row_per_network_and_says_what_it_is_of(short, tmp_path):
+    paths, lines = [], []
+    for n in (1, 3):
+        torch.manual_seed(0)
+        paths.append(tmp_path / f"{n}.safetensors")
+        config = RoloConfig(feature_size=0, hidden=4, steps=n, missing="last", detector="demo", size=None)
+        save_rolo(Rolo(config), paths[-1])
+    table = step_sizes(short, paths, str(tmp_path / "cache"), "a processor", lines.append)
+    assert list(table["steps"]) == [1, 3] and (table["fps"] > 0).all()
+    own = {"suite": "demo", "coverage": "1 sequences", "detector": "demo", "convention": "otb", "hidden": 4}
+    for column, value in (own | {"device": "a processor"}).items():
+        assert set(table[column]) == {value}, column
+    assert lines[0] == "CarPass: detections" and lines[2].startswith("3 steps: mean IoU 0.")
+    words = [t.get_text() for t in plots.steps(table, published.steps()).texts]
+    assert "demo  \N{MIDDLE DOT}  1 sequences  \N{MIDDLE DOT}  otb" in words
+    assert any("LSTM and association, a processor." in w for w in words)
+    both = plots.steps_table(table, published.steps())
+    assert list(both["source"]) == ["measured"] * 2 + ["published"] * len(published.steps())
+    assert both["fps"].notna().all() and set(plots.steps_table(table)["source"]) == {"measured"}
+
+
+def test_networks_for_every_step_come_with_the_package(short):
+    assert [p.is_file() for p in step_networks("yolox-nano")] == [True] * len(STEPS)
+    with pytest.raises(UsageError, match="rolo-demo-steps1"):
+        step_networks(detector_for(short))
+
+
+def test_occlusion_compares_stored_results_where_the_detector_fails(short, tmp_path):
+    store, (video,) = Store(tmp_path / "results"), short.sequences
+    half = video.truth * [1, 1, 1, 0.5]
+    for name, boxes in (("right", video.truth), ("half", half)):
+        store.save("demo", RunResult(name, video.name, "ope", boxes, np.zeros(10)))
+    lines = []
+    table = occlusion(
+        store, short, ("right", "half"), cache=str(tmp_path / "cache"), valid_iou=1.0, report=lines.append
+    )
+    rows = table[table["frames"] == "no valid detection"].set_index("tracker")
+    assert lines == ["CarPass: 9 frames"] and list(rows["count"]) == [9, 9]  # no detection is exact
+    assert rows["mean_iou"].to_dict() == pytest.approx({"right": 1.0, "half": 0.5})
+    assert set(table[table["frames"] == "target hidden by more than half"]["count"]) == {2}
+    with pytest.raises(UsageError, match="no results of rolo, yolo-sort, yolo on demo"):
+        occlusion(store, short)
