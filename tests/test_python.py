@@ -23,7 +23,7 @@ from rolo_bench.run.store import RunResult, Store
 from rolo_bench.run.timing import time_trackers
 from rolo_bench.scores.score import score
 from rolo_bench.scores.scored import load_scores
-from rolo_bench.scores.tables import VIEWS, view
+from rolo_bench.scores.summary import VIEWS, view
 from rolo_bench.sequence import ArrayFrames, Sequence
 from tests.helpers_scores import made_up
 from tests.test_docs import ROOT, blocks

@@ -16,7 +16,7 @@ from rolo_bench.cli.options import (
     published_option,
     stored_options,
 )
-from rolo_bench.scores.tables import VIEWS
+from rolo_bench.scores.summary import VIEWS
 
 
 @click.command(epilog="Example: rolo-bench score --suite otb30 --data ~/otb --partial --format md")
@@ -38,12 +38,11 @@ def score(
 ) -> None:
     """Score results: one row a tracker, best first, with intervals and paired tests against the best."""
     from rolo_bench.files import write_atomic
-    from rolo_bench.scores import tables
+    from rolo_bench.scores import summary, tables
     from rolo_bench.scores.scored import load_scores
-    from rolo_bench.scores.summary import coverage
 
     scores = load_scores(common=not all_sequences, **stored).scores
-    table = tables.view(scores, view, published, format_ in ("csv", "json"))
+    table = summary.view(scores, view, published, format_ in ("csv", "json"))
     notes = list(scores.attrs["notes"])
     if view == "summary" and format_ is None and not output and sys.stdout.isatty():
         table, hidden = tables.fit(table, shutil.get_terminal_size().columns)
@@ -60,7 +59,7 @@ def score(
         console.print(note, markup=False)
     first = scores.iloc[0]
     console.print(
-        f"{first['suite']}, {first['protocol'].upper()}, convention {first['convention']}, {coverage(scores)}; "
-        + VIEWS[view],
+        f"{first['suite']}, {first['protocol'].upper()}, convention {first['convention']}, "
+        f"{summary.coverage(scores)}; {VIEWS[view]}",
         markup=False,
     )

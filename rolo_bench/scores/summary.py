@@ -8,11 +8,22 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import ATTRIBUTES
+from rolo_bench.errors import UsageError
 from rolo_bench.scores.score import CURVES
-from rolo_bench.scores.tables import display_name
+from rolo_bench.scores.tables import display_name, for_people
 
 if TYPE_CHECKING:
     import pandas as pd
+
+VIEWS = {
+    "summary": "auc_95: bootstrap interval over sequences; vs_best: paired Wilcoxon test, Holm-corrected "
+    "(same: no difference at 0.05)",
+    "sequences": "AUC",
+    "attributes": "AUC",
+    "pairs": "AUC, paired Wilcoxon test, Holm-corrected over all pairs",
+    "wins": "by AUC, 1 is the best rank",
+}
+"""What `view` makes of scores, and how its numbers come about."""
 
 
 def ranked(scores: pd.DataFrame) -> tuple[str, ...]:
@@ -153,3 +164,38 @@ def sequence_table(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
     table.columns.name = None
     mean = pd.DataFrame([table.mean()], index=pd.Index(["mean"], name="sequence"))
     return pd.concat([table, mean]).reset_index()
+
+
+def view(
+    scores: pd.DataFrame, name: str = "summary", published: bool = False, full: bool = True
+) -> pd.DataFrame:
+    """One of `VIEWS` of a table of scores: with all columns for programs, or with those that people read.
+
+    Args:
+        published: add published numbers to the summary.
+
+    Raises:
+        UsageError: unknown view; published numbers in another view, or where none stand beside these scores.
+    """
+    from rolo_bench.scores.statistics import pairwise, sequences_won
+
+    if name not in VIEWS:
+        raise UsageError(f"unknown view {name!r}; known: {', '.join(VIEWS)}")
+    if published and name != "summary":
+        raise UsageError("--published goes with --view summary")
+    if name == "sequences":
+        return scores if full else matrix(scores).rename(columns=labels(scores)).reset_index()
+    if name == "attributes" and not full:
+        table = attribute_table(scores).sort_values("sequences", ascending=False, kind="stable")
+        whole = table["attribute"] == "ALL"
+        return table.assign(sequences=table["sequences"].astype(str).mask(whole, coverage(scores)))
+    if name == "attributes":
+        return by_attribute(scores)
+    if name in ("pairs", "wins"):
+        table = (pairwise if name == "pairs" else sequences_won)(matrix(scores))
+        table = mark_oracles(table, scores).assign(on=coverage(scores))
+        return table if name == "pairs" else table.sort_values("mean_rank", ignore_index=True)
+    table = summary(scores)
+    if published:
+        table = with_published(table, scores)
+    return table if full else for_people(table)

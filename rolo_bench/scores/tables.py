@@ -15,15 +15,6 @@ from rolo_bench.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-VIEWS = {
-    "summary": "auc_95: bootstrap interval over sequences; vs_best: paired Wilcoxon test, Holm-corrected "
-    "(same: no difference at 0.05)",
-    "sequences": "AUC",
-    "attributes": "AUC",
-    "pairs": "AUC, paired Wilcoxon test, Holm-corrected over all pairs",
-    "wins": "by AUC, 1 is the best rank",
-}
-"""What `view` makes of scores, and how its numbers come about."""
 FORMATS = ("csv", "md", "latex", "json")
 DECIMALS = {"printed": 3, "fps": 1, "seconds": 1, "mean_rank": 2, "p": 4, "p_holm": 4, "p_best": 4}
 LEAST = ("success75", "failures", "norm_precision", "mean_iou", "success50", "vs_best", "auc_95")
@@ -112,41 +103,6 @@ def for_people(summary: pd.DataFrame) -> pd.DataFrame:
     if "p_best" in summary and len(summary) > 1:
         columns["vs_best"] = [_versus(r, p) for r, p in zip(summary["rank"], summary["p_best"])]
     return pd.DataFrame(columns)
-
-
-def view(
-    scores: pd.DataFrame, name: str = "summary", published: bool = False, full: bool = True
-) -> pd.DataFrame:
-    """One of `VIEWS` of a table of scores: with all columns for programs, or with those that people read.
-
-    Args:
-        published: add published numbers to the summary.
-
-    Raises:
-        UsageError: unknown view; published numbers in another view, or where none stand beside these scores.
-    """
-    from rolo_bench.scores import statistics, summary
-
-    if name not in VIEWS:
-        raise UsageError(f"unknown view {name!r}; known: {', '.join(VIEWS)}")
-    if published and name != "summary":
-        raise UsageError("--published goes with --view summary")
-    if name == "sequences":
-        return scores if full else summary.matrix(scores).rename(columns=summary.labels(scores)).reset_index()
-    if name == "attributes" and not full:
-        table = summary.attribute_table(scores).sort_values("sequences", ascending=False, kind="stable")
-        whole = table["attribute"] == "ALL"
-        return table.assign(sequences=table["sequences"].astype(str).mask(whole, summary.coverage(scores)))
-    if name == "attributes":
-        return summary.by_attribute(scores)
-    if name in ("pairs", "wins"):
-        table = (statistics.pairwise if name == "pairs" else statistics.sequences_won)(summary.matrix(scores))
-        table = summary.mark_oracles(table, scores).assign(on=summary.coverage(scores))
-        return table if name == "pairs" else table.sort_values("mean_rank", ignore_index=True)
-    table = summary.summary(scores)
-    if published:
-        table = summary.with_published(table, scores)
-    return table if full else for_people(table)
 
 
 def fit(table: pd.DataFrame, width: int, least: tuple[str, ...] = LEAST) -> tuple[pd.DataFrame, list[str]]:
