@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rolo_bench.association import Association, best_overlap, centred, widened
+from rolo_bench.association import Association, best, best_overlap, box_of, centred, overlaps, widened
 from rolo_bench.detection import Detections
 
 
@@ -26,9 +28,11 @@ def test_best_overlap_by_hand():
     boxes = np.array([[5.0, 0, 10, 10], [2.5, 0, 10, 10]])
     reference = np.array([0.0, 0, 10, 10])
     assert best_overlap(reference, boxes) == 1
-    assert best_overlap(reference, boxes, 0.59) == 1
-    assert best_overlap(reference, boxes, 0.61) is None
+    for least, expected in ((0.0, 1), (0.59, 1), (0.61, -1)):
+        overlap = overlaps(reference[None], boxes[None])
+        assert best(overlap, overlap >= least) == expected
     assert best_overlap(reference, boxes[:0]) is None
+    assert best_overlap(np.full(4, np.nan), boxes) is None
     assert best_overlap(reference, np.array([[50.0, 50, 5, 5]])) is None  # no overlap is never a match
 
 
@@ -42,7 +46,7 @@ def test_reference_is_the_mean_of_the_last_validated_boxes():
     state.start(np.array([0.0, 0, 10, 10]), found())
     for x in (2, 4):
         assert state.step(found([x, 0, 10, 10, 0.9])) == 0
-    np.testing.assert_array_equal(state.reference(), [3, 0, 10, 10])  # of x = 2 and 4; the first has left
+    np.testing.assert_array_equal(state.reference(), [[3, 0, 10, 10]])  # of x = 2 and 4; the first has left
     # the best-scored detection is not the nearest: IoU with x = 3 decides
     assert state.step(found([8, 0, 10, 10, 0.9], [3, 1, 10, 10, 0.2])) == 1
 
@@ -52,7 +56,7 @@ def test_below_iou_min_or_threshold_there_is_none_and_history_stays():
     state.start(np.array([0.0, 0, 10, 10]), found())
     assert state.step(found([8, 0, 10, 10, 0.9])) is None  # IoU 20 / 180
     assert state.step(found([0, 0, 10, 10, 0.4])) is None  # score too low
-    np.testing.assert_array_equal(state.reference(), [0, 0, 10, 10])
+    np.testing.assert_array_equal(state.reference(), [[0, 0, 10, 10]])
     assert state.missed == 2
     assert state.step(found([0, 0, 10, 10, 0.6])) == 0
     assert state.missed == 0
@@ -78,8 +82,10 @@ def test_a_prediction_moves_the_reference_and_keeps_its_size():
 
 def test_states_do_not_share_their_history():
     one, two = Association(), Association()
-    one.start(np.array([0.0, 0, 10, 10]), found())
-    assert len(two.recent) == 0
+    for state in (one, two):
+        state.start(np.array([0.0, 0, 10, 10]), found())
+    assert one.step(found([2, 0, 10, 10, 0.9])) == 0
+    np.testing.assert_array_equal(two.reference(), [[0, 0, 10, 10]])
 
 
 def test_a_detection_of_another_size_is_no_candidate():
@@ -94,9 +100,9 @@ def test_the_usual_size_follows_by_a_tenth():
     state = Association(iou_min=0.1, size_limit=1.0)
     state.start(np.array([0.0, 0, 10, 10]), found())
     state.step(found([0, 0, 11, 10, 0.9]))
-    np.testing.assert_allclose(np.exp(state.usual), [10 * 1.1**0.1, 10])
+    np.testing.assert_allclose(np.exp(state.usual), [[10 * 1.1**0.1, 10]])
     state.step(found())
-    np.testing.assert_allclose(np.exp(state.usual), [10 * 1.1**0.1, 10])  # a miss leaves it
+    np.testing.assert_allclose(np.exp(state.usual), [[10 * 1.1**0.1, 10]])  # a miss leaves it
 
 
 def test_score_counts_beside_the_overlap_where_it_is_preferred():
@@ -118,4 +124,64 @@ def test_class_counts_beside_the_overlap_where_it_is_preferred():
         assert state.target == 5
         assert state.step(two(6, 5)) == expected
     state.start(np.array([30.0, 0, 10, 10]), two(5, 5))
-    assert state.target is None  # no detection on the given box
+    assert state.target == -1  # no detection on the given box
+
+
+def test_the_first_detection_joins_the_history_where_it_is_the_object():
+    for joins, x in ((np.inf, 0), (0.5, 1), (0.7, 0)):  # IoU 80 / 120
+        state = Association(iou_min=0.1, joins=joins)
+        assert state.start(np.array([0.0, 0, 10, 10]), found([2, 0, 10, 10, 0.9])) == 0
+        np.testing.assert_array_equal(state.reference(), [[x, 0, 10, 10]])
+        assert state.missed == 0 and (state.usual == np.log(10)).all()
+    state = Association(history=1, joins=0.5)
+    state.start(np.array([0.0, 0, 10, 10]), found([2, 0, 10, 10, 0.9]))
+    np.testing.assert_array_equal(state.reference(), [[2, 0, 10, 10]])
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 2, 3]),
+    st.sampled_from([0.0, 0.3]),
+    st.sampled_from([0.0, 0.8]),
+    st.sampled_from([0.0, 0.4]),
+)
+def test_a_batch_is_what_each_target_is_alone(seed, history, widen, size_limit, prefer):
+    """Targets side by side, filled up with boxes of NaN to one number, choose as one by one."""
+    rng = np.random.default_rng(seed)
+    rule = dict(
+        history=history,
+        iou_min=0.2,
+        threshold=0.2,
+        widen=widen,
+        size_limit=size_limit,
+        prefer=prefer,
+        joins=0.5,
+    )
+    given_boxes = rng.uniform(5, 12, (4, 4))
+
+    def scene(box):
+        count = rng.integers(0, 5)
+        rows = np.column_stack([box + rng.normal(0, 1.5, (count, 4)), rng.uniform(0, 1, count)])
+        rows[:, 2:4] = np.maximum(rows[:, 2:4], 1)
+        some = found(*rows)
+        return replace(some, classes=rng.integers(0, 2, count))
+
+    frames = [[scene(box) for box in given_boxes] for _ in range(6)]
+    together, single = Association(**rule), [Association(**rule) for _ in given_boxes]
+    for t, scenes in enumerate(frames):
+        boxes, scores = np.full((4, 5, 4), np.nan), np.zeros((4, 5), np.float32)
+        classes = np.full((4, 5), -1)
+        for i, some in enumerate(scenes):
+            n = len(some.scores)
+            boxes[i, :n], scores[i, :n], classes[i, :n] = some.boxes, some.scores, some.classes
+        batch = boxes, scores, classes
+        index = together.choose(batch) if t else together.begin(given_boxes, batch)
+        if t:
+            together.take(np.concatenate([box_of(s, None if i < 0 else i) for s, i in zip(scenes, index)]))
+            alone = [one.step(some) for one, some in zip(single, scenes)]
+        else:
+            alone = [one.start(box, some) for one, box, some in zip(single, given_boxes, scenes)]
+        assert index.tolist() == [-1 if i is None else i for i in alone]
+        for name in ("recent", "missed", "usual", "target"):
+            parts = np.concatenate([getattr(one, name) for one in single])
+            np.testing.assert_array_equal(getattr(together, name), parts)

@@ -12,7 +12,7 @@ from rolo_bench.nn.rolo.coding import add_offset, box_offset, decode, encode
 from rolo_bench.nn.rolo.config import RoloConfig, paper_config
 from rolo_bench.nn.rolo.file import load_rolo, save_rolo, shipped_path
 from rolo_bench.nn.rolo.follower import Follower, follow
-from rolo_bench.nn.rolo.network import Recurrence, Rolo
+from rolo_bench.nn.rolo.network import Rolo, advance, begin, push, step
 
 SIZE = (320, 240)
 
@@ -46,23 +46,25 @@ def test_windows_equal_torchs_lstm_run_anew_over_each_window(steps):
     torch.manual_seed(3)
     lstm = torch.nn.LSTM(7, 11, batch_first=True)
     x = torch.randn(2, 20, 7)
-    recurrence = Recurrence(lstm, steps, videos=2)
+    h = c = torch.zeros(2, 0, 11)
     with torch.no_grad():
         for t in range(20):
-            got = recurrence.push(x[:, t])
+            h, c = push(lstm, steps, h, c, x[:, t])
             window = x[:, max(0, t - steps + 1) : t + 1]
-            torch.testing.assert_close(got, lstm(window)[0][:, -1], rtol=0, atol=1e-5)
-    assert recurrence.h.shape == (2, steps, 11)
+            torch.testing.assert_close(h[:, 0], lstm(window)[0][:, -1], rtol=0, atol=1e-5)
+    assert h.shape == (2, steps, 11)
 
 
 def test_streaming_equals_torchs_lstm_over_the_whole_video():
     torch.manual_seed(4)
     lstm = torch.nn.LSTM(7, 11, batch_first=True)
     x = torch.randn(1, 50, 7)
-    recurrence = Recurrence(lstm, 0)
+    h = c = torch.zeros(1, 0, 11)
+    whole = lstm(x)[0]
     with torch.no_grad():
-        got = torch.stack([recurrence.push(x[:, t]) for t in range(50)], dim=1)
-        torch.testing.assert_close(got, lstm(x)[0], rtol=0, atol=1e-5)
+        for t in range(50):
+            h, c = push(lstm, 0, h, c, x[:, t])
+            torch.testing.assert_close(h[:, 0], whole[:, t], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["offset", "absolute", "heatmap"])
@@ -91,36 +93,102 @@ def test_windowed_mode_forgets_what_left_the_window_and_streaming_does_not():
         assert np.array_equal(a, b) == same
 
 
-@pytest.mark.parametrize("steps", [4, 0])
-def test_the_prediction_is_what_a_missed_frame_gives_and_leaves_no_trace(steps):
+@pytest.mark.parametrize(
+    ("steps", "missing", "judge"), [(4, "output", False), (0, "last", False), (0, "output", True)]
+)
+def test_the_prediction_is_what_a_missed_frame_gives_and_leaves_no_trace(steps, missing, judge):
     found, box = video(count=12)
-    followers = []
-    for _ in range(2):
-        follower = Follower(network(steps=steps), SIZE)
-        follower.start(found[0], box)
-        for frame in found[1:8]:
-            follower.advance(frame, 0)
-        followers.append(follower)
-    predicted = followers[0]._predict(found[8])
-    np.testing.assert_array_equal(predicted, followers[1].advance(found[8], None))
-    untouched = Follower(network(steps=steps), SIZE)
-    untouched.start(found[0], box)
+    net = network(steps=steps, missing=missing, judge=judge)
+    follower = Follower(net, SIZE)
+    follower.start(found[0], box)
+    torch.manual_seed(1)
     for frame in found[1:8]:
-        untouched.advance(frame, 0)
-    np.testing.assert_array_equal(followers[0].advance(found[8], 0), untouched.advance(found[8], 0))
+        follower.advance(frame, 0)
+    state, x = follower.state, torch.from_numpy(found[8].feature)[None]
+    detection = torch.tensor([[0.5, 0.4, 0.1, 0.2]]), torch.tensor([0.9])
+    nothing = torch.full((1, 4), float("nan")), torch.zeros(1)
+    with torch.no_grad():
+        missed, plain = advance(net, state, x, nothing), advance(net, state, x, detection)
+        told = []
+
+        def choose(predicted):
+            told.append(predicted)
+            return detection
+
+        asked = step(net, state, x, choose, True)
+        torch.testing.assert_close(told[0], missed.output, rtol=0, atol=0)
+        torch.testing.assert_close(asked.predicted, missed.output, rtol=0, atol=0)
+        refused = judge and bool(plain.said[0, 4] < 0)
+        expected = missed if refused else plain
+        for name in ("h", "c", "fed", "last", "older", "output", "missed"):
+            torch.testing.assert_close(getattr(asked, name), getattr(expected, name), rtol=0, atol=0)
+    np.testing.assert_array_equal(follower._pixels(missed.output)[0], follower.advance(found[8], None))
+
+
+def test_a_refused_detection_counts_as_none():
+    found, box = video(count=12)
+    net = network(steps=0, judge=True, missing="last")
+    torch.nn.init.zeros_(net.head.weight[4:])
+    follower, other = Follower(net, SIZE), Follower(net, SIZE)
+    for verdict in (1.0, -1.0):
+        torch.nn.init.constant_(net.head.bias[4:], verdict)
+        follower.start(found[0], box)
+        other.start(found[0], box)
+        for frame in found[1:]:
+            got = follower.step(frame)
+            assert (follower.accepted is None) == (verdict < 0)
+            same = np.array_equal(got, other.advance(frame, None))
+            assert same == (verdict < 0)
+
+
+def test_rows_of_a_batch_do_not_touch_each_other():
+    """Each row of a step over several videos is the step of that video alone; some accept, some are refused."""
+    net = network(steps=0, judge=True, motion="output", confidence=True)
+    generator = torch.Generator().manual_seed(5)
+
+    def boxes(count):
+        return torch.rand(count, 4, generator=generator) * 0.2 + torch.tensor([0.4, 0.4, 0.1, 0.1])
+
+    given, drawn = boxes(6), torch.zeros(6, 4)
+    frames = [(boxes(6), torch.rand(6, generator=generator), torch.randn(6, 12)) for _ in range(8)]
+    for chosen, score, _ in frames:
+        none = torch.rand(6, generator=generator) < 0.3
+        chosen[none], score[none] = float("nan"), 0.0
+
+    def run(rows, bias):
+        with torch.no_grad():
+            net.head.bias[4] = bias
+            first, score, x = (v[rows] for v in frames[0])
+            states = [begin(net, given[rows], (first, score), drawn[rows], x)]
+            for frame in frames[1:]:
+                chosen, score, x = (v[rows] for v in frame)
+                states.append(step(net, states[-1], x, lambda _, c=(chosen, score): c, False))
+        return states
+
+    bias = -float(torch.stack([s.said[:, 4] for s in run(slice(None), 0.0)]).median())
+    whole = run(slice(None), bias)
+    verdicts = torch.stack([s.said[:, 4] < 0 for s in whole[1:]])
+    assert 5 < int(verdicts.sum()) < 37
+    for i in range(6):
+        for a, b in zip(whole, run(slice(i, i + 1), bias)):
+            for x, y in zip(a, b):
+                torch.testing.assert_close(x[i : i + 1], y, rtol=0, atol=1e-6, equal_nan=True)
 
 
 def test_a_reference_at_the_prediction_follows_a_fast_target():
-    """The target has moved on by its width between two frames: only the predicted place overlaps it."""
+    """The target moves on by its width at every frame: only the predicted place overlaps it."""
     boxes = [np.array([[20.0 + 30 * t, 60, 30, 50]]) for t in range(6)]
     found = [
         Detections(b, np.ones(1, np.float32), np.zeros(1, np.int64), ("a",), np.zeros(12, np.float32))
         for b in boxes
     ]
     for centre, accepted in (("history", False), ("prediction", True)):
-        follower = Follower(network(centre=centre), SIZE)
+        net = network(centre=centre, missing="last", limit=3.0)  # knows: a width from the last detection
+        torch.nn.init.zeros_(net.head.weight)
+        with torch.no_grad():
+            net.head.bias.copy_(torch.tensor([3 * np.arctanh(1 / 3), 0, 0, 0]))
+        follower = Follower(net, SIZE)
         follower.start(found[0], boxes[0][0])
-        follower._predict = lambda frame: frame.boxes[0]  # a network that knows
         got = [follower.step(frame) is not None and follower.accepted is not None for frame in found[1:]]
         assert all(got) == accepted
 

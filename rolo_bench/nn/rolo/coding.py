@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rolo_bench.nn.rolo.config import MOST, RoloConfig
+from rolo_bench.nn.rolo.config import LEAST_FIRST_IOU, MOST, RoloConfig
 from rolo_bench.nn.rolo.heatmap import from_heatmap, into_window, out_of_window, to_heatmap
 
 
@@ -81,6 +81,13 @@ def decode(config: RoloConfig, output: Tensor, fed: Tensor, before: Tensor) -> T
     return add_offset(fed, config.limit * torch.tanh(output[..., :4] / config.limit))
 
 
+def shown(config: RoloConfig, fed: Tensor, missed: Tensor) -> Tensor:
+    """What the network is shown ``(..., 4)`` of the box that is fed: NaN where ``missing`` is ``zero`` and it was."""
+    if config.missing != "zero" or config.form == "offset":
+        return fed
+    return torch.where(missed[..., None] > 0, float("nan"), fed)
+
+
 def to_map(config: RoloConfig, box: Tensor, before: Tensor) -> Tensor:
     """The map ``(..., 1024)`` of a box, in the window that the box fed before sets."""
     return to_heatmap(into_window(box, before, config.window) if config.window else box)
@@ -92,5 +99,9 @@ def heat(config: RoloConfig, output: Tensor, fed: Tensor, before: Tensor) -> Ten
 
 
 def first_offset(given: Tensor, found: Tensor) -> Tensor:
-    """Offset ``(4,)`` from the first frame's detection to the given box: how this target's box is drawn."""
-    return torch.nan_to_num(box_offset(given, found), nan=0.0)
+    """Offset ``(..., 4)`` from the first frame's detection to the given box: how this target's box is drawn.
+
+    0 where there is none, NaN, or the two overlap by less than `LEAST_FIRST_IOU`.
+    """
+    known = relative_iou(given, found)[..., None] >= LEAST_FIRST_IOU
+    return torch.where(known, box_offset(given, found), 0.0)

@@ -108,7 +108,7 @@ class RoloConfig:
     def association(self) -> Association:
         """A fresh association with these settings."""
         return Association(self.history, self.iou_min, self.threshold, self.widen, size_limit=self.size_limit,
-                           prefer=self.prefer)  # fmt: skip
+                           prefer=self.prefer, joins=LEAST_FIRST_IOU)  # fmt: skip
 
     @property
     def box_inputs(self) -> int:

@@ -20,10 +20,14 @@ Three forms of network, named in `RoloConfig.form`:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rolo_bench.nn.rolo.coding import decode, encode, shown
 from rolo_bench.nn.rolo.config import RoloConfig
 
 
@@ -68,34 +72,98 @@ class Rolo(nn.Module):
         return self.head(states)  # (B, T, outputs)
 
 
-class Recurrence:
-    """The LSTM, frame by frame, for R videos at once: windowed (``steps`` frames) or streaming (0).
+def push(lstm: nn.LSTM, steps: int, h: Tensor, c: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The LSTM's next frame with input ``(R, I)``, for R videos at once: windowed (``steps`` frames) or streaming (0).
 
     The input projection of a frame is computed once. All windows that hold the frame (they began at this
     frame, the one before, … ``steps`` - 1 before) are advanced together in one product with the recurrent
     weights, so that a frame costs one pass over them whatever the number of steps. The same numbers as
     torch's LSTM run anew over each window.
+
+    Args:
+        h, c: ``(R, windows, H)`` the state of each window, the oldest first, which ends at the frame; none at first.
+    """
+    if steps or not h.shape[1]:
+        zero = h.new_zeros((h.shape[0], 1, h.shape[2]))
+        keep = slice(1, None) if steps and h.shape[1] == steps else slice(None)
+        h, c = torch.cat([h[:, keep], zero], dim=1), torch.cat([c[:, keep], zero], dim=1)  # (R, windows, H)
+    w_in, w_state, *bias = lstm.all_weights[0]
+    gates = F.linear(x, w_in, bias[0] + bias[1])[:, None] + F.linear(h, w_state)  # (R, windows, 4 H)
+    i, f, g, o = gates.chunk(4, dim=2)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class State(NamedTuple):
+    """What ROLO keeps from frame to frame, of R videos at once; boxes ``(R, 4)`` are relative centre and size.
+
+    Attributes:
+        h, c: the LSTM's, as in `push`.
+        drawn: offset from the first detection to the given box; 0 where unknown.
+        fed: the box fed at the last frame. last: the last accepted detection, or the given box.
+        older, output: the last but one and the last output.
+        missed: ``(R,)`` frames in a row without an accepted detection.
+        said: ``(R, outputs)`` what the network put out at the last frame, shown the detection that was chosen.
+        chosen: that detection, also where it was refused; NaN for none.
+        predicted: the output as it would have been without, if that was asked for.
     """
 
-    def __init__(self, lstm: nn.LSTM, steps: int, videos: int = 1) -> None:
-        weights: list[Tensor] = list(lstm.parameters())
-        self.w_in, self.w_state = weights[:2]
-        self.bias = weights[2] + weights[3]
-        self.steps = steps
-        self.h = self.w_in.new_zeros((videos, 0, lstm.hidden_size))  # oldest window first
-        self.c = self.h
+    h: Tensor
+    c: Tensor
+    drawn: Tensor
+    fed: Tensor
+    last: Tensor
+    older: Tensor
+    output: Tensor
+    missed: Tensor
+    said: Tensor
+    chosen: Tensor
+    predicted: Tensor
 
-    def push(self, x: Tensor) -> Tensor:
-        """State ``(R, H)`` after the frame with input ``(R, I)``, of the window that ends there."""
-        zero = self.h.new_zeros((self.h.shape[0], 1, self.h.shape[2]))
-        if self.steps or not self.h.shape[1]:
-            keep = slice(1, None) if self.steps and self.h.shape[1] == self.steps else slice(None)
-            self.h = torch.cat([self.h[:, keep], zero], dim=1)  # (R, windows, H)
-            self.c = torch.cat([self.c[:, keep], zero], dim=1)
-        gates = F.linear(x, self.w_in, self.bias)[:, None] + F.linear(
-            self.h, self.w_state
-        )  # (R, windows, 4 H)
-        i, f, g, o = gates.chunk(4, dim=2)
-        self.c = torch.sigmoid(f) * self.c + torch.sigmoid(i) * torch.tanh(g)
-        self.h = torch.sigmoid(o) * torch.tanh(self.c)
-        return self.h[:, 0]
+
+Choice = tuple[Tensor, Tensor]  # a detection (R, 4), NaN for none, and its score (R,), 0 for none
+
+
+def begin(network: Rolo, given: Tensor, choice: Choice, drawn: Tensor, features: Tensor | None) -> State:
+    """The state after the first frame, whose output is the given box; the rest as in `advance`."""
+    chosen, score = choice
+    first = torch.where(torch.isnan(chosen), given, chosen)
+    none = given.new_zeros((len(given), 0, network.config.hidden))
+    state = State(none, none, drawn, first, first, given, given, score, score, chosen, given)
+    return advance(network, state, features, (first, score))._replace(output=given, chosen=chosen)
+
+
+def step(
+    network: Rolo, state: State, features: Tensor | None, choose: Callable[[Tensor], Choice], predict: bool
+) -> State:
+    """The state after a further frame; ``choose`` is told the output that is predicted, if it is, or the last one."""
+    nothing = torch.full_like(state.fed, float("nan")), torch.zeros_like(state.missed)
+    judge = network.config.judge
+    miss = advance(network, state, features, nothing) if predict or judge else state
+    hit = advance(network, state, features, choose(miss.output.detach()))._replace(predicted=miss.output)
+    if not judge:
+        return hit
+    refused = (hit.said[:, 4:] < 0) & (hit.missed == 0)[:, None]  # not the target: as if not detected
+    kept = {
+        name: torch.where(refused.view(-1, *[1] * (value.ndim - 1)), getattr(miss, name), value)
+        for name, value in hit._asdict().items()
+        if name in ("h", "c", "fed", "last", "output", "missed")
+    }
+    return hit._replace(**kept)
+
+
+def advance(network: Rolo, state: State, features: Tensor | None, choice: Choice) -> State:
+    """The state after a frame at which that detection was accepted; features ``(R, F)``, None for dropped ones."""
+    config, (chosen, score) = network.config, choice
+    none = torch.isnan(chosen)
+    last = torch.where(none, state.last, chosen)
+    fed = torch.where(none, state.output, chosen) if config.missing == "output" else last
+    missed = torch.where(none[:, 0], state.missed + 1, 0.0)
+    seen = shown(config, fed, missed)
+    inputs = encode(config, seen, state.fed, missed, state.drawn, (state.older, state.output), score)
+    h, c = push(network.lstm, config.steps, state.h, state.c, network.inputs(features, inputs))
+    said = network.head(h[:, 0])
+    box = decode(config, said, seen, state.fed)
+    good = torch.isfinite(box).all(dim=1, keepdim=True) & (box[:, 2:] > 0).all(dim=1, keepdim=True)
+    output = torch.where(good, box, state.output)
+    return State(h, c, state.drawn, fed, last, state.output, output, missed, said, chosen, state.predicted)

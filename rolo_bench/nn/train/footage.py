@@ -1,7 +1,7 @@
 """The association inside the training loop: stretches of video on which the network's own predictions choose.
 
-The batched counterpart of `rolo_bench.association.Association` and `rolo_bench.nn.rolo.follower.Follower`, on
-relative boxes (centre and size): moving and scaling a whole stretch changes no IoU, so that the choices stay the same.
+Boxes are relative (centre and size): moving and scaling a whole stretch changes no IoU, so that the choices stay the
+same as in use.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rolo_bench.association import SAME_OBJECT, Association
-from rolo_bench.boxes import to_relative, valid
-from rolo_bench.nn.rolo.coding import first_offset, relative_iou
-from rolo_bench.nn.rolo.config import LEAST_FIRST_IOU, RoloConfig
+from rolo_bench.association import SAME_OBJECT, Association, Candidates, overlaps
+from rolo_bench.boxes import Array, from_relative, to_relative, valid
+from rolo_bench.nn.rolo.coding import first_offset
+from rolo_bench.nn.rolo.config import RoloConfig
+from rolo_bench.nn.rolo.network import Choice, State
 from rolo_bench.nn.train.runs import Runs, Track, moved
 
 MOST_CANDIDATES = 48  # of a frame, those with the best scores
@@ -45,9 +46,14 @@ class Footage:
     starts: NDArray[np.int64]
 
 
+def corners(boxes: NDArray[np.float32]) -> Array:
+    """Relative centres and sizes ``(..., 4)`` as x, y, w, h of an image of 1 × 1."""
+    return from_relative(boxes.reshape(-1, 4), (1, 1)).reshape(boxes.shape)
+
+
 def footage(tracks: list[Track], config: RoloConfig) -> Footage:
     """What stretches are drawn from; detections below the threshold of the configuration are left out."""
-    parts: list[list[NDArray[Any]]] = [[] for _ in range(7)]
+    parts: list[tuple[NDArray[Any], ...]] = []
     base = 0
     for track in tracks:
         count = len(track.truth)
@@ -61,15 +67,12 @@ def footage(tracks: list[Track], config: RoloConfig) -> Footage:
         known = valid(track.truth) & (track.counted if track.counted is not None else True)
         truth = to_relative(track.truth, track.size).astype(np.float32)
         truth[~known] = np.nan
-        near = relative_iou(torch.from_numpy(boxes), torch.from_numpy(truth)[:, None]).nan_to_num(nan=0.0)
-        good = known & (near.amax(dim=1) >= SAME_OBJECT).numpy()
+        good = known & (overlaps(corners(truth), corners(boxes)).max(axis=1) >= SAME_OBJECT)
         first, last = np.full(count, base), np.full(count, base + count - 1)
         starts = base + np.flatnonzero(good if good.any() else known)
-        columns: list[NDArray[Any]] = [boxes, scores, classes, truth, first, last, starts]
-        for part, values in zip(parts, columns):
-            part.append(values)
+        parts.append((boxes, scores, classes, truth, first, last, starts))
         base += count
-    return Footage(*map(np.concatenate, parts))
+    return Footage(*map(np.concatenate, zip(*parts)))
 
 
 @dataclass
@@ -77,49 +80,43 @@ class Chooser:
     """The association of B stretches at once; `choose` is called for each frame after the first.
 
     Attributes:
-        boxes, scores, same: candidates ``(B, T, K, 4)``, their scores, and whether they are of the target's class.
-        guide: ``(B, T, 4)`` centres to search at in place of the prediction, NaN for none.
-        recent: the last validated boxes ``(B, history, 4)``. missed: ``(B,)`` frames since.
-        usual: ``(B, 2)`` logarithms of the usual sides.
+        boxes, scores, classes: candidates ``(B, T, K, 4)``, their scores and classes ``(B, T, K)``.
+        guide: ``(B, T, 4)`` boxes at whose centres to search in place of the prediction, NaN for none.
+        predicted: whether to search at the prediction, not at the history.
     """
 
-    config: RoloConfig
-    boxes: Tensor
-    scores: Tensor
-    same: Tensor
-    guide: Tensor
-    recent: Tensor
-    missed: Tensor
-    usual: Tensor
+    association: Association
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    guide: NDArray[np.float32]
+    predicted: bool
 
-    def choose(self, t: int, predicted: Tensor) -> tuple[Tensor, Tensor]:
+    def begin(self, given: NDArray[np.float32]) -> Choice:
+        """As `choose`, of the first frame with its given boxes ``(B, 4)``."""
+        return self._chosen(0, self.association.begin(corners(given), self._candidates(0)))
+
+    def choose(self, t: int, predicted: Tensor) -> Choice:
         """Boxes ``(B, 4)`` of the chosen candidates of frame ``t``, NaN where none, and their scores ``(B,)``."""
-        c = self.config
-        reference = self.recent.nanmean(dim=1)
-        centre = reference[:, :2]
-        if c.centre == "prediction":
-            centre = torch.where(torch.isfinite(predicted[:, :2]), predicted[:, :2], centre)
-        centre = torch.where(torch.isnan(self.guide[:, t, :2]), centre, self.guide[:, t, :2])
-        factor = (1 + c.widen * self.missed).clamp(max=Association.widest)
-        reference = torch.cat([centre, reference[:, 2:] * factor[:, None]], dim=1)
-        boxes, scores = self.boxes[:, t], self.scores[:, t]
-        overlap = relative_iou(boxes, reference[:, None]).nan_to_num(nan=0.0)  # (B, K)
-        fits = (overlap > 0) & (overlap >= c.iou_min / factor[:, None])
-        if c.size_limit:
-            fits &= (boxes[..., 2:].log() - self.usual[:, None]).abs().sum(dim=-1) <= c.size_limit
-        value = overlap * scores**c.prefer * torch.where(self.same[:, t], 1.0, 1 - c.prefer)
-        best, index = torch.where(fits, value, -1.0).max(dim=1)
-        row = torch.arange(len(index))
-        chosen = torch.where((best < 0)[:, None], float("nan"), boxes[row, index])
-        return chosen, torch.where(best < 0, 0.0, scores[row, index])
+        place = self.guide[:, t]
+        if self.predicted:
+            place = np.where(np.isnan(place), predicted.numpy(), place)
+        reference = self.association.reference(corners(place))
+        return self._chosen(t, self.association.choose(self._candidates(t), reference))
 
-    def take(self, box: Tensor, accepted: Tensor) -> None:
-        """Let boxes ``(B, 4)`` join the history where ``accepted`` ``(B,)``; elsewhere none is the target."""
-        joined = torch.cat([self.recent[:, 1:], box[:, None]], dim=1)
-        self.recent = torch.where(accepted[:, None, None], joined, self.recent)
-        self.missed = torch.where(accepted, 0.0, self.missed + 1)
-        sides = 0.9 * self.usual + 0.1 * box[:, 2:].log()
-        self.usual = torch.where(accepted[:, None], sides, self.usual)
+    def take(self, state: State) -> None:
+        """Let what a step accepted join the history."""
+        box = torch.where((state.missed > 0)[:, None], float("nan"), state.chosen)
+        self.association.take(corners(box.numpy()))
+
+    def _candidates(self, t: int) -> Candidates:
+        return corners(self.boxes[:, t]), self.scores[:, t], self.classes[:, t]
+
+    def _chosen(self, t: int, index: NDArray[np.int64]) -> Choice:
+        row, none = np.arange(len(index)), index < 0
+        box = np.where(none[:, None], np.float32(np.nan), self.boxes[row, t, index])
+        score = np.where(none, np.float32(0), self.scores[row, t, index])
+        return torch.from_numpy(box), torch.from_numpy(score)
 
 
 def draw_footage(
@@ -142,8 +139,7 @@ def draw_footage(
     """
     count, frames = rows.shape
     at = np.maximum(rows, 0)
-    boxes, scores = torch.from_numpy(source.boxes[at]), torch.from_numpy(source.scores[at])
-    classes, truth = torch.from_numpy(source.classes[at]), torch.from_numpy(source.truth[at])
+    boxes, truth = torch.from_numpy(source.boxes[at]), torch.from_numpy(source.truth[at])
     gone = torch.from_numpy(rows < 0)
     boxes[gone], truth[gone] = float("nan"), float("nan")
     led = torch.zeros(count, dtype=torch.bool)
@@ -160,26 +156,15 @@ def draw_footage(
         _, flat, truth, _ = moved(parts, rng, config.place)
         boxes = flat.view(count, frames, -1, 4)
     given = truth[:, 0]
-    near = relative_iou(boxes[:, 0], given[:, None]).nan_to_num(nan=0.0)
-    best, index = near.max(dim=1)
-    row = torch.arange(count)
-    found = (best > 0) & (best >= config.iou_min)
-    sure = best >= LEAST_FIRST_IOU
-    first = torch.where(found[:, None], boxes[row, 0, index], float("nan"))
-    drawn = torch.where(sure[:, None], first_offset(given, first), 0.0)
-    kind = torch.where(best >= SAME_OBJECT, classes[row, 0, index], -1)
-    same = (classes == kind[:, None, None]) | (kind < 0)[:, None, None]
-    recent = torch.full((count, config.history + 1, 4), float("nan"))
-    recent[:, -2] = torch.where(sure[:, None], given, float("nan"))
-    recent[:, -1] = torch.where(sure[:, None], first, given)
-    recent = recent[:, 1:]
-    accepted = torch.full((count, frames, 4), float("nan"))
-    accepted[:, 0] = first
-    had = torch.zeros((count, frames))
-    had[:, 0] = torch.where(found, scores[row, 0, index], 0.0)
     guide = torch.where(led[:, None, None], truth, float("nan"))
-    chooser = Chooser(config, boxes, scores, same, guide, recent, torch.zeros(count), given[:, 2:].log())
-    runs = Runs(accepted.numpy(), truth.numpy(), drawn.numpy(), given.numpy(), rows, had.numpy())
+    chooser = Chooser(
+        config.association(), boxes.numpy(), source.scores[at], source.classes[at], guide.numpy(),
+        config.centre == "prediction",
+    )  # fmt: skip
+    accepted, scores = torch.full((count, frames, 4), float("nan")), torch.zeros((count, frames))
+    accepted[:, 0], scores[:, 0] = chooser.begin(given.numpy())
+    drawn = first_offset(given, accepted[:, 0])
+    runs = Runs(accepted.numpy(), truth.numpy(), drawn.numpy(), given.numpy(), rows, scores.numpy())
     return runs, chooser
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rolo_bench.nn.rolo.coding import decode, encode, relative_iou
-from rolo_bench.nn.rolo.network import Recurrence, Rolo
+from rolo_bench.nn.rolo.coding import relative_iou, shown
+from rolo_bench.nn.rolo.network import Choice, Rolo, begin, step
 from rolo_bench.nn.train.footage import Chooser
 from rolo_bench.nn.train.runs import Runs
 
@@ -48,71 +49,31 @@ def unroll(
     With ``predict`` also what the network would put out at each frame if nothing were accepted there. A ``chooser``
     chooses the detections of the frames after the first, where the network's predictions let it look.
     """
-    config = network.config
-    accepted, given = torch.from_numpy(runs.accepted), torch.from_numpy(runs.given)
-    drawn, rows, scores = map(torch.from_numpy, (runs.drawn, runs.rows, runs.scores))
-    count, length = accepted.shape[:2]
-    recurrence = Recurrence(network.lstm, config.steps, count)
-    fed, missed, outputs, predictions, verdicts = [], [], [], [], []
-    chosen = []
-    none = torch.isnan(accepted[:, 0, :1])
-    last = before = torch.where(none, given, accepted[:, 0])
-    older = output = given
-    since, nothing = torch.zeros(count), torch.zeros(count)
+    values = runs.accepted, runs.given, runs.drawn, runs.rows, runs.scores
+    accepted, given, drawn, rows, scores = map(torch.from_numpy, values)
 
-    def advance(t: int, now: Tensor, since: Tensor, sure: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Box shown to the network, its output and all that it says, with the frame's box, misses and score."""
-        shown = now
-        if config.missing == "zero" and config.form != "offset":
-            shown = torch.where((since > 0)[:, None], torch.full_like(now, float("nan")), now)
-        inputs = encode(config, shown, before, since, drawn, (older, output), sure)
-        said = network.head(
-            recurrence.push(network.inputs(shown_features(features, rows[:, t], network), inputs))
-        )
-        box = decode(config, said, shown, before)
-        good = torch.isfinite(box).all(dim=1, keepdim=True) & (box[:, 2:] > 0).all(dim=1, keepdim=True)
-        return shown, torch.where(good, box, output), said
+    def choose(t: int, predicted: Tensor) -> Choice:
+        return chooser.choose(t, predicted) if chooser else (accepted[:, t], scores[:, t])
 
-    for t in range(length):
-        start = recurrence.h, recurrence.c
-        if predict or config.judge or chooser:  # the frame as if nothing were accepted
-            predicted = advance(t, output, since + 1, nothing)[1] if t else given
-            without = recurrence.h, recurrence.c
-            recurrence.h, recurrence.c = start
-            predictions.append(predicted)
-        new, sure = accepted[:, t], scores[:, t]
-        if chooser and t:
-            new, sure = chooser.choose(t, predicted.detach())
-        none = torch.isnan(new[:, 0])
-        gone = none & (t > 0)
-        last = torch.where(none[:, None], last, new)
-        now = torch.where(gone[:, None], output, last) if config.missing == "output" else last
-        shown, box, said = advance(t, now, torch.where(gone, since + 1, nothing), sure)
-        if config.judge:
-            verdicts.append(said[:, 4])
-            refused = (said[:, 4] < 0) & ~none & (t > 0)
-            gone = gone | refused
-            pick = refused[:, None]
-            shown, box = torch.where(pick, output, shown), torch.where(pick, predicted, box)
-            if t:
-                recurrence.h = torch.where(pick[:, None], without[0], recurrence.h)
-                recurrence.c = torch.where(pick[:, None], without[1], recurrence.c)
-        since = torch.where(gone, since + 1, nothing)
-        older, output = output, given if t == 0 else box
-        before = shown if config.judge else now
-        if chooser and t:
-            chooser.take(new, ~gone)
-        chosen.append(new)
-        fed.append(shown)
-        missed.append(since)
-        outputs.append(output)
+    seen = shown_features(features, rows[:, 0], network)
+    states = [begin(network, given, (accepted[:, 0], scores[:, 0]), drawn, seen)]
+    for t in range(1, accepted.shape[1]):
+        seen = shown_features(features, rows[:, t], network)
+        states.append(step(network, states[-1], seen, partial(choose, t), predict or chooser is not None))
+        if chooser:
+            chooser.take(states[-1])
+    frames = [
+        (shown(network.config, s.fed, s.missed), s.missed, s.output, s.chosen, s.predicted, s.said[:, -1])
+        for s in states
+    ]
+    fed, missed, outputs, chosen, predictions, verdicts = (torch.stack(v, dim=1) for v in zip(*frames))
     return Fed(
-        torch.stack(fed, dim=1),
-        torch.stack(missed, dim=1),
-        torch.stack(outputs, dim=1),
-        torch.stack(chosen, dim=1),
-        torch.stack(predictions, dim=1) if predict else None,
-        torch.stack(verdicts, dim=1) if config.judge else None,
+        fed,
+        missed,
+        outputs,
+        chosen,
+        predictions if predict else None,
+        verdicts if network.config.judge else None,
     )
 
 

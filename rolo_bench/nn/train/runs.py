@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rolo_bench.association import centred
-from rolo_bench.boxes import Array, iou, to_relative, valid
+from rolo_bench.boxes import Array, to_relative, valid
 from rolo_bench.detection import Detections
-from rolo_bench.nn.rolo.config import LEAST_FIRST_IOU, RoloConfig
+from rolo_bench.nn.rolo.coding import first_offset
+from rolo_bench.nn.rolo.config import RoloConfig
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,6 @@ def join(parts: Iterable[Runs]) -> Runs:
     return Runs(*(np.concatenate([getattr(p, f.name) for p in several]) for f in fields(Runs)))
 
 
-def offset(target: Array, reference: Array) -> Array:
-    """Offset ``(..., 4)`` from reference to target, in reference sizes and logarithms."""
-    centre = (target[..., :2] - reference[..., :2]) / reference[..., 2:]
-    return np.concatenate([centre, np.log(target[..., 2:] / reference[..., 2:])], axis=-1)
-
-
 def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tuple[Array, Array, Array]:
     """Accepted boxes ``(T, 4)`` in pixels, their scores ``(T,)`` and the offset ``(4,)`` of the given box, on frames
     in an order.
@@ -87,20 +81,15 @@ def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tup
     association = config.association()
     given = track.truth[order[0]]
     accepted = np.full((len(order), 4), np.nan)
-    scores, drawn = np.zeros(len(order)), np.zeros(4)
+    scores = np.zeros(len(order))
     index = association.start(given, track.found[order[0]])
     if index is not None:
         accepted[0], scores[0] = track.found[order[0]].boxes[index], track.found[order[0]].scores[index]
-        if iou(accepted[0], given)[0] >= LEAST_FIRST_IOU:
-            relative = to_relative(np.stack([given, accepted[0]]), track.size)
-            drawn = offset(relative[0], relative[1])
-            association.recent.append(accepted[0])
+    relative = torch.from_numpy(to_relative(np.stack([given, accepted[0]]), track.size))
+    drawn = first_offset(relative[0], relative[1]).numpy()
     for t, frame in enumerate(order[1:], 1):
-        truth = track.truth[frame]
-        reference = association.reference()
-        if config.centre == "prediction" and valid(truth)[0]:
-            reference = centred(reference, truth)
-        index = association.step(track.found[frame], reference)
+        place = track.truth[frame][None] if config.centre == "prediction" else None
+        index = association.step(track.found[frame], association.reference(place))
         if index is not None:
             accepted[t], scores[t] = track.found[frame].boxes[index], track.found[frame].scores[index]
     return accepted, scores, drawn

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, to_relative, valid
-from rolo_bench.nn.train.runs import Runs, join, offset, padded
+from rolo_bench.nn.rolo.coding import box_offset
+from rolo_bench.nn.train.runs import Runs, join, padded
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def simulated_runs(
         seen = np.concatenate(
             [relative[:, :2] + error[:, :2] * relative[:, 2:], relative[:, 2:] * np.exp(error[:, 2:])], axis=1
         )
-        drawn = offset(relative[0], seen[0])
+        drawn = box_offset(torch.from_numpy(relative[0]), torch.from_numpy(seen[0])).numpy()
         scores = np.full(len(piece), float(np.mean(noise.score)))
         if noise.covers:
             scores = _cover(seen, rng, noise)
