@@ -81,13 +81,6 @@ def decode(config: RoloConfig, output: Tensor, fed: Tensor, before: Tensor) -> T
     return add_offset(fed, config.limit * torch.tanh(output[..., :4] / config.limit))
 
 
-def shown(config: RoloConfig, fed: Tensor, missed: Tensor) -> Tensor:
-    """What the network is shown ``(..., 4)`` of the box that is fed: NaN where ``missing`` is ``zero`` and it was."""
-    if config.missing != "zero" or config.form == "offset":
-        return fed
-    return torch.where(missed[..., None] > 0, float("nan"), fed)
-
-
 def to_map(config: RoloConfig, box: Tensor, before: Tensor) -> Tensor:
     """The map ``(..., 1024)`` of a box, in the window that the box fed before sets."""
     return to_heatmap(into_window(box, before, config.window) if config.window else box)

@@ -12,7 +12,7 @@ from torch import Tensor
 from rolo_bench.association import alone, box_of, one
 from rolo_bench.boxes import Array, as_boxes, from_relative, to_relative
 from rolo_bench.detection import Detections
-from rolo_bench.nn.rolo.coding import first_offset, heat, shown
+from rolo_bench.nn.rolo.coding import first_offset, heat
 from rolo_bench.nn.rolo.heatmap import CELLS
 from rolo_bench.nn.rolo.network import Choice, Rolo, begin, step
 
@@ -36,7 +36,6 @@ class Follower:
         given, choice = self._relative(as_boxes(box)), self._detection(found)
         drawn = first_offset(given, choice[0])
         self.state = begin(self.network, given, choice, drawn, _features(found))
-        self.before = self.state.fed  # at the frame before
 
     def step(self, found: Detections) -> Array:
         """The box ``(4,)`` of the next frame in pixels."""
@@ -55,7 +54,6 @@ class Follower:
             self.accepted = choose(self.association.reference(place))
             return self._detection(found)
 
-        self.before = self.state.fed
         self.state = step(self.network, self.state, _features(found), chosen, predict)
         if self.state.missed > 0:
             self.accepted = None  # also where the network refused
@@ -68,11 +66,11 @@ class Follower:
 
         if self.config.form != "heatmap":
             return None
-        seen = shown(self.config, self.state.fed, self.state.missed)
-        cells = heat(self.config, self.state.said, seen, self.before)[0].numpy().reshape(CELLS, CELLS)
+        state = self.state
+        cells = heat(self.config, state.said, state.shown, state.before)[0].numpy().reshape(CELLS, CELLS)
         low, sides = np.zeros(2), np.array(self.size, dtype=np.float64)
         if self.config.window:
-            x, y, w, h = self._pixels(self.before)[0]
+            x, y, w, h = self._pixels(state.before)[0]
             sides = np.array([w, h]) * self.config.window
             low = np.array([x + w / 2, y + h / 2]) - sides / 2
         scale = sides / CELLS  # image pixels per cell; pixel and cell centres lie at halves

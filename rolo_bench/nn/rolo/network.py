@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rolo_bench.nn.rolo.coding import decode, encode, shown
+from rolo_bench.nn.rolo.coding import decode, encode
 from rolo_bench.nn.rolo.config import RoloConfig
 
 
@@ -100,7 +100,9 @@ class State(NamedTuple):
     Attributes:
         h, c: the LSTM's, as in `push`.
         drawn: offset from the first detection to the given box; 0 where unknown.
-        fed: the box fed at the last frame. last: the last accepted detection, or the given box.
+        before, fed: the boxes fed at the last frame but one and the last.
+        shown: the latter as the network was shown it: NaN where ``missing`` is ``zero`` and it was.
+        last: the last accepted detection, or the given box.
         older, output: the last but one and the last output.
         missed: ``(R,)`` frames in a row without an accepted detection.
         said: ``(R, outputs)`` what the network put out at the last frame, shown the detection that was chosen.
@@ -111,7 +113,9 @@ class State(NamedTuple):
     h: Tensor
     c: Tensor
     drawn: Tensor
+    before: Tensor
     fed: Tensor
+    shown: Tensor
     last: Tensor
     older: Tensor
     output: Tensor
@@ -129,7 +133,7 @@ def begin(network: Rolo, given: Tensor, choice: Choice, drawn: Tensor, features:
     chosen, score = choice
     first = torch.where(torch.isnan(chosen), given, chosen)
     none = given.new_zeros((len(given), 0, network.config.hidden))
-    state = State(none, none, drawn, first, first, given, given, score, score, chosen, given)
+    state = State(none, none, drawn, first, first, first, first, given, given, score, score, chosen, given)
     return advance(network, state, features, (first, score))._replace(output=given, chosen=chosen)
 
 
@@ -147,7 +151,7 @@ def step(
     kept = {
         name: torch.where(refused.view(-1, *[1] * (value.ndim - 1)), getattr(miss, name), value)
         for name, value in hit._asdict().items()
-        if name in ("h", "c", "fed", "last", "output", "missed")
+        if name in ("h", "c", "fed", "shown", "last", "output", "missed")
     }
     return hit._replace(**kept)
 
@@ -159,11 +163,15 @@ def advance(network: Rolo, state: State, features: Tensor | None, choice: Choice
     last = torch.where(none, state.last, chosen)
     fed = torch.where(none, state.output, chosen) if config.missing == "output" else last
     missed = torch.where(none[:, 0], state.missed + 1, 0.0)
-    seen = shown(config, fed, missed)
+    seen = fed
+    if config.missing == "zero" and config.form != "offset":
+        seen = torch.where(none, float("nan"), fed)
     inputs = encode(config, seen, state.fed, missed, state.drawn, (state.older, state.output), score)
     h, c = push(network.lstm, config.steps, state.h, state.c, network.inputs(features, inputs))
     said = network.head(h[:, 0])
     box = decode(config, said, seen, state.fed)
     good = torch.isfinite(box).all(dim=1, keepdim=True) & (box[:, 2:] > 0).all(dim=1, keepdim=True)
-    output = torch.where(good, box, state.output)
-    return State(h, c, state.drawn, fed, last, state.output, output, missed, said, chosen, state.predicted)
+    return state._replace(
+        h=h, c=c, before=state.fed, fed=fed, shown=seen, last=last, older=state.output,
+        output=torch.where(good, box, state.output), missed=missed, said=said, chosen=chosen,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rolo_bench.nn.rolo.coding import relative_iou, shown
+from rolo_bench.nn.rolo.coding import relative_iou
 from rolo_bench.nn.rolo.network import Choice, Rolo, begin, step
 from rolo_bench.nn.train.footage import Chooser
 from rolo_bench.nn.train.runs import Runs
@@ -55,26 +55,20 @@ def unroll(
     def choose(t: int, predicted: Tensor) -> Choice:
         return chooser.choose(t, predicted) if chooser else (accepted[:, t], scores[:, t])
 
-    seen = shown_features(features, rows[:, 0], network)
-    states = [begin(network, given, (accepted[:, 0], scores[:, 0]), drawn, seen)]
-    for t in range(1, accepted.shape[1]):
+    frames = []
+    for t in range(accepted.shape[1]):
         seen = shown_features(features, rows[:, t], network)
-        states.append(step(network, states[-1], seen, partial(choose, t), predict or chooser is not None))
-        if chooser:
-            chooser.take(states[-1])
-    frames = [
-        (shown(network.config, s.fed, s.missed), s.missed, s.output, s.chosen, s.predicted, s.said[:, -1])
-        for s in states
-    ]
+        if t == 0:
+            s = begin(network, given, (accepted[:, 0], scores[:, 0]), drawn, seen)
+        else:
+            s = step(network, s, seen, partial(choose, t), predict or chooser is not None)
+            if chooser:
+                chooser.take(s)
+        frames.append((s.shown, s.missed, s.output, s.chosen, s.predicted, s.said[:, -1]))
     fed, missed, outputs, chosen, predictions, verdicts = (torch.stack(v, dim=1) for v in zip(*frames))
     return Fed(
-        fed,
-        missed,
-        outputs,
-        chosen,
-        predictions if predict else None,
-        verdicts if network.config.judge else None,
-    )
+        fed, missed, outputs, chosen, predictions if predict else None, verdicts if network.config.judge else None
+    )  # fmt: skip
 
 
 def shown_features(table: Tensor | None, rows: Tensor, network: Rolo) -> Tensor | None:
