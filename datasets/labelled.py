@@ -126,8 +126,10 @@ def stretch(example: LabelledImage, size: int) -> LabelledImage:
 
     height, width = example.image.shape[:2]
     scale = np.array([size / width, size / height] * 2)
-    image: Image = cv2.resize(example.image, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    return LabelledImage(image, example.boxes * scale, example.classes, example.ignored)
+    image = cv2.resize(example.image, (size, size), interpolation=cv2.INTER_LINEAR)
+    return LabelledImage(
+        np.asarray(image, dtype=np.uint8), example.boxes * scale, example.classes, example.ignored
+    )
 
 
 class StretchedImages:

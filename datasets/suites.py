@@ -334,6 +334,6 @@ def annotation_digest(truth: Array) -> str:
     return hashlib.sha256(np.ascontiguousarray(raw, dtype="<f8").tobytes()).hexdigest()
 
 
-def load_annotations(name: str, folder: str | os.PathLike[str], partial: bool = False) -> Suite:
+def load_annotations(name: str, folder: str | os.PathLike[str] | None, partial: bool = False) -> Suite:
     """A suite without images, from a data folder or a folder of ``<Seq>.txt`` files; for scoring."""
     return load_suite(name, folder, partial, images=False)

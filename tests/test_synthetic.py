@@ -181,7 +181,6 @@ def test_box_is_the_extent_of_the_drawn_mask(kind: str) -> None:
         columns, lines = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
         left, top = columns[0] + patch.x, lines[0] + patch.y
         right, bottom = columns[-1] + 1 + patch.x, lines[-1] + 1 + patch.y
-        assert patch.box is not None
         bx, by, bw, bh = patch.box
         errors.append([left - bx, top - by, right - bx - bw, bottom - by - bh])
     worst = np.abs(errors).max(axis=0)

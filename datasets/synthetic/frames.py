@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 
 from rolo_bench.datasets.synthetic.objects import GROUNDED, Look, Patch, line_kernel
 from rolo_bench.datasets.synthetic.scenery import (
@@ -14,6 +15,7 @@ from rolo_bench.datasets.synthetic.scenery import (
     WIDTH,
     Image,
     Key,
+    as_image,
     blend_shift,
     generator,
     noise,
@@ -87,7 +89,7 @@ def _blot() -> Image:
 def shadow(look: Look, patch: Patch) -> Patch | None:
     """The shadow that a drawn object throws on the ground, or None for one that floats."""
     box = patch.box
-    if look.kind not in GROUNDED or box is None:
+    if look.kind not in GROUNDED:
         return None
     w, h = max(8, round(1.25 * box[2])), max(4, round(0.16 * min(box[3], 2 * box[2]) + 2))
     alpha = cv2.resize(_blot(), (w, h), interpolation=cv2.INTER_AREA)
@@ -157,7 +159,7 @@ def place_cover(cover: Image, x: float, y: float) -> Patch:
     cut = max(0, -y0 - 2)  # a pillar is much higher than the image: shift only what can be seen
     keep = cover[cut : max(cut + 1, min(h, HEIGHT - y0 + 2))]
     framed = cv2.copyMakeBorder(keep, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    return Patch(blend_shift(framed, 1 - (left - x0), 1 - (top - y0)), x0, y0 + cut)
+    return Patch(blend_shift(as_image(framed), 1 - (left - x0), 1 - (top - y0)), x0, y0 + cut)
 
 
 @functools.lru_cache(maxsize=1)
@@ -165,7 +167,7 @@ def _clouds() -> Image:
     """The shadow map ``(960, 1280, 3)`` through which local light falls; it stands for all scenes."""
     values = noise(generator((0, 1)), 960, 1280, (170, 150), 3)
     light = np.clip((values - 0.42) * 5.0, 0, 1)
-    return cv2.merge([np.rint(112 + 143 * light).astype(np.uint8)] * 3)
+    return as_image(cv2.merge([np.rint(112 + 143 * light).astype(np.uint8)] * 3))
 
 
 @functools.lru_cache(maxsize=1)
@@ -179,21 +181,22 @@ def _grain() -> tuple[Image, Image]:
 
 def finish(image: Image, how: Finish) -> Image:
     """Light, camera blur, resolution and noise: a new image of the same shape."""
+    frame: MatLike = image
     if how.cloud is not None:
         x, y = how.cloud
-        image = cv2.multiply(image, _clouds()[y : y + HEIGHT, x : x + WIDTH], scale=1 / 255)
+        frame = cv2.multiply(frame, _clouds()[y : y + HEIGHT, x : x + WIDTH], scale=1 / 255)
     if how.gain != 1.0 or how.tint != (1.0, 1.0, 1.0):
         levels = np.arange(256)[:, None] * np.asarray(how.tint)[None] * how.gain
         # a soft shoulder: what would be over 230 is squeezed rather than cut
         levels = np.where(levels > 230, 230 + 25 * (1 - np.exp(-(levels - 230) / 60)), levels)
-        image = cv2.LUT(image, np.rint(np.clip(levels, 0, 255)).astype(np.uint8)[None])
+        frame = cv2.LUT(frame, np.rint(np.clip(levels, 0, 255)).astype(np.uint8)[None])
     if max(abs(how.blur[0]), abs(how.blur[1])) >= 1.5:
-        image = cv2.filter2D(image, -1, line_kernel(how.blur), borderType=cv2.BORDER_REPLICATE)
+        frame = cv2.filter2D(frame, -1, line_kernel(how.blur), borderType=cv2.BORDER_REPLICATE)
     if how.coarse > 1:
         small = (round(WIDTH / how.coarse), round(HEIGHT / how.coarse))
-        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-        image = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+        frame = cv2.resize(frame, small, interpolation=cv2.INTER_AREA)
+        frame = cv2.resize(frame, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
     more, less = _grain()
     gx, gy = how.grain
     window = (slice(gy, gy + HEIGHT), slice(gx, gx + WIDTH))
-    return cv2.subtract(cv2.add(image, more[window]), less[window])
+    return as_image(cv2.subtract(cv2.add(frame, more[window]), less[window]))

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rolo_bench.datasets.synthetic.scenery import Image, Key, generator, noise, rgb
+from rolo_bench.datasets.synthetic.scenery import Image, Key, as_image, generator, noise, rgb
 
 Points = NDArray[np.float64]
 Part = tuple[Points, int]  # outline (K, 2) and index into the look's colours
@@ -70,7 +70,9 @@ class Patch:
     pixels: Image
     x: int
     y: int
-    box: NDArray[np.float64] | None = None  # the true box of an object
+    box: NDArray[np.float64] = field(
+        default_factory=lambda: np.full(4, np.nan)
+    )  # true, of an object; else NaN
 
 
 def make_look(key: Key, kind: str, like: Look | None = None, likeness: float = 0.85) -> Look:
@@ -385,9 +387,9 @@ def draw(look: Look, pose: Pose) -> Patch:
     for points, colour in parts:
         fixed = np.rint((points - offset) * scale - (1 << _SHIFT) / 2).astype(np.int32)
         cv2.fillPoly(big, [fixed], (*colours[colour], 255), cv2.LINE_AA, _SHIFT)
-    flat = cv2.resize(big, (w, h), interpolation=cv2.INTER_AREA)
+    flat = as_image(cv2.resize(big, (w, h), interpolation=cv2.INTER_AREA))
     pixels = cv2.multiply(flat, _shading(look, pose, flat[..., 3], (x0, y0)), scale=1 / 128)
-    return Patch(_smear(pixels, pose.blur), x0, y0, box)
+    return Patch(_smear(as_image(pixels), pose.blur), x0, y0, box)
 
 
 def _shading(look: Look, pose: Pose, alpha: Image, corner: tuple[int, int]) -> Image:
@@ -407,7 +409,7 @@ def _shading(look: Look, pose: Pose, alpha: Image, corner: tuple[int, int]) -> I
     lit, dark = padded[2 * step :, 2 * step :], padded[: -2 * step, : -2 * step]
     tone = cv2.addWeighted(lit, 0.22, dark, -0.26, 128.0)
     full = np.full_like(tone, 128)
-    return cv2.multiply(texture, cv2.merge([tone, tone, tone, full]), scale=1 / 128)
+    return as_image(cv2.multiply(texture, cv2.merge([tone, tone, tone, full]), scale=1 / 128))
 
 
 def _smear(pixels: Image, blur: tuple[float, float]) -> Image:
@@ -415,7 +417,7 @@ def _smear(pixels: Image, blur: tuple[float, float]) -> Image:
     length = max(abs(blur[0]), abs(blur[1]))
     if length < 1.5:
         return pixels
-    return cv2.filter2D(pixels, -1, line_kernel(blur), borderType=cv2.BORDER_CONSTANT)
+    return as_image(cv2.filter2D(pixels, -1, line_kernel(blur), borderType=cv2.BORDER_CONSTANT))
 
 
 def line_kernel(blur: tuple[float, float]) -> NDArray[np.float32]:

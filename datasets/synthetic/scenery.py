@@ -85,9 +85,9 @@ def place(key: Key, backdrop: str, clutter: tuple[NDArray[np.float64], ...] = ()
     if clutter:
         _scatter(rng, near, cover, clutter)
     soft = cv2.merge([cover] * 3)
-    near = _image(cv2.multiply(near, soft, scale=1 / 255))
+    near = as_image(cv2.multiply(near, soft, scale=1 / 255))
     holes = np.flatnonzero((cover < 255).any(axis=1))
-    return Place(far, near, int(holes[-1]) + 1 if len(holes) else 0, _image(255 - soft))
+    return Place(far, near, int(holes[-1]) + 1 if len(holes) else 0, as_image(255 - soft))
 
 
 def view(at: Place, pan: tuple[float, float]) -> Image:
@@ -101,7 +101,7 @@ def view(at: Place, pan: tuple[float, float]) -> Image:
     return image
 
 
-def _image(values: object) -> Image:
+def as_image(values: object) -> Image:
     """What OpenCV returned, under its exact type."""
     return np.asarray(values, dtype=np.uint8)
 
@@ -117,7 +117,7 @@ def _shift(layer: Image, pan: tuple[float, float], rows: int = HEIGHT) -> Image:
 def blend_shift(pixels: Image, dx: float, dy: float) -> Image:
     """Pixels ``(h + 1, w + 1, C)`` read ``dx, dy`` in 0 … 1 further on, linearly: ``(h, w, C)``."""
     rows = cv2.addWeighted(pixels[:, :-1], 1 - dx, pixels[:, 1:], dx, 0)
-    return _image(cv2.addWeighted(rows[:-1], 1 - dy, rows[1:], dy, 0))
+    return as_image(cv2.addWeighted(rows[:-1], 1 - dy, rows[1:], dy, 0))
 
 
 def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
@@ -145,7 +145,7 @@ def _below(ridge: NDArray[np.float64], h: int) -> Image:
 
 def _over(under: Image, paint_: Image, cover: Image) -> Image:
     alpha = cv2.merge([cover] * 3)
-    return _image(
+    return as_image(
         cv2.add(cv2.multiply(under, 255 - alpha, scale=1 / 255), cv2.multiply(paint_, alpha, scale=1 / 255))
     )
 

@@ -172,8 +172,10 @@ def _act(
     bend = 0.06 * np.abs(np.sin(t / 13)) if "deform" in effects else np.zeros(n)
     exposure = 0.8 if "smear" in effects else 0.35 if "fast" in effects else 0.0
     blur = np.clip(exposure * speed, -24, 24)
-    columns = np.column_stack([path + jerk, sizes, angle, turn, phase, bend]).tolist()
-    return Actor(look, tuple(Pose(*row, blur=(dx, dy)) for row, (dx, dy) in zip(columns, blur.tolist())))
+    rows = np.column_stack([path + jerk, sizes, angle, turn, phase, bend, blur]).tolist()
+    return Actor(
+        look, tuple(Pose(x, y, s, a, turned, p, b, (dx, dy)) for x, y, s, a, turned, p, b, dx, dy in rows)
+    )
 
 
 def _hide(
@@ -235,56 +237,64 @@ def plan(spec: SceneSpec) -> Scene:
     target = _act(rng, look, path, spec.size, spec, jerk)
     boxes = np.stack([box_of(target.look, pose) for pose in target.poses])
 
-    covers: list[Cover] = []
-    taken: list[Array] = []
-    for number, span in enumerate(spec.occlusions):
-        cover = _hide(spec, 100 + 2 * number, boxes, world, span, taken)
-        covers += [cover] if cover else []
-    if "poles" in spec.effects:
-        middles = boxes[:, 0] + boxes[:, 2] / 2 - world[:, 0]
-        for number, share in enumerate((0.25, 0.52, 0.8)):
-            near = np.arange(round((share - 0.1) * n), round((share + 0.1) * n))
-            at = int(near[np.argmax(np.abs(middles[near] - middles[0]))])  # as far as can be from the start
-            picture = drawing.make_cover(spec.key(200 + number), "pillar", round(0.3 * boxes[at, 2]), HEIGHT)
-            covers.append(Cover(picture, np.array([middles[at], HEIGHT / 2]) + world))
-
     behind: list[Actor] = []
     before: list[Actor] = []
     for number in range(spec.distractors + spec.others):
-        own = generator(spec.key(300 + number))
-        alike = number < spec.distractors
-        kind = spec.target if alike else str(own.choice([c for c in CLASSES if c != spec.target]))
-        size = spec.size * own.uniform(0.85, 1.15) if alike else own.uniform(24, 64)
-        route = motion.wander(own, n, size, low=kind in WALKING)
-        if alike:  # its way crosses the target's; where the target is hidden, just outside the occluder
-            if number < len(spec.occlusions):
-                at = sum(spec.occlusions[number]) // 2
-                reach = 0.5 * float(np.ptp(path[slice(*spec.occlusions[number]), 1])) + 1.2 * spec.size
-                offset = (own.uniform(-20, 20), reach if path[at, 1] < HEIGHT / 2 else -reach)
-            else:
-                at = round(n * own.uniform(0.15, 0.9))
-                offset = (own.uniform(-0.4, 0.4) * size, own.uniform(-0.4, 0.4) * size)
-            route = motion.meet(route, path, at, offset)
-        individual = make_look(spec.key(400 + number), kind, look if alike else None)
-        actor = _act(own, individual, route, size, spec, jerk)
-        hides = alike and number % 2 == 1 and ("poles" in spec.effects or spec.occlusions)
-        (before if hides else behind).append(actor)
+        hides = number < spec.distractors and number % 2 == 1 and ("poles" in spec.effects or spec.occlusions)
+        (before if hides else behind).append(_companion(spec, number, look, path, jerk))
     return Scene(
         paint=functools.partial(place, spec.key(2), spec.backdrop, clutter),
         pan=-world,
         actors=(*reversed(behind), target, *before),
         target=len(behind),
         boxes=boxes,
-        covers=tuple(covers),
+        covers=_occluders(spec, boxes, world),
         finishes=_finishes(spec, jerk),
     )
+
+
+def _companion(spec: SceneSpec, number: int, look: Look, path: Array, jerk: Array) -> Actor:
+    """Who else is there: first the distractors, like the target's ``look`` and crossing its ``path``."""
+    own = generator(spec.key(300 + number))
+    alike = number < spec.distractors
+    kind = spec.target if alike else str(own.choice([c for c in CLASSES if c != spec.target]))
+    size = spec.size * own.uniform(0.85, 1.15) if alike else own.uniform(24, 64)
+    route = motion.wander(own, len(path), size, low=kind in WALKING)
+    if alike and number < len(spec.occlusions):  # where the target is hidden, just outside the occluder
+        at = sum(spec.occlusions[number]) // 2
+        reach = 0.5 * float(np.ptp(path[slice(*spec.occlusions[number]), 1])) + 1.2 * spec.size
+        offset = (own.uniform(-20, 20), reach if path[at, 1] < HEIGHT / 2 else -reach)
+        route = motion.meet(route, path, at, offset)
+    elif alike:
+        at = round(len(path) * own.uniform(0.15, 0.9))
+        offset = (own.uniform(-0.4, 0.4) * size, own.uniform(-0.4, 0.4) * size)
+        route = motion.meet(route, path, at, offset)
+    individual = make_look(spec.key(400 + number), kind, look if alike else None)
+    return _act(own, individual, route, size, spec, jerk)
+
+
+def _occluders(spec: SceneSpec, boxes: Array, world: Array) -> tuple[Cover, ...]:
+    """Everything that stands in front of the target: what hides it wholly, then poles."""
+    covers: list[Cover] = []
+    taken: list[Array] = []
+    for number, span in enumerate(spec.occlusions):
+        cover = _hide(spec, 100 + 2 * number, boxes, world, span, taken)
+        covers += [cover] if cover else []
+    if "poles" in spec.effects:
+        middles, n = boxes[:, 0] + boxes[:, 2] / 2 - world[:, 0], spec.frames
+        for number, share in enumerate((0.25, 0.52, 0.8)):
+            near = np.arange(round((share - 0.1) * n), round((share + 0.1) * n))
+            at = int(near[np.argmax(np.abs(middles[near] - middles[0]))])  # as far as can be from the start
+            picture = drawing.make_cover(spec.key(200 + number), "pillar", round(0.3 * boxes[at, 2]), HEIGHT)
+            covers.append(Cover(picture, np.array([middles[at], HEIGHT / 2]) + world))
+    return tuple(covers)
 
 
 def _finishes(spec: SceneSpec, jerk: Array) -> tuple[drawing.Finish, ...]:
     """Light, blur, resolution and noise of every frame."""
     rng = generator(spec.key(3))
     t = np.arange(spec.frames, dtype=np.float64)
-    tint = tuple(float(v) for v in 1 + rng.uniform(-0.07, 0.07, 3))
+    red, green, blue = (1 + rng.uniform(-0.07, 0.07, 3)).tolist()
     gain = np.full(spec.frames, rng.uniform(0.88, 1.08))
     if "light" in spec.effects:
         step = np.tanh((t - rng.uniform(0.3, 0.6) * spec.frames) / 2.5)  # somebody flips a switch
@@ -302,5 +312,5 @@ def _finishes(spec: SceneSpec, jerk: Array) -> tuple[drawing.Finish, ...]:
         grain = (int(rng.integers(64)), int(rng.integers(64)))
         blur = (float(speed[i, 0]), float(speed[i, 1]))
         coarse = 2.2 if "coarse" in spec.effects else 1.0
-        finishes.append(drawing.Finish(float(gain[i]), tint, cloud, blur, coarse, grain))
+        finishes.append(drawing.Finish(float(gain[i]), (red, green, blue), cloud, blur, coarse, grain))
     return tuple(finishes)

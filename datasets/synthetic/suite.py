@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.synthetic import frames as drawing
 from rolo_bench.datasets.synthetic.objects import CLASSES, Patch, box_of, draw
-from rolo_bench.datasets.synthetic.scenery import HEIGHT, WIDTH, Image, Place, view
+from rolo_bench.datasets.synthetic.scenery import HEIGHT, WIDTH, Image, Place, as_image, view
 from rolo_bench.datasets.synthetic.scenes import ATTRIBUTES, Actor, Cover, Scene, SceneObject, SceneSpec, plan
 from rolo_bench.datasets.synthetic.training import training_image, training_scene
 from rolo_bench.sequence import Sequence
@@ -211,7 +211,7 @@ def signature(image: Image) -> NDArray[np.uint8]:
     Means of 40 × 40 px blocks: another rounding in an interpolation moves them by less than one
     level, any change that can be seen by more.
     """
-    return cv2.resize(image, (8, 6), interpolation=cv2.INTER_AREA)
+    return as_image(cv2.resize(image, (8, 6), interpolation=cv2.INTER_AREA))
 
 
 def record_suite() -> tuple[str, str]:

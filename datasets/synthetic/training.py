@@ -154,10 +154,10 @@ def _random_pose(rng: np.random.Generator) -> Pose:
 
 
 def _random_finish(rng: np.random.Generator) -> drawing.Finish:
-    tint = tuple(float(v) for v in 1 + rng.uniform(-0.08, 0.08, 3))
+    red, green, blue = (1 + rng.uniform(-0.08, 0.08, 3)).tolist()
     gain = rng.uniform(0.42, 1.35) if rng.random() < 0.3 else rng.uniform(0.85, 1.1)
     cloud = (int(rng.integers(0, 960)), int(rng.integers(0, 720))) if rng.random() < 0.25 else None
-    blur = tuple(float(v) for v in rng.uniform(-8, 8, 2)) if rng.random() < 0.15 else (0.0, 0.0)
+    dx, dy = rng.uniform(-8, 8, 2).tolist() if rng.random() < 0.15 else (0.0, 0.0)
     coarse = 2.2 if rng.random() < 0.1 else 1.0
     grain = (int(rng.integers(64)), int(rng.integers(64)))
-    return drawing.Finish(float(gain), tint, cloud, blur, coarse, grain)
+    return drawing.Finish(float(gain), (red, green, blue), cloud, (dx, dy), coarse, grain)

@@ -160,7 +160,8 @@ def detector(
         every=every, patience=patience, seed=seed,
     )  # fmt: skip
     fit = train_detector(
-        *sets,
+        sets[0],
+        sets[1],
         out,
         recipe,
         schedule,
@@ -219,7 +220,8 @@ def backbone(
             raise UsageError("--valid DIR is missing: images of the same classes to score on")
         sets = ImageFolder(Path(data)), ImageFolder(Path(valid))
     fit = train_backbone(
-        *sets,
+        sets[0],
+        sets[1],
         out,
         BackboneRecipe(network=network, size=size, batch=batch),
         Schedule(steps=steps, rate=rate, every=every, patience=patience, seed=seed),

@@ -218,7 +218,7 @@ def thumbnails(found: Collected, frames: int, width: int = 320) -> dict[str, lis
             image = sequence.frames.image(int(index))
             scale = width / image.shape[1]
             small = cv2.resize(image, (width, round(image.shape[0] * scale)), interpolation=cv2.INTER_AREA)
-            drawn = boxes_on(small, shown, int(index), 2, scale, border=False)  # type: ignore[arg-type, unused-ignore]
+            drawn = boxes_on(np.asarray(small, np.uint8), shown, int(index), 2, scale, border=False)
             buffer = io.BytesIO()
             Picture.fromarray(drawn).save(buffer, "JPEG", quality=72)
             pictures.append(
