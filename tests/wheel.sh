@@ -6,9 +6,13 @@ python=${1:-python3}
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$python" -m pip wheel --quiet --no-deps --wheel-dir "$work/dist" "$root"
+# from a copy: pip builds in the tree, and what an earlier build left in build/ would go into the wheel
+mkdir -p "$work/src/results"
+(cd "$root" && cp -r setup.cfg pyproject.toml README.md LICENSE rolo_bench trackers datasets "$work/src")
+cp -r "$root/results/published" "$work/src/results"
+"$python" -m pip wheel --quiet --no-deps --wheel-dir "$work/dist" "$work/src"
 "$python" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet "$work"/dist/*.whl
+"$work/venv/bin/pip" install --quiet -c "$root/constraints.txt" "$work"/dist/*.whl
 mkdir "$work/empty" && cd "$work/empty"
 cat >hold.py <<'PLUGIN'
 class Hold:
