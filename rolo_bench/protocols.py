@@ -8,6 +8,7 @@ Source: Wu, Lim, Yang 2013 and 2015, ``splitSeqTRE`` and ``shiftInitBB``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 
@@ -16,13 +17,44 @@ import numpy as np
 from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.errors import DataError, UsageError
 
-PROTOCOLS = ("ope", "tre", "sre")
 TRE_SEGMENTS = 20
 TRE_LEAST_FRAMES = 20
 SRE_SHIFTS = (
     "left", "right", "up", "down", "top-left", "top-right", "bottom-left", "bottom-right",
     "scale-0.8", "scale-0.9", "scale-1.1", "scale-1.2",
 )  # fmt: skip
+
+Size = tuple[float, float]
+Omit = Rows[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A protocol: what it is called, how many starts it usually has, and where they are.
+
+    Attributes:
+        starts: of truth ``(N, 4)``, size of the first image and ranges to leave out: index of the first frame and
+            first box ``(4,)`` of each start.
+    """
+
+    title: str
+    usual: int
+    starts: Callable[[Array, Callable[[], Size], Omit], list[tuple[int, Array]]]
+
+
+PROTOCOLS = {
+    "ope": Protocol("one-pass evaluation (OPE)", 1, lambda truth, size, omit: [(0, truth[0])]),
+    "tre": Protocol(
+        "temporal robustness (TRE)",
+        TRE_SEGMENTS,
+        lambda truth, size, omit: [(i, truth[i]) for i in tre_starts(truth, omit)],
+    ),
+    "sre": Protocol(
+        "spatial robustness (SRE)",
+        len(SRE_SHIFTS),
+        lambda truth, size, omit: [(0, sre_box(truth[0], shift, size())) for shift in SRE_SHIFTS],
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -35,37 +67,31 @@ class Segment:
 
 
 def segments(
-    protocol: str, truth: Array, size: tuple[int, int] | None = None, omit: Rows[tuple[int, int]] = ()
+    protocol: str, truth: Array, size: Callable[[], Size] = lambda: (math.inf, math.inf), omit: Omit = ()
 ) -> tuple[Segment, ...]:
-    """The starts that a protocol asks for on one sequence.
+    """The starts that a protocol asks for on one sequence; those of ``ope`` have no label.
 
     Args:
-        protocol: ``ope``, ``tre`` or ``sre``.
+        protocol: of `PROTOCOLS`.
         truth: ``(N, 4)`` 0-based.
-        size: (width, height) of the first image, for SRE.
+        size: gives (width, height) of the first image, which SRE keeps its boxes inside.
         omit: ranges (first, last) of indices at which TRE must not start.
 
     Raises:
         DataError: the first truth row is not a box, or TRE finds no frame to start at.
-        UsageError: unknown protocol, or SRE without the image size.
+        UsageError: unknown protocol.
     """
     truth = as_boxes(truth)
     if not (np.isfinite(truth[0]).all() and (truth[0, 2:] > 0).all()):
         raise DataError("the first frame has no valid truth box, so no tracker can be started")
-    if protocol == "ope":
-        return (Segment(0, truth[0]),)
-    if protocol == "tre":
-        return tuple(Segment(s, truth[s], f"tre{i:02d}") for i, s in enumerate(tre_starts(truth, omit), 1))
-    if protocol == "sre":
-        if size is None:
-            raise UsageError("SRE needs the size of the first image")
-        return tuple(
-            Segment(0, sre_box(truth[0], s, size), f"sre{i:02d}") for i, s in enumerate(SRE_SHIFTS, 1)
-        )
-    raise UsageError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
+    found = PROTOCOLS[protocol].starts(truth, size, omit)
+    labels = [None] if protocol == "ope" else [f"{protocol}{i:02d}" for i in range(1, len(found) + 1)]
+    return tuple(Segment(start, box, label) for (start, box), label in zip(found, labels))
 
 
-def tre_starts(truth: Array, omit: Rows[tuple[int, int]] = ()) -> list[int]:
+def tre_starts(truth: Array, omit: Omit = ()) -> list[int]:
     """Indices of the 20 starts of temporal robustness evaluation.
 
     Allowed are frames outside ``omit`` whose truth is valid (in OTB's 1-based pixels all four values above
@@ -90,7 +116,7 @@ def tre_starts(truth: Array, omit: Rows[tuple[int, int]] = ()) -> list[int]:
     return list(dict.fromkeys(chosen))
 
 
-def sre_box(box: Array, shift: str, size: tuple[int, int]) -> Array:
+def sre_box(box: Array, shift: str, size: Size) -> Array:
     """One perturbed first box ``(4,)`` of spatial robustness evaluation, rounded and inside the image.
 
     The Python OTB toolkit's "down" changes the width instead of y; that is a bug and is not copied here.

@@ -121,6 +121,11 @@ class Sequence:
         if not len(truth):
             raise DataError(f"{self.name}: the sequence has no frames")
 
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first image in pixels."""
+        height, width = self.frames.image(0).shape[:2]
+        return width, height
+
     def __repr__(self) -> str:
         x, y, w, h = (f"{v:g}" for v in self.truth[0])
         flags = f"attributes {' '.join(self.attributes)}" if self.attributes else "no attributes"

@@ -73,7 +73,7 @@ def test_sre_stays_in_the_image(box, shift):
 
 
 def test_sre_has_twelve_labelled_starts():
-    labels = [s.label for s in segments("sre", track(30), (640, 480))]
+    labels = [s.label for s in segments("sre", track(30), lambda: (640, 480))]
     assert labels == [f"sre{i:02d}" for i in range(1, 13)]
 
 

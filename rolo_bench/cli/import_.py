@@ -9,25 +9,25 @@ import click
 
 from rolo_bench.cli.options import console, data_option, results_option, suite_option
 from rolo_bench.errors import DataError
+from rolo_bench.exchange.importing import FORMATS
+from rolo_bench.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from rolo_bench.datasets.suites import Entry
     from rolo_bench.exchange.importing import Imported
 
-FORMATS = ("otb-mat", "otb-json", "got10k", "pysot", "pytracking", "vot")
-
 
 @click.command(
     "import", epilog="Example: rolo-bench import otb-json results/OPE/STRUCK --suite otb30 --tracker STRUCK"
 )
-@click.argument("format_", metavar="FORMAT", type=click.Choice(FORMATS, case_sensitive=False))
+@click.argument("format_", metavar="FORMAT", type=click.Choice(list(FORMATS), case_sensitive=False))
 @click.argument("path", type=click.Path(path_type=Path))
 @suite_option("otb30")
 @click.option(
     "--tracker", metavar="NAME", help="File the results under NAME; of several in a folder take this one."
 )
 @click.option(
-    "--protocol", type=click.Choice(["ope", "tre", "sre"], case_sensitive=False), default=None,
+    "--protocol", type=click.Choice(list(PROTOCOLS), case_sensitive=False), default=None,
     help="Protocol [default: what the files hold; a .mat file of TRE gives OPE, by its first start].",
 )  # fmt: skip
 @results_option

@@ -46,7 +46,7 @@ results_option = click.option(
     help="Folder of the results.",
 )  # fmt: skip
 protocol_option = click.option(
-    "--protocol", type=click.Choice(PROTOCOLS, case_sensitive=False), default="ope", show_default=True,
+    "--protocol", type=click.Choice(list(PROTOCOLS), case_sensitive=False), default="ope", show_default=True,
     help="One-pass, temporal or spatial robustness evaluation.",
 )  # fmt: skip
 trackers_option = click.option(

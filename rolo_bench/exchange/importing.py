@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,17 +21,8 @@ from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.exchange import otb_json, otb_mat, text
 from rolo_bench.exchange.fit import Fitted, Repairs, fit_reading, index_names, spelling, split_stem
 from rolo_bench.exchange.reading import Reading
+from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.run.store import RunResult, Store, check_name
-
-FORMATS = {
-    "otb-mat": "OTB MATLAB toolkits: <Seq>_<tracker>.mat",
-    "otb-json": "Python OTB toolkit: <tracker>/<Seq>.json",
-    "got10k": "got10k: <tracker>/<Seq>.txt and times/<Seq>_time.txt",
-    "pysot": "pysot: <tracker>/<Seq>.txt",
-    "pytracking": "pytracking: <tracker>/<parameters>_000/<Seq>.txt",
-    "vot": "VOT: <tracker>/<experiment>/<Seq>/<Seq>_001.txt",
-}
-SEGMENTS = {"tre": 20, "sre": 12}
 
 
 @dataclass(frozen=True)
@@ -41,6 +32,59 @@ class Found:
     path: Path
     sequence: str
     tracker: str
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of result files: its layout in words, how its files are found, and how one is read.
+
+    Attributes:
+        find: of a folder or file and the known spellings of sequences.
+        read: of a file that was found, and whether its pixels count from 0 (where the format leaves that open).
+    """
+
+    words: str
+    find: Callable[[Path, dict[str, Entry]], list[Found]]
+    read: Callable[[Found, bool], list[Reading]]
+
+
+def _files(root: Path, ending: str) -> list[Path]:
+    return [root] if root.is_file() else sorted(p for p in root.rglob(f"*{ending}") if p.is_file())
+
+
+def _mat_files(root: Path, names: dict[str, Entry]) -> list[Found]:
+    return [Found(p, *split_stem(p.stem, names)) for p in _files(root, ".mat")]
+
+
+def _json_files(root: Path, names: dict[str, Entry]) -> list[Found]:
+    return [Found(p, p.stem, p.resolve().parent.name) for p in _files(root, ".json")]
+
+
+def _tables(format_: str, words: str) -> Format:
+    return Format(
+        words,
+        lambda root, names: [Found(*row) for row in text.find_tables(root, format_)],
+        lambda f, zero: text.read_rectangles(f.path, f.sequence, f.tracker, 0.0 if zero else 1.0),
+    )
+
+
+FORMATS = {
+    "otb-mat": Format(
+        "OTB MATLAB toolkits: <Seq>_<tracker>.mat", _mat_files,
+        lambda f, zero: otb_mat.read(f.path, f.sequence, f.tracker),
+    ),
+    "otb-json": Format(
+        "Python OTB toolkit: <tracker>/<Seq>.json", _json_files,
+        lambda f, zero: otb_json.read(f.path, f.sequence, f.tracker),
+    ),
+    "got10k": _tables("got10k", "got10k: <tracker>/<Seq>.txt and times/<Seq>_time.txt"),
+    "pysot": _tables("pysot", "pysot: <tracker>/<Seq>.txt"),
+    "pytracking": _tables("pytracking", "pytracking: <tracker>/<parameters>_000/<Seq>.txt"),
+    "vot": replace(
+        _tables("vot", "VOT: <tracker>/<experiment>/<Seq>/<Seq>_001.txt"),
+        read=lambda f, zero: text.read_vot(f.path, f.sequence, f.tracker),
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,18 +111,9 @@ def find_files(format_: str, root: Path, entries: tuple[Entry, ...]) -> list[Fou
         raise UsageError(f"unknown format {format_!r}; known: {', '.join(FORMATS)}")
     if not root.exists():
         raise UsageError(f"{root}: no such file or folder")
-    if format_ in ("otb-mat", "otb-json"):
-        ending = ".mat" if format_ == "otb-mat" else ".json"
-        paths = [root] if root.is_file() else sorted(p for p in root.rglob(f"*{ending}") if p.is_file())
-        names = index_names(tb100()) | index_names(entries)
-        if format_ == "otb-mat":
-            found = [Found(p, *split_stem(p.stem, names)) for p in paths]
-        else:
-            found = [Found(p, p.stem, p.resolve().parent.name) for p in paths]
-    else:
-        found = [Found(*row) for row in text.find_tables(root, format_)]
+    found = FORMATS[format_].find(root, index_names(tb100()) | index_names(entries))
     if not found:
-        raise DataError(f"{root}: holds no result files of {format_} ({FORMATS[format_]})")
+        raise DataError(f"{root}: holds no result files of {format_} ({FORMATS[format_].words})")
     return found
 
 
@@ -88,13 +123,7 @@ def read(format_: str, found: Found, zero_based: bool = False) -> list[Reading]:
     Raises:
         DataError: the file is damaged or of another kind.
     """
-    if format_ == "otb-mat":
-        return otb_mat.read(found.path, found.sequence, found.tracker)
-    if format_ == "otb-json":
-        return otb_json.read(found.path, found.sequence, found.tracker)
-    if format_ == "vot":
-        return text.read_vot(found.path, found.sequence, found.tracker)
-    return text.read_rectangles(found.path, found.sequence, found.tracker, 0.0 if zero_based else 1.0)
+    return FORMATS[format_].read(found, zero_based)
 
 
 def choose(readings: list[Reading], protocol: str | None) -> list[Reading]:
@@ -234,8 +263,8 @@ def _import_file(order: _Order, found: Found, protocol: str | None) -> Imported:
     if not order.force:
         _refuse_other(meta, marks, f"{found.path}: {label} has results on {entry.name}")
     extra: tuple[str, ...] = ()
-    if len(readings) != SEGMENTS.get(kind, 1):
-        extra = (f"{len(readings)} of {SEGMENTS[kind]} starts of {kind.upper()}",)
+    if len(readings) != PROTOCOLS[kind].usual:
+        extra = (f"{len(readings)} of {PROTOCOLS[kind].usual} starts of {kind.upper()}",)
     for reading, spot, result in zip(readings, fitted, results):
         order.store.save(order.suite, result)
         meta["sequences"][result.stem] = marks[result.stem] | {

@@ -10,16 +10,12 @@ import pandas as pd
 from rolo_bench.boxes import Array
 from rolo_bench.errors import DataError
 from rolo_bench.plots.style import DAGGER, Look, looks
+from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.scores.conventions import ERROR_THRESHOLDS, NORM_THRESHOLDS, OVERLAP_THRESHOLDS
 from rolo_bench.scores.statistics import against_best
 from rolo_bench.scores.summary import coverage, matrix, oracles, ranked
 from rolo_bench.scores.tables import display_name
 
-PROTOCOL_NAMES = {
-    "ope": "one-pass evaluation (OPE)",
-    "tre": "temporal robustness (TRE)",
-    "sre": "spatial robustness (SRE)",
-}
 SUITE_NAMES = {
     "otb30": "OTB-30",
     "otb30-train": "OTB-30, training part",
@@ -103,7 +99,7 @@ class Setting:
     @property
     def subtitle(self) -> str:
         """Suite, number of sequences, protocol and convention in one line."""
-        protocol = PROTOCOL_NAMES.get(self.protocol, self.protocol)
+        protocol = PROTOCOLS[self.protocol].title
         parts = [self.suite_title, self.coverage, protocol, f"convention: {self.convention}"]
         return DOT.join(p for p in parts if p)
 

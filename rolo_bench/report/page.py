@@ -21,8 +21,9 @@ from rolo_bench import __version__
 from rolo_bench.datasets.suites import ATTRIBUTES, load_suite
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.files import write_atomic
-from rolo_bench.plots.context import PROTOCOL_NAMES, Setting, describe
+from rolo_bench.plots.context import Setting, describe
 from rolo_bench.plots.style import DAGGER
+from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.report.data import Collected, collect, payload, thumbnails
 from rolo_bench.run.store import Store
 from rolo_bench.scores.provenance import device_of, warnings_of
@@ -165,7 +166,7 @@ def render_page(found: Collected, pictures: dict[str, list[dict[str, str]]] | No
     lengths = dict(zip(scores["sequence"], scores["frames"]))
     flags = dict(zip(scores["sequence"], scores["attributes"]))
     return page.render(
-        title=f"{setting.suite_title}, {PROTOCOL_NAMES.get(setting.protocol, setting.protocol)}",
+        title=f"{setting.suite_title}, {PROTOCOLS[setting.protocol].title}",
         setting=setting,
         coverage=coverage(scores),
         warnings=warnings_of(scores, found.metas),

@@ -124,12 +124,8 @@ def run_suite(
     meta = _begin(plugin, suite, store, protocol, options, label, force, seed)
     folder = store.folder(suite.name, protocol, label)
     for sequence in suite.sequences:
-        size = None
-        if protocol == "sre":
-            height, width = sequence.frames.image(0).shape[:2]
-            size = (width, height)
         digest = sequence.truth_digest()
-        for segment in segments(protocol, sequence.truth, size, tre_omit(sequence)):
+        for segment in segments(protocol, sequence.truth, sequence.size, tre_omit(sequence)):
             stem = sequence.name + (f"_{segment.label}" if segment.label else "")
             if _is_complete(folder, stem, meta["sequences"].get(stem, {}), digest):
                 yield Outcome(stem, "skipped")

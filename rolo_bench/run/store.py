@@ -23,7 +23,7 @@ from rolo_bench.errors import DataError, UsageError
 from rolo_bench.files import write_atomic
 from rolo_bench.protocols import PROTOCOLS
 
-SEGMENT = re.compile(r"^(?P<sequence>.+)_(?P<segment>(?:tre|sre)\d\d)$")
+SEGMENT = re.compile(rf"^(?P<sequence>.+)_(?P<segment>(?:{'|'.join(PROTOCOLS)})\d\d)$")
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+\- ]*$")
 
 

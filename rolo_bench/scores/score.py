@@ -42,7 +42,7 @@ import numpy as np
 
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError
-from rolo_bench.protocols import SRE_SHIFTS, tre_starts
+from rolo_bench.protocols import segments
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.conventions import Convention, find_convention
 from rolo_bench.sequence import Sequence
@@ -183,16 +183,14 @@ def _one(result: RunResult, sequence: Sequence, rule: Convention) -> dict[str, A
 
 
 def _start(result: RunResult, sequence: Sequence) -> int:
-    """Index of a result's first frame; a TRE segment without one in ``run.json`` ends with the sequence."""
-    if result.protocol == "tre" and not result.start:
+    """Index of a result's first frame; a segment without one in ``run.json`` ends with the sequence."""
+    if result.segment and not result.start:
         return max(len(sequence) - len(result.boxes), 0)
     return result.start
 
 
 def _complete(results: list[RunResult], sequence: Sequence, protocol: str) -> list[RunResult]:
-    expected = {"ope": 1, "sre": len(SRE_SHIFTS)}.get(protocol)
-    if expected is None:
-        expected = len(tre_starts(sequence.truth, tre_omit(sequence)))
+    expected = len(segments(protocol, sequence.truth, omit=tre_omit(sequence)))
     if len(results) < expected:
         raise DataError(
             f"{results[0].tracker} on {sequence.name}: {len(results)} of {expected} segments of {protocol}; "
