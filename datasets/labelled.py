@@ -126,10 +126,8 @@ def stretch(example: LabelledImage, size: int) -> LabelledImage:
 
     height, width = example.image.shape[:2]
     scale = np.array([size / width, size / height] * 2)
-    image = cv2.resize(example.image, (size, size), interpolation=cv2.INTER_LINEAR)
-    return LabelledImage(
-        np.asarray(image, dtype=np.uint8), example.boxes * scale, example.classes, example.ignored
-    )
+    image = np.asarray(cv2.resize(example.image, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return LabelledImage(image, example.boxes * scale, example.classes, example.ignored)
 
 
 class StretchedImages:
@@ -173,26 +171,18 @@ def store(
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "images.npy.part"
     images = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(source), size, size, 3))
-    boxes, classes, ignored, counts = [], [], [], []
+    labels = []
     for index in range(len(source)):
         example = stretch(source.example(index), size)
         images[index] = example.image
-        boxes.append(example.boxes)
-        classes.append(example.classes)
-        ignored.append(example.ignored)
-        counts.append(len(example.boxes))
+        labels.append((example.boxes, example.classes, example.ignored))
         if report:
             report(index + 1, len(source))
     images.flush()
     del images
     os.replace(partial, folder / "images.npy")
-    np.savez(
-        folder / "labels.npz",
-        boxes=np.concatenate(boxes),
-        classes=np.concatenate(classes),
-        ignored=np.concatenate(ignored),
-        counts=np.array(counts),
-    )
-    text = json.dumps({"identity": identity, "names": list(source.names)})
-    write_atomic(about, text)
+    boxes, classes, ignored = (np.concatenate(parts) for parts in zip(*labels))
+    counts = np.array([len(own) for own, _, _ in labels])
+    np.savez(folder / "labels.npz", boxes=boxes, classes=classes, ignored=ignored, counts=counts)
+    write_atomic(about, json.dumps({"identity": identity, "names": list(source.names)}))
     return StoredImages(folder)

@@ -121,11 +121,8 @@ def make_cover(key: Key, kind: str, width: int, height: int) -> Image:
         hue = rng.uniform(0.22, 0.4)
         face = paint(texture, [rgb(hue, 0.75, 0.1), rgb(hue, 0.65, 0.35), rgb(hue - 0.05, 0.5, 0.65)])
         angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
-        ragged = (
-            1
-            + 0.05 * np.sin(9 * angles + rng.uniform(0, 6))
-            + 0.035 * np.sin(23 * angles + rng.uniform(0, 6))
-        )
+        ragged = 1 + 0.05 * np.sin(9 * angles + rng.uniform(0, 6))
+        ragged += 0.035 * np.sin(23 * angles + rng.uniform(0, 6))
         c, s = np.cos(angles), np.sin(angles)
         edge = np.stack(
             [np.sign(c) * np.abs(c) ** 0.45 * (w / 2 - 3), np.sign(s) * np.abs(s) ** 0.45 * (h / 2 - 3)], 1

@@ -70,9 +70,7 @@ class Patch:
     pixels: Image
     x: int
     y: int
-    box: NDArray[np.float64] = field(
-        default_factory=lambda: np.full(4, np.nan)
-    )  # true, of an object; else NaN
+    box: NDArray[np.float64] = field(default_factory=lambda: np.full(4, np.nan))  # true, of an object; or NaN
 
 
 def make_look(key: Key, kind: str, like: Look | None = None, likeness: float = 0.85) -> Look:
@@ -339,12 +337,8 @@ def _affine(pose: Pose, kind: str) -> NDArray[np.float64]:
     least = _NARROWEST[kind]
     narrow = 1.0 if least == 1 else (1.0 if c >= 0 else -1.0) * (least + (1 - least) * abs(c))
     ca, sa = np.cos(pose.angle), np.sin(pose.angle)
-    return np.array(
-        [
-            [pose.size * narrow * ca, -pose.size * sa, pose.x],
-            [pose.size * narrow * sa, pose.size * ca, pose.y],
-        ]
-    )
+    right, down = pose.size * narrow, pose.size
+    return np.array([[right * ca, -down * sa, pose.x], [right * sa, down * ca, pose.y]])
 
 
 def outline(look: Look, pose: Pose) -> list[Part]:

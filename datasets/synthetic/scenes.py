@@ -12,7 +12,16 @@ import numpy as np
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.synthetic import frames as drawing
 from rolo_bench.datasets.synthetic import motion
-from rolo_bench.datasets.synthetic.objects import CLASSES, FACING, WALKING, Look, Pose, box_of, make_look
+from rolo_bench.datasets.synthetic.objects import (
+    CLASSES,
+    FACING,
+    WALKING,
+    Look,
+    Patch,
+    Pose,
+    box_of,
+    make_look,
+)
 from rolo_bench.datasets.synthetic.scenery import (
     BACKDROPS,
     DOMAINS,
@@ -43,15 +52,8 @@ EFFECTS = {
 }
 ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
 _GAIT = {
-    "person": 0.36,
-    "car": 0.0,
-    "bird": 0.5,
-    "fish": 0.4,
-    "ball": 0.0,
-    "bottle": 0.1,
-    "star": 0.15,
-    "crate": 0.1,
-}
+    "person": 0.36, "car": 0.0, "bird": 0.5, "fish": 0.4, "ball": 0.0, "bottle": 0.1, "star": 0.15, "crate": 0.1
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,14 @@ class SceneObject(NamedTuple):
     class_index: int
     box: Array
     visibility: float
+
+    @classmethod
+    def all_of(cls, looks: list[Look], patches: list[Patch], covers: list[Patch]) -> list[SceneObject]:
+        """The drawn objects of a frame, in drawing order, with ``covers`` in front of them all."""
+        return [
+            cls(CLASSES.index(look.kind), patch.box, drawing.shown(patch, patches[k + 1 :] + covers))
+            for k, (look, patch) in enumerate(zip(looks, patches))
+        ]
 
 
 @dataclass(frozen=True)
@@ -197,12 +207,10 @@ def _hide(
         if size[0] > 0.55 * WIDTH or size[1] > 0.7 * HEIGHT:
             continue
         hidden = _covered(corners, rect)
-        cost = abs(int((hidden > 0.97).sum()) - length) + 0.4 * int(
-            ((hidden > 0.03) & (hidden <= 0.97)).sum()
-        )
-        cost += 200.0 * float(hidden[:4].max()) + sum(
-            60.0 * float(_covered(other[None], rect)[0]) for other in taken
-        )
+        partly = int(((hidden > 0.03) & (hidden <= 0.97)).sum())
+        cost = abs(int((hidden > 0.97).sum()) - length) + 0.4 * partly
+        crowded = sum(60.0 * float(_covered(other[None], rect)[0]) for other in taken)
+        cost += 200.0 * float(hidden[:4].max()) + crowded
         cost += 0.15 * abs(first - span[0])
         if cost < least:
             best, least = rect, cost
@@ -303,12 +311,8 @@ def _finishes(spec: SceneSpec, jerk: Array) -> tuple[drawing.Finish, ...]:
     corner = rng.uniform(0, 6.28, 2)
     finishes = []
     for i in range(spec.frames):
-        cloud = None
-        if "shade" in spec.effects:
-            cloud = (
-                round(480 + 470 * np.sin(i / 45 + corner[0])),
-                round(360 + 350 * np.sin(i / 60 + corner[1])),
-            )
+        x, y = 480 + 470 * np.sin(i / 45 + corner[0]), 360 + 350 * np.sin(i / 60 + corner[1])
+        cloud = (round(x), round(y)) if "shade" in spec.effects else None
         grain = (int(rng.integers(64)), int(rng.integers(64)))
         blur = (float(speed[i, 0]), float(speed[i, 1]))
         coarse = 2.2 if "coarse" in spec.effects else 1.0

@@ -34,18 +34,9 @@ from rolo_bench.datasets.synthetic.training import training_image, training_scen
 from rolo_bench.sequence import Sequence
 
 __all__ = [
-    "ATTRIBUTES",
-    "CLASSES",
-    "RenderedFrames",
-    "SceneObject",
-    "SceneSpec",
-    "demo_sequences",
-    "demo_suite",
-    "record_suite",
-    "signature",
-    "training_image",
-    "training_scene",
-]
+    "ATTRIBUTES", "CLASSES", "RenderedFrames", "SceneObject", "SceneSpec", "demo_sequences", "demo_suite",
+    "record_suite", "signature", "training_image", "training_scene",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,14 +90,7 @@ class RenderedFrames:
         """
         self._check(index)
         patches, covers = self._patches(index)
-        return [
-            SceneObject(
-                CLASSES.index(actor.look.kind),
-                patches[k].box,
-                drawing.shown(patches[k], patches[k + 1 :] + covers),
-            )
-            for k, actor in enumerate(self._scene.actors)
-        ]
+        return SceneObject.all_of([actor.look for actor in self._scene.actors], patches, covers)
 
     @functools.cached_property
     def truth(self) -> Array:
@@ -126,10 +110,8 @@ class RenderedFrames:
             mine = box_of(target.look, target.poses[i])
             front = [draw(a.look, a.poses[i]) for a in scene.actors[scene.target + 1 :] if _near(a, i, mine)]
             front += [drawing.place_cover(c.picture, *c.path[i]) for c in scene.covers if _seen(c, i)]
-            whole = (mine[:2] >= 0).all() and (mine[:2] + mine[2:] <= [WIDTH, HEIGHT]).all()
-            values[i] = (
-                1.0 if whole and not front else drawing.shown(draw(target.look, target.poses[i]), front)
-            )
+            clear = not front and (mine[:2] >= 0).all() and (mine[:2] + mine[2:] <= [WIDTH, HEIGHT]).all()
+            values[i] = 1.0 if clear else drawing.shown(draw(target.look, target.poses[i]), front)
         return values
 
     def _check(self, index: int) -> None:
@@ -155,24 +137,14 @@ def _near(actor: Actor, index: int, box: Array) -> bool:
 @functools.lru_cache(maxsize=1)
 def demo_suite() -> tuple[tuple[str, SceneSpec], ...]:
     """The scenes of the ``demo`` suite, by name, in the table's order."""
-    specs = []
-    for row in _table("demo.csv"):
-        spec = SceneSpec(
-            name=row["name"],
-            domain="demo",
-            number=int(row["number"]),
-            target=row["target"],
-            size=float(row["size"]),
-            backdrop=row["backdrop"],
-            frames=int(row["frames"]),
-            distractors=int(row["distractors"]),
-            others=int(row["others"]),
-            effects=tuple(row["effects"].split()),
-            occlusions=_spans(row["occlusions"]),
-            absences=_spans(row["absences"]),
-        )
-        specs.append((spec.name, spec))
-    return tuple(specs)
+    return tuple(
+        (row["name"], SceneSpec(
+            name=row["name"], domain="demo", number=int(row["number"]), target=row["target"],
+            size=float(row["size"]), backdrop=row["backdrop"], frames=int(row["frames"]),
+            distractors=int(row["distractors"]), others=int(row["others"]), effects=tuple(row["effects"].split()),
+            occlusions=_spans(row["occlusions"]), absences=_spans(row["absences"]),
+        )) for row in _table("demo.csv")
+    )  # fmt: skip
 
 
 def _spans(text: str) -> tuple[tuple[int, int], ...]:

@@ -83,12 +83,8 @@ def _bank_place(domain: str, number: int) -> Place:
 def _bank_cover(domain: str, number: int) -> Image:
     rng = generator((DOMAINS[domain], number, 9_200))
     kind = drawing.COVERS[number % 3]
-    w, h = (
-        (int(rng.integers(10, 60)), HEIGHT)
-        if kind == "pillar"
-        else (int(v) for v in rng.integers(24, 120, 2))
-    )
-    return drawing.make_cover((DOMAINS[domain], number, 9_201), kind, w, h)
+    w, h = (rng.integers(10, 60), HEIGHT) if kind == "pillar" else rng.integers(24, 120, 2)
+    return drawing.make_cover((DOMAINS[domain], number, 9_201), kind, int(w), int(h))
 
 
 def training_image(
@@ -124,15 +120,10 @@ def training_image(
     covers: list[Patch] = []
     while len(covers) < 2 and rng.random() < 0.35:
         picture = _bank_cover(domain, int(rng.integers(_COVER_BANK)))
-        covers.append(
-            drawing.place_cover(picture, float(rng.uniform(0, WIDTH)), float(rng.uniform(0, HEIGHT)))
-        )
+        x, y = float(rng.uniform(0, WIDTH)), float(rng.uniform(0, HEIGHT))
+        covers.append(drawing.place_cover(picture, x, y))
         drawing.paste(image, covers[-1])
-    patches = [patch for _, patch in actors]
-    objects = [
-        SceneObject(CLASSES.index(look.kind), patch.box, drawing.shown(patch, patches[k + 1 :] + covers))
-        for k, (look, patch) in enumerate(actors)
-    ]
+    objects = SceneObject.all_of([look for look, _ in actors], [patch for _, patch in actors], covers)
     return drawing.finish(image, _random_finish(rng)), objects
 
 

@@ -8,13 +8,12 @@ Each such call still spends 30 to 50 microseconds on setting itself up, a third 
 hundred small convolutions. `compiled` traces the network into a oneDNN graph, whose kernels are set up once;
 it serves one input shape, that of single images, and `FusedConv` the others.
 
-The operator is private and tracing deprecated (torch 2.13). Nothing public is near: in-place activations on
-channels-last tensors take twice as long (yolox-nano, one image, two threads), torch.compile and AOTInductor
-need a C++ compiler. So this module is needed until torch makes fused convolutions public or compiles without
-a compiler on the user's machine; `torch.export` with such a backend would then replace all of it. Until then
-each is tried before it is used (`supported`, `compiled`), and where one is gone, called otherwise, warns or
-answers otherwise, the next best runs: `FusedConv` alone, or the plain network. Results differ from the plain
-path by rounding only (below 1e-4 of the raw outputs).
+The operator is private and tracing deprecated (torch 2.13), but the best that is public, in-place activations
+on channels-last tensors, takes twice as long (yolox-nano, one image, two threads), and torch.compile and
+AOTInductor need a C++ compiler. Needed until torch.export has a backend that fuses without one, which would
+replace this module. Each part is tried before it is used; where it is gone, is called otherwise, warns or
+answers otherwise, the next best runs: `FusedConv` alone, or the plain network. Results differ by rounding
+only (below 1e-4 of the raw outputs).
 """
 
 from __future__ import annotations
@@ -68,12 +67,13 @@ def supported() -> bool:
         conv = nn.Conv2d(4, 6, 3, stride=(2, 1), padding=(3, 2), dilation=(1, 2), groups=2)
     x = torch.linspace(-2, 2, 180).reshape(1, 4, 5, 9)
     try:
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("error")  # what warns when tried would warn at every frame
-            return all(
+        with torch.inference_mode(), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")  # what warns when tried would warn at every frame
+            same = all(
                 torch.allclose(FusedConv(conv, act, [1, 4, 5, 9])(x), function(conv(x)), atol=1e-5)
                 for act, (_, _, function) in KERNELS.items()
             )
+            return same and not said
     except Exception:  # a private operator may fail in any way
         return False
 
@@ -92,19 +92,19 @@ def compiled(function: Callable[[Tensor], Any], example: Tensor) -> Callable[[Te
         try:
             before = torch.jit.onednn_fusion_enabled()
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # tracing says that it is deprecated
+                with warnings.catch_warnings(record=True) as said:
+                    warnings.simplefilter("always")
                     torch.jit.enable_onednn_fusion(True)
                     graph = torch.jit.trace(lambda x: frozen(function(x)), example, check_trace=False)
                     for _ in range(2):  # the first call records shapes, the second makes the kernels
                         graph(example)
-                    warnings.simplefilter("error")
+                    said.clear()  # tracing says that it is deprecated; what is made must be silent
                     torch.testing.assert_close(graph(example), frozen(wanted), rtol=1e-3, atol=1e-3)
             finally:
                 torch.jit.enable_onednn_fusion(before)
         except Exception:  # a deprecated function may fail in any way
             return None
-    return graph
+    return None if said else graph
 
 
 def frozen(nested: Any) -> Any:
@@ -147,8 +147,7 @@ def accelerate(
         for parent in list(network.modules()):
             for name, child in list(parent.named_children()):
                 if child in found and parent not in found:
-                    conv, act = found[child]
-                    setattr(parent, name, FusedConv(conv, act, sizes[child]))
+                    setattr(parent, name, FusedConv(*found[child], sizes[child]))
     if graph is not None:
         one_by_one, served = getattr(network, method), like(example)
         setattr(network, method, lambda x: (graph if like(x) == served else one_by_one)(x))
