@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rolo_bench.nn.train.precision import (
+from rolo_bench.nn.train.average_precision import (
     Found,
     Truth,
     average_precision,
-    class_precisions,
+    average_precisions,
     match,
 )
 
@@ -65,28 +65,28 @@ def test_overlap_is_inclusive():
 def test_ignored_objects_neither_count_nor_harm():
     t = [truth([A, B], [0, 0], [False, True])]
     # the box on B is not counted; A found: AP 1
-    assert class_precisions([found([B, A], [0, 0], [0.9, 0.8])], t, 1).tolist() == [1.0]
+    assert average_precisions([found([B, A], [0, 0], [0.9, 0.8])], t, 1).tolist() == [1.0]
     # a box on nothing before A: precision at recall 1 is 1/2
-    assert class_precisions([found([FAR, A], [0, 0], [0.9, 0.8])], t, 1).tolist() == [0.5]
+    assert average_precisions([found([FAR, A], [0, 0], [0.9, 0.8])], t, 1).tolist() == [0.5]
 
 
 def test_a_class_without_objects_has_no_precision():
     t = [truth([A], [0]), truth([B], [2])]
     f = [found([A], [0], [0.9]), found([], [], [])]
-    values = class_precisions(f, t, 3)
+    values = average_precisions(f, t, 3)
     assert values[0] == 1.0 and np.isnan(values[1]) and values[2] == 0.0
 
 
 def test_right_box_of_another_class_is_wrong():
     f = [found([A], [1], [0.9])]
-    assert class_precisions(f, [truth([A], [0])], 2)[0] == 0.0
+    assert average_precisions(f, [truth([A], [0])], 2)[0] == 0.0
 
 
 def test_images_must_correspond():
     with pytest.raises(ValueError, match="2 images with detections, 1 with truth"):
-        class_precisions([found([], [], [])] * 2, [truth([A], [0])], 1)
+        average_precisions([found([], [], [])] * 2, [truth([A], [0])], 1)
 
 
 def test_detections_match_within_their_image_only():
     f = [found([B], [0], [0.9]), found([A], [0], [0.8])]
-    assert class_precisions(f, [truth([A], [0]), truth([B], [0])], 1).tolist() == [0.0]
+    assert average_precisions(f, [truth([A], [0]), truth([B], [0])], 1).tolist() == [0.0]

@@ -16,7 +16,15 @@ from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.nn.detect.yolov1 import Plan, YoloV1
 from rolo_bench.nn.detect.yolov1_load import read_network
 from rolo_bench.nn.train.augment import augment, jitter_colour, mirror, mosaic, move
-from rolo_bench.nn.train.detector import Recipe, Shards, describe, make_batch, pick, to_input, train_detector
+from rolo_bench.nn.train.detector import (
+    DetectorRecipe,
+    Shards,
+    describe,
+    make_batch,
+    pick,
+    to_input,
+    train_detector,
+)
 from rolo_bench.nn.train.loop import Schedule, run, step_seed
 from rolo_bench.nn.train.yolo_loss import yolo_loss
 
@@ -66,7 +74,7 @@ def test_a_tiny_yolov1_overfits_eight_images(tmp_path):
         shapes,
         shapes,
         tmp_path,
-        Recipe(batch=8, strength=0.0, half=False),
+        DetectorRecipe(batch=8, strength=0.0, half=False),
         Schedule(steps=120, rate=2e-3, warmup=10, average=0.9, every=40),
         plan=TINY,
         test=shapes,
@@ -85,7 +93,9 @@ class Stop(Exception):
 def train_mini(folder, report=None, **changes):
     torch.set_num_threads(1)
     schedule = Schedule(**{"steps": 6, "every": 2, "warmup": 2, "seed": 4, **changes})
-    return train_detector(Shapes(), Shapes(), folder, Recipe(batch=4), schedule, plan=MINI, report=report)
+    return train_detector(
+        Shapes(), Shapes(), folder, DetectorRecipe(batch=4), schedule, plan=MINI, report=report
+    )
 
 
 def test_resumed_training_ends_with_the_same_weights(tmp_path):
@@ -191,7 +201,7 @@ def test_shards_give_the_gradient_of_the_whole_batch():
     torch.manual_seed(0)
     plan = replace(MINI, norm=False)  # without batch norm parts and whole agree
     network = YoloV1(plan)
-    batch = make_batch(Shapes(), 0, Recipe(batch=4), plan, 0, plain=True)
+    batch = make_batch(Shapes(), 0, DetectorRecipe(batch=4), plan, 0, plain=True)
 
     def loss(net, pixels, targets):
         return yolo_loss(net.predict(to_input(pixels, "cpu")), targets, plan.cells)
@@ -211,17 +221,17 @@ def test_a_network_with_logits_learns_shapes(tmp_path):
     )
     schedule = Schedule(steps=150, rate=4e-3, warmup=10, average=0.9, every=50)
     fit = train_detector(
-        Shapes(), Shapes(), tmp_path, Recipe(batch=8, strength=0.0, half=False), schedule, plan=plan
+        Shapes(), Shapes(), tmp_path, DetectorRecipe(batch=8, strength=0.0, half=False), schedule, plan=plan
     )
     assert fit.score > 0.95
 
 
 def test_batches_depend_on_the_step_alone():
-    a = make_batch(Shapes(), 3, Recipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
-    make_batch(Shapes(), 9, Recipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
-    b = make_batch(Shapes(), 3, Recipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
+    a = make_batch(Shapes(), 3, DetectorRecipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
+    make_batch(Shapes(), 9, DetectorRecipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
+    b = make_batch(Shapes(), 3, DetectorRecipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
     assert torch.equal(a[0], b[0]) and torch.equal(a[1].boxes, b[1].boxes)
-    c = make_batch(Shapes(), 4, Recipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
+    c = make_batch(Shapes(), 4, DetectorRecipe(batch=4, strength=1.0, mosaics=0.5), MINI, 1)
     assert not torch.equal(a[0], c[0])
 
 
@@ -297,7 +307,7 @@ def test_unknown_data_and_classes_that_differ(tmp_path, capsys):
     other = Shapes()
     other.names = ("a", "b")
     with pytest.raises(UsageError, match="classes differ"):
-        train_detector(Shapes(), other, tmp_path, Recipe(), Schedule(steps=1))
+        train_detector(Shapes(), other, tmp_path, DetectorRecipe(), Schedule(steps=1))
 
 
 @pytest.mark.slow

@@ -127,7 +127,7 @@ def detector(
     from rolo_bench.datasets.labelled import LabelledImages, SyntheticImages
     from rolo_bench.nn.detect.torch_detector import pick_device
     from rolo_bench.nn.detect.yolov1 import resized
-    from rolo_bench.nn.train.detector import Recipe, plan_for, train_detector
+    from rolo_bench.nn.train.detector import DetectorRecipe, plan_for, train_detector
     from rolo_bench.nn.train.loop import Schedule
 
     pick_device(device, False)
@@ -152,7 +152,7 @@ def detector(
 
     plan = plan_for(network, sets[0].names)
     plan = resized(plan, size or plan.size)
-    recipe = Recipe(
+    recipe = DetectorRecipe(
         network=network, batch=batch, shards=shards, strength=augment, mosaics=0.5 if plan.logits else 0.0
     )
     schedule = Schedule(

@@ -20,11 +20,12 @@ from torch.nn import functional as F
 
 from rolo_bench import __version__
 from rolo_bench.errors import UsageError
+from rolo_bench.files import write_atomic
 from rolo_bench.nn.detect.yolov1 import PLANS, Conv, Residual, YoloV1
 from rolo_bench.nn.detect.yolov1_load import save_network
 from rolo_bench.nn.train.augment import jitter_colour
 from rolo_bench.nn.train.detector import pick, to_input
-from rolo_bench.nn.train.loop import Fit, Row, Schedule, replace_file, run, step_seed
+from rolo_bench.nn.train.loop import Fit, Row, Schedule, run, step_seed
 
 # Convolutions (or pairs of them with a residual) that are pre-trained: the paper's first 20; of the tiny network all
 # but the last, of the demo network those before the fine map is put back in.
@@ -156,5 +157,5 @@ def train_backbone(
     assert isinstance(fit.network, Classifier)
     names = [f"class{i}" for i in range(fit.network.detector.plan.classes)]
     data = save_network(fit.network.detector, names, {**about, "kind": "backbone", "version": __version__})
-    replace_file(folder / "backbone.safetensors", data)
+    write_atomic(folder / "backbone.safetensors", data)
     return fit

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from rolo_bench import __version__
 from rolo_bench.datasets.labelled import LabelledImages, StretchedImages, store
 from rolo_bench.errors import UsageError
+from rolo_bench.files import write_atomic
 from rolo_bench.nn.detect.suppress import select
 from rolo_bench.nn.detect.yolov1 import PLANS, Plan, YoloV1
 from rolo_bench.nn.detect.yolov1_load import copy_backbone, read_network, save_network
 from rolo_bench.nn.train.augment import augment, mosaic
-from rolo_bench.nn.train.loop import Fit, Row, Schedule, replace_file, run, step_seed
-from rolo_bench.nn.train.precision import Found, Truth, class_precisions
+from rolo_bench.nn.train.average_precision import Found, Truth, average_precisions
+from rolo_bench.nn.train.loop import Fit, Row, Schedule, run, step_seed
 from rolo_bench.nn.train.yolo_loss import Targets, assign, dense_loss, yolo_loss
 
 IMAGES_PER_STEP = 32
@@ -33,7 +34,7 @@ NMS = 0.45
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DetectorRecipe:
     """What a detector is trained with.
 
     Attributes:
@@ -59,7 +60,7 @@ class Recipe:
 
 
 def make_batch(
-    images: LabelledImages, step: int, recipe: Recipe, plan: Plan, seed: int, plain: bool = False
+    images: LabelledImages, step: int, recipe: DetectorRecipe, plan: Plan, seed: int, plain: bool = False
 ) -> tuple[Tensor, Targets]:
     """The images of a step ``(N, 3, size, size)`` uint8, channels last in memory, and their targets.
 
@@ -187,7 +188,7 @@ def evaluate(
                 xywh = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
                 found.append(Found(xywh, classes.numpy(), scores.double().numpy()))
                 truth.append(Truth(e.boxes, e.classes, e.ignored))
-    return class_precisions(found, truth, network.plan.classes)
+    return average_precisions(found, truth, network.plan.classes)
 
 
 def plan_for(network: str, names: tuple[str, ...]) -> Plan:
@@ -205,7 +206,7 @@ def train_detector(
     train: LabelledImages,
     valid: LabelledImages,
     folder: Path,
-    recipe: Recipe,
+    recipe: DetectorRecipe,
     schedule: Schedule,
     *,
     test: LabelledImages | None = None,
@@ -292,7 +293,7 @@ def write_detector(
         "version": __version__,
         "torch": torch.__version__.split("+")[0],
     }
-    replace_file(path, save_network(network, names, about))
+    write_atomic(path, save_network(network, names, about))
     if test is None:
         return
     values = evaluate(read_network(path)[0], StretchedImages(test, network.plan.size))
@@ -301,7 +302,7 @@ def write_detector(
         "mAP50": round(float(np.nanmean(values)), 4),
         "AP50": {name: round(float(v), 4) for name, v in zip(names, values)},
     }
-    replace_file(path, save_network(network, names, about))
+    write_atomic(path, save_network(network, names, about))
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
     fit = run(network, objective, Schedule(steps=3000), folder, evaluate=scores, config={"data": "synthetic"})
 
-Everything random is drawn from the step's number, so a run that was stopped and resumed ends with the same
-weights as one that was not (same machine, same number of threads). The folder holds ``checkpoint.pt``,
-``curves.csv`` and ``curves.png``; each is replaced whole or not at all.
+Everything random is drawn from the step's number or from a `Stream` that the checkpoint keeps, so a run that was
+stopped and resumed ends with the same weights as one that was not (same machine, same number of threads). The
+folder holds ``checkpoint.pt``, ``curves.csv`` and ``curves.png``; each is replaced whole or not at all.
 """
 
 from __future__ import annotations
@@ -14,22 +14,47 @@ import csv
 import io
 import json
 import math
-import os
 import pickle
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.files import write_atomic
 
 Objective = Callable[[nn.Module, int], dict[str, Tensor]]
 Row = dict[str, float]
+
+
+@dataclass
+class Stream:
+    """Randomness that runs on from step to step; with it torch's own generator is not seeded by step either.
+
+    Attributes:
+        rng: of whatever numpy draws.
+        kept: what an objective takes over from steps before: tensors, or tuples of them, by name.
+    """
+
+    rng: np.random.Generator
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where both generators are, and what is kept."""
+        numpy = json.dumps(self.rng.bit_generator.state)
+        return {"numpy": numpy, "torch": torch.get_rng_state(), "kept": self.kept}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.rng.bit_generator.state = json.loads(state["numpy"])
+        torch.set_rng_state(state["torch"])
+        self.kept = state["kept"]
 
 
 @dataclass(frozen=True)
@@ -39,10 +64,12 @@ class Schedule:
     Attributes:
         steps: updates in all.
         rate: highest learning rate of AdamW; reached after ``warmup`` steps, then half a cosine down to 1 %.
-        decay: weight decay, of matrices and kernels only.
-        average: the evaluated weights are a running mean with this memory per step (shorter at the start).
-        clip: gradients are scaled to at most this norm.
+        decay: weight decay, of matrices and kernels only; with ``vectors`` of biases and norms, too.
+        average: the evaluated weights are a running mean with this memory per step (shorter at the start); 0 takes
+            the weights themselves.
+        clip: gradients are scaled to at most this norm; 0 for never.
         every: steps between evaluations, checkpoints and rows of the curves.
+        begin: evaluations up to this step neither keep weights nor count for the patience.
         patience: evaluations without a better score after which training stops; 0 for never.
         seed: of whatever is drawn.
     """
@@ -51,9 +78,11 @@ class Schedule:
     rate: float = 1e-3
     warmup: int = 100
     decay: float = 1e-4
+    vectors: bool = False
     average: float = 0.998
     clip: float = 10.0
     every: int = 250
+    begin: int = 0
     patience: int = 0
     seed: int = 0
 
@@ -84,33 +113,34 @@ def run(
     network: nn.Module,
     objective: Objective,
     schedule: Schedule,
-    folder: Path,
+    folder: Path | None,
     *,
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
+    pace: Callable[[int], dict[str, Any]] | None = None,
+    stream: Stream | None = None,
     config: dict[str, Any] | None = None,
     report: Callable[[Row], None] | None = None,
-    stop_at: int | None = None,
 ) -> Fit:
     """Train, or go on from the folder's checkpoint.
 
     Args:
         network: with its starting weights, on its device; trained in place.
         objective: of network and step number: named terms, of which ``loss`` is minimised. It draws whatever
-            is random from `step_seed`; torch's own generator is seeded with that before each step. It may set
-            the gradients itself and give a loss without a graph (`Shards` of train_detector).
-        folder: where checkpoint and curves go.
+            is random from `step_seed`, with which torch's own generator is seeded before each step, or from the
+            ``stream``. It may set the gradients itself and give a loss without a graph (`Shards` of `detector`).
+        folder: where checkpoint and curves go; None keeps nothing.
         evaluate: of the averaged network (in evaluation mode): named figures, of which ``score`` is to be high.
+        pace: the optimiser's settings at a step (``lr``, ``betas``), in place of the schedule's rate.
+        stream: what the objective draws from, where that is not the step's number.
         config: what else the run depends on; a checkpoint of another configuration is refused.
         report: called with each new row of the curves.
-        stop_at: end after this many steps as if interrupted (the schedule stays that of all steps).
 
     Raises:
         UsageError: the folder holds a run of another configuration.
         WeightsError: the checkpoint is damaged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     identity = json.dumps({"schedule": asdict(schedule), **(config or {})}, sort_keys=True)
-    average = copy.deepcopy(network).requires_grad_(False)
+    average = copy.deepcopy(network).requires_grad_(False) if schedule.average else network
     optimiser = make_optimiser(network, schedule)
     state: dict[str, Any] = {
         "step": 0,
@@ -120,119 +150,115 @@ def run(
         "score": -math.inf,
         "stale": 0,
     }
-    path = folder / "checkpoint.pt"
-    if path.is_file():
-        saved = read_checkpoint(path, identity)
-        network.load_state_dict(saved.pop("network"))
-        average.load_state_dict(saved.pop("average"))
-        optimiser.load_state_dict(saved.pop("optimiser"))
-        state.update(saved)
+    parts: dict[str, Any] = {"network": network, "average": average, "optimiser": optimiser}
+    parts |= {"stream": stream} if stream is not None else {}
+    if folder is not None and (folder / "checkpoint.pt").is_file():
+        resume(folder / "checkpoint.pt", identity, parts, state)
     pairs = list(zip(average.state_dict().values(), network.state_dict().values()))
-    sums: dict[str, float] = {}
-    count, since = 0, time.perf_counter()
-    last = min(schedule.steps, stop_at or schedule.steps)
-    while state["step"] < last and not (schedule.patience and state["stale"] >= schedule.patience):
-        terms = update(network, pairs, optimiser, objective, schedule, state["step"])
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + value
+    terms: list[dict[str, float]] = []
+    since = time.perf_counter()
+    while state["step"] < schedule.steps and not (schedule.patience and state["stale"] >= schedule.patience):
+        step = state["step"]
+        if stream is None:
+            torch.manual_seed(step_seed(schedule.seed, step))
+        settings = pace(step) if pace else {"lr": schedule.rate_at(step)}
+        terms.append(update(network, optimiser, settings, objective, schedule.clip, step))
+        if average is not network:
+            follow(pairs, min(schedule.average, (1 + step) / (10 + step)))
         state["step"] += 1
-        count += 1
         if state["step"] % schedule.every and state["step"] != schedule.steps:
             continue
-        row: Row = {"step": state["step"], "rate": schedule.rate_at(state["step"] - 1)}
-        row |= {name: total / count for name, total in sums.items()}
+        row: Row = {"step": state["step"], "rate": settings["lr"]}
+        row |= mean_terms(terms)
         row["seconds"] = round(time.perf_counter() - since, 3)
         figures = evaluate(average.eval()) if evaluate else {}
         score = figures.get("score", float(state["step"]))  # without evaluation the last weights are the best
-        if score > state["score"]:
-            state |= {"score": score, "best_step": state["step"], "stale": 0}
-            state["best"] = copy.deepcopy(average.state_dict())
-        else:
-            state["stale"] += 1
+        if state["step"] > schedule.begin:
+            keep_best(state, score, average)
         row |= figures
         state["curves"].append(row)
-        write_checkpoint(path, identity, network, average, optimiser, state)
-        write_curves(folder, state["curves"])
+        if folder is not None:
+            whole = state | {name: part.state_dict() for name, part in parts.items()}
+            write_checkpoint(folder / "checkpoint.pt", identity, whole)
+            write_curves(folder, state["curves"])
         if report:
             report(row)
-        sums, count, since = {}, 0, time.perf_counter()
+        terms, since = [], time.perf_counter()
     if state["best"] is not None:
         average.load_state_dict(state["best"])
     return Fit(average.eval(), state["best_step"], state["score"], state["curves"])
 
 
 def make_optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
-    """AdamW; vectors (biases, batch norm) are not decayed."""
+    """AdamW; vectors (biases, batch norm) are decayed only where the schedule says so."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": schedule.decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": schedule.decay * schedule.vectors},
     ]
     return torch.optim.AdamW(groups, lr=schedule.rate, foreach=True)
 
 
 def update(
-    network: nn.Module,
-    pairs: list[tuple[Tensor, Tensor]],
-    optimiser: torch.optim.Optimizer,
-    objective: Objective,
-    schedule: Schedule,
-    step: int,
-) -> dict[str, float]:
-    """One step: loss, gradients, weights, and their mean: the first of each of ``pairs`` follows the second.
+    network: nn.Module, optimiser: torch.optim.Optimizer, settings: dict[str, Any], objective: Objective,
+    clip: float, step: int,
+) -> dict[str, float]:  # fmt: skip
+    """One step with the optimiser's settings: loss, gradients, weights. Gives the terms of the loss.
 
-    Gives the terms of the loss.
+    Raises:
+        WeightsError: the loss is not finite.
     """
     if not network.training:
         network.train()
-    torch.manual_seed(step_seed(schedule.seed, step))
     for group in optimiser.param_groups:
-        group["lr"] = schedule.rate_at(step)
+        group |= settings
     optimiser.zero_grad(set_to_none=True)
     terms = objective(network, step)
     if terms["loss"].requires_grad:
         terms["loss"].backward()
     if not torch.isfinite(terms["loss"]):
         raise WeightsError(f"the loss is not finite at step {step}; a lower rate may help")
-    nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
+    if clip:
+        nn.utils.clip_grad_norm_(network.parameters(), clip)
     optimiser.step()
-    memory = min(schedule.average, (1 + step) / (10 + step))
-    follow = get_ema_multi_avg_fn(memory)
-    follow(*map(list, zip(*(p for p in pairs if p[0].is_floating_point()))), None)
-    for mean, value in pairs:
-        if not mean.is_floating_point():
-            mean.copy_(value)
     return {name: float(value.detach()) for name, value in terms.items()}
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole: beside it first, then renamed."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+def follow(pairs: list[tuple[Tensor, Tensor]], memory: float) -> None:
+    """Move the mean, the first of each of ``pairs``, towards the second; counters are taken over."""
+    move = get_ema_multi_avg_fn(memory)
+    move(*map(list, zip(*(p for p in pairs if p[0].is_floating_point()))), None)
+    for mean, value in pairs:
+        if not mean.is_floating_point():
+            mean.copy_(value)
 
 
-def write_checkpoint(
-    path: Path,
-    identity: str,
-    network: nn.Module,
-    average: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    state: dict[str, Any],
-) -> None:
-    """Everything that is needed to go on."""
+def mean_terms(terms: list[dict[str, float]]) -> Row:
+    """The mean of each term over steps."""
+    return {name: sum(t[name] for t in terms) / len(terms) for name in terms[0]}
+
+
+def keep_best(state: dict[str, Any], score: float, network: nn.Module) -> None:
+    """Take note of the weights, or of another evaluation without a better score."""
+    if score > state["score"]:
+        best = copy.deepcopy(network.state_dict())
+        state |= {"score": score, "best_step": state["step"], "best": best, "stale": 0}
+    else:
+        state["stale"] += 1
+
+
+def resume(path: Path, identity: str, parts: dict[str, Any], state: dict[str, Any]) -> None:
+    """Restore the parts and the state that `run` wrote."""
+    state |= read_checkpoint(path, identity)
+    for name, part in parts.items():
+        part.load_state_dict(state.pop(name))
+
+
+def write_checkpoint(path: Path, identity: str, state: dict[str, Any]) -> None:
+    """Everything that is needed to go on, and what it belongs to."""
     buffer = io.BytesIO()
-    torch.save(
-        {
-            "identity": identity,
-            "network": network.state_dict(),
-            "average": average.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            **state,
-        },
-        buffer,
-    )
-    replace_file(path, buffer.getvalue())
+    torch.save({"identity": identity, **state}, buffer)
+    write_atomic(path, buffer.getvalue())
 
 
 def read_checkpoint(path: Path, identity: str) -> dict[str, Any]:
@@ -273,9 +299,9 @@ def write_curves(folder: Path, curves: list[Row]) -> None:
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in curves)
-    replace_file(folder / "curves.csv", text.getvalue().encode())
+    write_atomic(folder / "curves.csv", text.getvalue())
     if len(curves) > 1:
-        replace_file(folder / "curves.png", draw_curves(curves))
+        write_atomic(folder / "curves.png", draw_curves(curves))
 
 
 def draw_curves(curves: list[Row]) -> bytes:

@@ -74,7 +74,7 @@ def average_precision(right: NDArray[np.bool_], scores: NDArray[np.float64], tot
     return float((np.diff(recall) * envelope).sum())
 
 
-def class_precisions(
+def average_precisions(
     found: Sequence[Found], truth: Sequence[Truth], classes: int, overlap: float = 0.5
 ) -> NDArray[np.float64]:
     """Average precision of each class ``(C,)`` over images; NaN for a class without objects.
