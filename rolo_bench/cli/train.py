@@ -1,8 +1,7 @@
-"""``rolo-bench train``: backbone, detector and tracker. Runs are seeded and resumable."""
+"""``rolo-bench train``: backbone, detector, tracker and rolo-plus. Runs are seeded and resumable."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -11,55 +10,54 @@ import click
 from rolo_bench.cli.options import console
 from rolo_bench.errors import UsageError
 
-ELSEWHERE = {
-    "tracker": "rolo_bench.cli.train_tracker:tracker",
-    "plus": "rolo_bench.cli.train_plus:plus",
-}
+RECIPE = (
+    "pretrain", "finetune", "batch", "rate", "loss", "feature_dropout", "box_jitter", "auxiliary", "seed",
+)  # fmt: skip
 NETWORKS = ("demo", "yolov1", "yolov1-small", "yolov1-tiny")
 
 
-class TrainGroup(click.Group):
-    """The commands of this module and those of `ELSEWHERE`, imported when called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names."""
-        return [*self.commands, *ELSEWHERE]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One command."""
-        if cmd_name not in ELSEWHERE:
-            return super().get_command(ctx, cmd_name)
-        module, _, attribute = ELSEWHERE[cmd_name].partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-            return None
-
-
-@click.group(cls=TrainGroup, epilog="Example: rolo-bench train detector --data synthetic --out runs/demo")
+@click.group(epilog="Example: rolo-bench train detector --data synthetic --out runs/demo")
 def train() -> None:
-    """Train backbone, detector or tracker.
+    """Train backbone, detector, tracker or rolo-plus.
 
     A run that was stopped goes on when the same command is given again.
     """
 
 
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
+    help="Folder of the run: checkpoint, curves, weights.",
+)  # fmt: skip
+seed_option = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of everything that is drawn."
+)
+threads_option = click.option("--threads", type=click.IntRange(1), help="Processor threads [default: all].")
+data_option = click.option(
+    "--data", "folders", multiple=True, metavar="DIR",
+    help="Folder of videos in OTB, VOT or ILSVRC VID layout, or `synthetic`; repeatable.",
+)  # fmt: skip
+motion_option = click.option(
+    "--motion", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
+    help="Folder of annotation files to learn motion from; OTB-30 is left out [default: the truth of the videos].",
+)  # fmt: skip
+detector_option = click.option(
+    "--detector", default="yolox-nano", show_default=True, metavar="NAME", help="Detector to train on."
+)
+
+
 def common(command: Any) -> Any:
-    """Options that the commands share."""
+    """Options of trainings on images."""
     for option in (
-        click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
-                     help="Folder of the run: checkpoint, curves, weights."),
+        out_option,
         click.option("--network", type=click.Choice(NETWORKS), default="demo", show_default=True,
                      help="Network to train."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn."),
+        seed_option,
         click.option("--every", type=click.IntRange(1), default=100, show_default=True,
                      help="Steps between evaluations and checkpoints."),
         click.option("--patience", type=click.IntRange(0), default=0, show_default=True,
                      help="Stop after so many evaluations without a better score; 0 for never."),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
-        click.option("--threads", type=click.IntRange(1), default=None, help="Processor threads [default: all]."),
+        threads_option,
     ):  # fmt: skip
         command = option(command)
     return command
@@ -77,6 +75,16 @@ def show_row(row: dict[str, float]) -> None:
     """One line of progress."""
     score = f"  score {row['score']:.4f}" if "score" in row else ""
     console.print(f"step {row['step']:>6.0f}  loss {row['loss']:.4f}{score}  ({row['seconds']:.0f} s)")
+
+
+def show_note(line: str) -> None:
+    """One line on a video."""
+    console.print(f"  {line}", markup=False)
+
+
+def show_written(path: Path) -> None:
+    """Where a tracker's weights are, and how to use them."""
+    console.print(f"wrote {path}; try it with -o network={path}", markup=False)
 
 
 @train.command(
@@ -229,3 +237,145 @@ def backbone(
         report=show_row,
     )
     console.print(f"accuracy: {fit.score:.4f} at step {fit.step}; wrote {out / 'backbone.safetensors'}")
+
+
+@train.command(
+    epilog="Example: rolo-bench train tracker --data videos/train --motion annotations "
+    "--detector yolox-nano --out runs/rolo"
+)
+@data_option
+@click.option("--suite", "suites", multiple=True, metavar="NAME",
+              help="Built-in suite to train on, for instance otb30-train (experiment 1); repeatable.")  # fmt: skip
+@click.option("--videos", metavar="DIR", help="Folder of the suites' videos [default: $ROLO_BENCH_DATA].")
+@motion_option
+@click.option("--split", type=click.Choice(["all", "first-third", "third-truth"]), default="all",
+              show_default=True, help="Which frames and truth: experiments 2 and 3 of the paper.")  # fmt: skip
+@detector_option
+@click.option(
+    "--size", type=int, default=None, help="Side of the detector's input [default: 416; demo: its own]."
+)
+@click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder].")
+@out_option
+@click.option("--start", type=click.Path(path_type=Path, exists=True), metavar="FILE",
+              help="Weights to fine-tune.")  # fmt: skip
+@click.option(
+    "--form", type=click.Choice(["offset", "absolute", "heatmap"]), default="offset", show_default=True,
+    help="Of the output: an offset to the detection or last box, the paper's absolute box, or its heatmap.",
+)  # fmt: skip
+@click.option("--paper-size", is_flag=True, help="The paper's network: 4102 inputs and states.")
+@click.option("--steps", type=click.IntRange(0), default=6, show_default=True, help="Window; 0 is streaming.")
+@click.option(
+    "--hidden", type=click.IntRange(1), default=None, help="Size of the state [default: 64; heatmap: 128]."
+)
+@click.option("--projection", type=click.IntRange(0), default=16, show_default=True,
+              help="Features are projected to so many; 0 feeds them as they are.")  # fmt: skip
+@click.option("--no-features", is_flag=True, help="Boxes alone.")
+@click.option("--centre", type=click.Choice(["history", "prediction"]), default=None,
+              help="Centre of the association's reference: the paper's, or the network's prediction "
+              "[default: by detector].")  # fmt: skip
+@click.option("--widen", type=click.FloatRange(0), default=None,
+              help="Growth of the association's reference per frame without a detection; 0 is the paper "
+              "[default: by detector].")  # fmt: skip
+@click.option("--loss", type=click.Choice(["iou", "mse"]), default="iou", show_default=True,
+    help="Overlap, or the paper's mean squared error.",
+)  # fmt: skip
+@click.option(
+    "--pretrain", type=click.IntRange(0), default=600, show_default=True, help="Steps on simulated runs."
+)
+@click.option(
+    "--finetune", type=click.IntRange(1), default=900, show_default=True, help="Steps with real runs."
+)
+@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Windows per step.")
+@click.option("--rate", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
+@click.option("--feature-dropout", type=click.FloatRange(0, 1), default=0.7, show_default=True,
+    help="Share of the batches that see no features.",
+)  # fmt: skip
+@click.option("--box-jitter", type=float, default=0.0, show_default=True, help="Random offset of fed boxes.")
+@click.option("--auxiliary", type=float, default=0.0, show_default=True, help="Weight of the detection cost.")
+@click.option("--hold-out", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
+              help="Share of the videos for early stopping; 0 trains to the end.")  # fmt: skip
+@click.option("--scenes", default=150, show_default=True,
+              help="Number of scenes with --data synthetic; as many more for simulated runs.")  # fmt: skip
+@seed_option
+@threads_option
+@click.pass_context
+def tracker(
+    context: click.Context, folders: tuple[str, ...], suites: tuple[str, ...], videos: str | None, scenes: int,
+    threads: int | None, out: Path, **options: Any,
+) -> None:  # fmt: skip
+    """Train ROLO's LSTM on stored detections."""
+    from rolo_bench.nn.train.rolo import train_tracker
+    from rolo_bench.nn.train.rolo_loss import RoloRecipe
+    from rolo_bench.nn.train.tracks import synthetic_paths, training_sequences
+
+    set_threads(threads)
+    recipe = RoloRecipe(**{name: options.pop(name) for name in RECIPE})
+    sequences = training_sequences(folders, suites, videos, scenes, recipe.seed)
+    console.print(f"detections of {len(sequences)} videos by {options['detector']}")
+    fit = train_tracker(
+        sequences, out, **options, recipe=recipe, command=command_line(context), note=show_note, report=show_row,
+        more=synthetic_paths(scenes, recipe.seed) if "synthetic" in folders else (),
+    )  # fmt: skip
+    if options["hold_out"]:
+        console.print(f"held-out IoU: {fit.score:.4f} at step {fit.step}")
+    show_written(out / "rolo.safetensors")
+
+
+def command_line(context: click.Context) -> str:
+    """The command with the options that were given; of a path only its name, since folders differ by machine."""
+    words = ["rolo-bench train tracker"]
+    for option in context.command.params:
+        if option.name in ("cache", "threads", "out"):  # say nothing about the result
+            continue
+        value = context.params[option.name or ""]
+        if value is None or value is False or value in ((), option.get_default(context)):
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            shown = Path(one).name if isinstance(one, Path) or option.name in ("folders", "videos") else one
+            words.append(option.opts[0] if one is True else f"{option.opts[0]} {shown}")
+    return " ".join(words)
+
+
+@train.command(
+    epilog="Example: rolo-bench train plus --data videos/train --motion annotations --out runs/plus --folds 6"
+)
+@data_option
+@motion_option
+@detector_option
+@click.option(
+    "--size", type=int, default=None, help="Side of the detector's input [default: 320; demo: its own]."
+)
+@click.option("--start", metavar="FILE", default="none", show_default=True,
+              help="Weights of the tracker that meets the videos; `none` is the hand-made judge.")  # fmt: skip
+@click.option(
+    "--frames", type=click.IntRange(2), default=220, show_default=True, help="Recorded of each video."
+)
+@click.option("--folds", type=click.IntRange(0), default=0, show_default=True,
+              help="Also train on all but one fold of the videos, for each fold: plus-fold0.safetensors …")  # fmt: skip
+@click.option("--scenes", default=60, show_default=True, help="Number of scenes with --data synthetic.")
+@out_option
+@seed_option
+@threads_option
+def plus(
+    folders: tuple[str, ...],
+    scenes: int,
+    threads: int | None,
+    frames: int,
+    seed: int,
+    out: Path,
+    **options: Any,
+) -> None:
+    """Train the LSTM and the judge of rolo-plus."""
+    from rolo_bench.nn.train.plus import PlusRecipe, train_plus
+    from rolo_bench.nn.train.tracks import training_sequences
+
+    set_threads(threads)
+    videos = training_sequences(folders, scenes=scenes, seed=seed)
+    recipe = PlusRecipe(frames=frames, seed=seed)
+    for score in train_plus(videos, out, **options, recipe=recipe, note=show_note):
+        console.print(
+            f"fold {score.fold} ({', '.join(score.videos)}): mean overlap of the chosen candidate "
+            f"{score.chosen:.3f}, of the prior {score.prior:.3f}, of the best {score.best:.3f}",
+            markup=False,
+        )
+    show_written(out / "plus.safetensors")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rolo_bench.errors import WeightsError
+from rolo_bench.files import write_atomic
 from rolo_bench.folders import shipped_folder
 from rolo_bench.nn.plus.evidence import FEATURES
 from rolo_bench.nn.plus.networks import Judge, Motion
@@ -16,7 +17,7 @@ FORMAT = "rolo-plus-1"
 
 def save_plus(path: Path, judge: Judge, motion: Motion, about: dict[str, Any]) -> None:
     """Write both networks in float16 with the notes on their training, as safetensors."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     parts = {"judge": judge, "motion": motion}
     tensors = {
@@ -29,10 +30,7 @@ def save_plus(path: Path, judge: Judge, motion: Motion, about: dict[str, Any]) -
         "features": json.dumps(FEATURES),
         "about": json.dumps(about, sort_keys=True),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    save_file(tensors, partial, metadata)
-    partial.replace(path)
+    write_atomic(path, save(tensors, metadata))
 
 
 def load_plus(path: Path) -> tuple[Judge, Motion]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.files import write_atomic
 from rolo_bench.folders import shipped_folder
 from rolo_bench.nn.rolo.config import RoloConfig
 from rolo_bench.nn.rolo.network import Rolo
@@ -19,7 +20,7 @@ FORMAT = "rolo-1"
 
 def save_rolo(network: Rolo, path: Path, about: dict[str, Any] | None = None, half: bool = True) -> None:
     """Write weights with their configuration and what is known about their training, as safetensors."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     kind = torch.float16 if half else torch.float32
     tensors = {k: v.detach().to(kind).contiguous().cpu() for k, v in network.state_dict().items()}
@@ -28,10 +29,7 @@ def save_rolo(network: Rolo, path: Path, about: dict[str, Any] | None = None, ha
         "config": json.dumps(asdict(network.config), sort_keys=True),
         "about": json.dumps(about or {}, sort_keys=True),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    save_file(tensors, partial, metadata)
-    partial.replace(path)
+    write_atomic(path, save(tensors, metadata))
 
 
 def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
@@ -61,6 +59,8 @@ def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
         known = {f.name for f in fields(RoloConfig)}
         stored = {k: v for k, v in json.loads(metadata["config"]).items() if k in known}
         config = replace(RoloConfig(**stored), **{k: v for k, v in changes.items() if v is not None})
+        if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
+            raise WeightsError(f"{path}: holds values that are not finite; train the weights anew")
         network = Rolo(config)
         network.load_state_dict(tensors)
         about = json.loads(metadata.get("about", "{}"))

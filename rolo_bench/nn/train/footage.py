@@ -19,7 +19,7 @@ from rolo_bench.boxes import Array, from_relative, to_relative, valid
 from rolo_bench.nn.rolo.coding import first_offset
 from rolo_bench.nn.rolo.config import RoloConfig
 from rolo_bench.nn.rolo.network import Choice, State
-from rolo_bench.nn.train.runs import Runs, Track, moved
+from rolo_bench.nn.train.runs import Runs, DetectedVideo, moved
 
 MOST_CANDIDATES = 48  # of a frame, those with the best scores
 
@@ -51,7 +51,7 @@ def corners(boxes: NDArray[np.float32]) -> Array:
     return from_relative(boxes.reshape(-1, 4), (1, 1)).reshape(boxes.shape)
 
 
-def footage(tracks: list[Track], config: RoloConfig) -> Footage:
+def footage(tracks: list[DetectedVideo], config: RoloConfig) -> Footage:
     """What stretches are drawn from; detections below the threshold of the configuration are left out."""
     parts: list[tuple[NDArray[Any], ...]] = []
     base = 0

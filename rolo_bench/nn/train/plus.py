@@ -7,8 +7,12 @@ with its overlap with the truth.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +21,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rolo_bench.boxes import Array, iou, valid
+from rolo_bench.datasets.suites import entries
+from rolo_bench.errors import UsageError
+from rolo_bench.nn.plus.file import save_plus
 from rolo_bench.nn.plus.networks import LIMIT, Expectation, Judge, Motion
+from rolo_bench.nn.train.loop import Schedule, Stream, read_checkpoint, run, write_checkpoint
+from rolo_bench.nn.train.tracks import trajectories, video_group
+from rolo_bench.run.plugins import find_plugin
 from rolo_bench.sequence import Sequence as Video
 from rolo_bench.sequence import prefetch
+
+WINDOWS = 64  # of a step of the LSTM
 
 
 @dataclass(frozen=True)
@@ -117,25 +129,52 @@ def judge_loss(logits: Tensor, overlap: Tensor, weights: Tensor, recipe: PlusRec
     return (each * weights).sum() / weights.sum() + recipe.ranking * ranking
 
 
-def train_judge(records: Sequence[Record], recipe: PlusRecipe) -> Judge:
-    """A judge fitted to records, in evaluation mode."""
+def train_judge(
+    records: Sequence[Record],
+    recipe: PlusRecipe,
+    folder: Path | None = None,
+    identity: dict[str, Any] | None = None,
+) -> Judge:
+    """A judge fitted to records, in evaluation mode; checkpoint and curves go to a folder."""
     torch.manual_seed(recipe.seed)
     x, y, w = packed(records)
     judge = Judge(x.shape[-1])
     judge.mean = x[w > 0].mean(0)
     judge.scale = x[w > 0].std(0) + 1e-3
-    steps = max(recipe.epochs * len(x) // recipe.batch, 1)
-    optimiser = torch.optim.AdamW(judge.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=steps + 1)
-    for _ in range(steps):
+
+    def objective(network: nn.Module, step: int) -> dict[str, Tensor]:
         rows = torch.randint(0, len(x), (recipe.batch,))
         noisy = x[rows] + 0.05 * judge.scale * torch.randn_like(x[rows])
-        loss = judge_loss(judge(noisy), y[rows], w[rows], recipe)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return judge.eval().requires_grad_(False)
+        return {"loss": judge_loss(network(noisy), y[rows], w[rows], recipe)}
+
+    schedule = Schedule(
+        steps=max(recipe.epochs * len(x) // recipe.batch, 1), rate=recipe.rate, decay=recipe.decay, vectors=True,
+        average=0, clip=0, every=100, seed=recipe.seed,
+    )  # fmt: skip
+    run(
+        judge,
+        objective,
+        schedule,
+        folder,
+        pace=lambda step: one_cycle(step, schedule.steps, recipe.rate),
+        stream=Stream(np.random.default_rng(recipe.seed)),
+        config={"recipe": asdict(recipe), "videos": sorted({r.video for r in records}), **(identity or {})},
+    )
+    return judge.requires_grad_(False)
+
+
+def one_cycle(step: int, steps: int, rate: float) -> dict[str, Any]:
+    """Rate and momentum of a step: up and down once; the same numbers as torch's ``OneCycleLR``."""
+    turn = 0.3 * (steps + 1) - 1
+    rises = step <= turn
+    done = step / turn if rises else (step - turn) / (steps - turn)
+
+    def between(first: float, last: float) -> float:
+        return last + (first - last) / 2.0 * (math.cos(math.pi * done) + 1)
+
+    lr = between(rate / 25, rate) if rises else between(rate, rate / 25 / 1e4)
+    momentum = between(0.95, 0.85) if rises else between(0.85, 0.95)
+    return {"lr": lr, "betas": (momentum, 0.999)}
 
 
 def movements(before: Array, after: Array) -> Array:
@@ -173,32 +212,46 @@ def motion_windows(
     return tuple(torch.tensor(np.array(v), dtype=torch.float32).clamp(-LIMIT, LIMIT) for v in (seen, wanted))  # type: ignore[return-value]
 
 
-def train_motion(trajectories: Iterable[Array], recipe: PlusRecipe) -> Motion:
-    """The LSTM fitted to true trajectories ``(N, 4)``, in evaluation mode.
+def train_motion(
+    paths: Iterable[Array],
+    recipe: PlusRecipe,
+    folder: Path | None = None,
+    identity: dict[str, Any] | None = None,
+) -> Motion:
+    """The LSTM fitted to true trajectories ``(N, 4)``, in evaluation mode; checkpoint and curves go to a folder.
 
     Raises:
-        ValueError: none has enough boxes.
+        UsageError: none has enough boxes, or a folder of another run.
     """
-    kept = [t[valid(t)] for t in trajectories]
+    kept = [t[valid(t)] for t in paths]
     kept = [t for t in kept if len(t) >= recipe.length + 2]
     if not kept:
-        raise ValueError(f"no trajectory has {recipe.length + 2} boxes")
+        raise UsageError(
+            f"no trajectory has {recipe.length + 2} boxes; give longer videos or annotations (--motion DIR)"
+        )
     torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
     motion = Motion()
-    optimiser = torch.optim.Adam(motion.parameters(), lr=3e-3)
-    for turn in range(recipe.rounds):
-        if turn == recipe.rounds * 3 // 4:
-            optimiser.param_groups[0]["lr"] = 1e-3
-        seen, wanted = motion_windows(kept, recipe, rng)
-        for a in range(0, len(seen), 64):
-            out, _ = motion(seen[a : a + 64])
-            error = (out - wanted[a : a + 64])[:, 3:].abs()  # the first movements say little
-            loss = error.clamp(max=1).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    return motion.eval().requires_grad_(False)
+    stream = Stream(np.random.default_rng(recipe.seed))
+    each = math.ceil(recipe.windows / WINDOWS)  # steps of a round
+
+    def objective(network: nn.Module, step: int) -> dict[str, Tensor]:
+        first = step % each * WINDOWS
+        if not first:
+            stream.kept["windows"] = motion_windows(kept, recipe, stream.rng)
+        seen, wanted = (v[first : first + WINDOWS] for v in stream.kept["windows"])
+        error = (network(seen)[0] - wanted)[:, 3:].abs()  # the first movements say little
+        return {"loss": error.clamp(max=1).mean()}
+
+    run(
+        motion,
+        objective,
+        Schedule(steps=recipe.rounds * each, decay=0, average=0, clip=0, every=each, seed=recipe.seed),
+        folder,
+        pace=lambda step: {"lr": 1e-3 if step // each >= recipe.rounds * 3 // 4 else 3e-3},
+        stream=stream,
+        config={"recipe": asdict(recipe), **(identity or {})},
+    )
+    return motion.requires_grad_(False)
 
 
 def motion_error(motion: Motion | None, seen: Tensor, wanted: Tensor) -> float:
@@ -227,12 +280,96 @@ def fold_of(groups: Sequence[str], count: int) -> dict[str, int]:
 
 
 def record_all(
-    make: Callable[[], Any], videos: Sequence[Video], recipe: PlusRecipe, report: Callable[[str], None]
-) -> list[Record]:
-    """Records of all videos, each with a fresh tracker."""
+    make: Callable[[], Any], videos: Sequence[Video], recipe: PlusRecipe, folder: Path,
+    identity: dict[str, Any], note: Callable[[str], None],
+) -> list[Record]:  # fmt: skip
+    """Records of all videos, each with a fresh tracker; those that the folder holds already are read.
+
+    Raises:
+        UsageError: the folder holds records of another run.
+        WeightsError: a file there is damaged.
+    """
+    whole = json.dumps({"recipe": asdict(recipe), **identity}, sort_keys=True)
     out: list[Record] = []
     for video in videos:
-        found = record(make(), video, recipe)
-        report(f"{video.name}: {len(found)} frames")
-        out += found
+        path = folder / f"{video.name}.pt"
+        if not path.is_file():
+            found = [
+                tuple(map(torch.from_numpy, (r.table, r.overlap))) for r in record(make(), video, recipe)
+            ]
+            write_checkpoint(path, whole, {"records": found})
+        found = read_checkpoint(path, whole)["records"]
+        note(f"{video.name}: {len(found)} frames")
+        out += [Record(video.name, table.numpy(), overlap.numpy()) for table, overlap in found]
     return out
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """Mean overlap, on the videos of a fold that the judge did not learn from, as of `choice`."""
+
+    fold: int
+    videos: list[str]
+    chosen: float
+    prior: float
+    best: float
+
+
+def train_plus(
+    videos: Sequence[Video],
+    out: Path,
+    *,
+    detector: str = "yolox-nano",
+    size: int | None = None,
+    motion: Path | None = None,
+    start: str = "none",
+    folds: int = 0,
+    recipe: PlusRecipe | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> list[FoldScore]:
+    """Train rolo-plus on videos, or go on training, and write ``<out>/plus.safetensors``.
+
+    Args:
+        size: side of the detector's input; 320 by default, the demo detector's own.
+        motion: folder of annotation files for the LSTM, of which the names of OTB-30 are left out; None takes the
+            truth of the videos.
+        start: weights of the tracker that meets the videos; ``none`` is the hand-made judge.
+        folds: also train on all but one fold of the videos, for each fold: ``plus-fold0.safetensors`` …
+        note: called with the name and length of each video once it is recorded.
+
+    Raises:
+        UsageError: too short trajectories, or a folder of another run.
+    """
+    recipe = recipe or PlusRecipe()
+    size = size or (None if detector == "demo" else 320)
+
+    def tracker() -> Any:
+        return find_plugin("rolo-plus").make({"detector": detector, "size": size, "network": start})
+
+    first = tracker()
+    paths = trajectories(motion, {e.name for e in entries("otb30")}) if motion else [v.truth for v in videos]
+    identity = {
+        "data": {v.name: v.truth_digest() for v in videos}, "detector": first.detector.identity,
+        "start": first.weights_digests, "motion": hashlib.sha256(b"".join(p.tobytes() for p in paths)).hexdigest(),
+    }  # fmt: skip
+    expects = train_motion(paths, recipe, out / "motion", identity)
+
+    def expecting() -> Any:
+        made = tracker()
+        made.motion = expects
+        return made
+
+    records = record_all(expecting, videos, recipe, out / "records", identity, note)
+    groups = fold_of([video_group(v.name) for v in videos], max(folds, 1))
+    about = {"recipe": asdict(recipe), "detector": detector, "start": Path(start).name}
+    scores = []
+    for fold in [*range(folds), None]:
+        name = "plus" if fold is None else f"plus-fold{fold}"
+        rest = [r for r in records if fold is not None and groups[video_group(r.video)] == fold]
+        kept = [r for r in records if fold is None or groups[video_group(r.video)] != fold]
+        judge = train_judge(kept, recipe, out / name, identity)
+        notes = {**about, "videos": sorted({r.video for r in kept})}
+        save_plus(out / f"{name}.safetensors", judge, expects, notes)
+        if fold is not None and rest:
+            scores.append(FoldScore(fold, sorted({r.video for r in rest}), *choice(judge, rest)))
+    return scores

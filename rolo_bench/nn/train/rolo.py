@@ -1,30 +1,45 @@
-"""Training ROLO on runs of the association: closed-loop rollouts, windows, losses, early stopping."""
+"""Training ROLO on runs of the association: simulated ones first, then real ones among them."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rolo_bench.boxes import Array
+from rolo_bench.datasets.suites import entries
 from rolo_bench.errors import UsageError
-from rolo_bench.nn.rolo.config import RoloConfig
+from rolo_bench.files import digest
+from rolo_bench.nn.detect.options import chosen_for
+from rolo_bench.nn.detect.registry import open_detector
+from rolo_bench.nn.rolo.config import CHOSEN, STREAMING, RoloConfig, paper_config
+from rolo_bench.nn.rolo.file import load_rolo, save_rolo
 from rolo_bench.nn.rolo.network import Rolo
-from rolo_bench.nn.train.footage import Footage, draw_footage, draw_rows
+from rolo_bench.nn.train.footage import Footage, draw_footage, draw_rows, footage
+from rolo_bench.nn.train.loop import Fit, Row, Schedule, Stream, run
 from rolo_bench.nn.train.rollout import rollout, score, shown_features
-from rolo_bench.nn.train.rolo_loss import Recipe, draw_stretches, draw_windows, stretch_loss, window_loss
-from rolo_bench.nn.train.runs import Runs, Track, real_runs
+from rolo_bench.nn.train.rolo_loss import (
+    RoloRecipe,
+    draw_stretches,
+    draw_windows,
+    stretch_loss,
+    window_loss,
+)
+from rolo_bench.nn.train.runs import DetectedVideo, Runs, real_runs
 from rolo_bench.nn.train.simulated import NOISES, simulated_runs
+from rolo_bench.nn.train.tracks import collect, held_out, trajectories
 from rolo_bench.sequence import Sequence as Video
 
 LENGTH, STARTS = 200, 4  # frames of a run, and first frames of each video
+WARMUP = 50  # steps
+WINDOW = 4.0  # sides of a heatmap in those of the box fed before
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,7 @@ class Prepared:
 
 
 def prepare_runs(
-    tracks: list[Track], config: RoloConfig, motion: Path | None, share: float, seed: int,
+    tracks: list[DetectedVideo], config: RoloConfig, motion: Path | None, share: float, seed: int,
     length: int = LENGTH, starts: int = STARTS, simulated: int = 600, more: Sequence[Array] = (),
 ) -> Prepared:  # fmt: skip
     """Runs over tracks, some of whose groups are held out, and simulated ones over trajectories.
@@ -49,9 +64,6 @@ def prepare_runs(
         share: share of the groups to hold out; 0 for none.
         more: further trajectories ``(N, 4)`` in pixels for simulated runs.
     """
-    from rolo_bench.datasets.suites import entries
-    from rolo_bench.nn.train.tracks import held_out, trajectories
-
     out = held_out(tracks, share, seed) if share else set()
     runs, owner = real_runs(tracks, config, length, starts)
     aside = np.isin(owner, sorted(out))
@@ -74,181 +86,231 @@ def prepare_runs(
     )
 
 
-def write_curves(progress: Progress, path: Path) -> None:
-    """The curves of a training as CSV: ``step, loss, held_out_iou``."""
-    rows = zip(progress.steps, progress.loss, progress.held_out)
-    text = "step,loss,held_out_iou\n" + "".join(f"{s},{v:.6f},{h:.6f}\n" for s, v, h in rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-
-
 @dataclass
-class Progress:
-    """Curves of a training: per check the step, mean loss since the last, and held-out mean IoU."""
+class RoloObjective:
+    """The loss of a step: over windows or, of a streaming network, stretches of simulated runs; from step ``turn`` on
+    of real ones, too.
 
-    steps: list[int] = field(default_factory=list)
-    loss: list[float] = field(default_factory=list)
-    held_out: list[float] = field(default_factory=list)
-    best: float = -1.0
-    best_step: int = 0
+    Attributes:
+        real: None trains on simulated runs alone; simulated: None on real ones alone.
+        features: ``(M, F)`` table that ``rows`` of the real runs point into.
+        closed: what a streaming network is fine-tuned on in place of ``real``: its own predictions lead the
+            association as they will in use.
+        stream: what is drawn from; it also keeps what windows were fed when it was last made anew.
+    """
+
+    recipe: RoloRecipe
+    simulated: Runs | None
+    real: Runs | None
+    features: Tensor | None
+    closed: Footage | None
+    stream: Stream
+
+    def __post_init__(self) -> None:
+        self.tunes = self.real is not None or self.closed is not None
+        self.turn = self.recipe.pretrain if self.simulated is not None else 0
+        self.steps = self.turn + (self.recipe.finetune if self.tunes else 0)
+
+    def rate(self, step: int) -> dict[str, Any]:
+        """The learning rate falls to a twentieth along a cosine, after a rise."""
+        fall = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return {"lr": self.recipe.rate * fall * min(1, (step + 1) / WARMUP)}
+
+    def __call__(self, network: nn.Module, step: int) -> dict[str, Tensor]:
+        """The loss of a step."""
+        assert isinstance(network, Rolo)
+        recipe, config, rng = self.recipe, network.config, self.stream.rng
+        tuning = self.tunes and step >= self.turn
+        if config.steps and (step % recipe.refresh == 0 or step == self.turn):
+            self.feed(network, tuning)
+        use_real = tuning and (self.simulated is None or rng.random() < recipe.real_share)
+        dropped = not use_real or self.features is None or rng.random() < recipe.feature_dropout
+        features = None if dropped else self.features
+        if use_real and self.closed is not None:
+            rows = draw_rows(self.closed, recipe.batch, recipe.context, rng)
+            stretches, chooser = draw_footage(
+                self.closed, config, rows, recipe.guided, recipe.drop, recipe.box_jitter, rng
+            )
+            return {"loss": stretch_loss(network, stretches, features, recipe, chooser)}
+        source = self.real if use_real else self.simulated
+        assert source is not None
+        if not config.steps:
+            stretches = draw_stretches(source, recipe.batch, recipe.context, rng, recipe, config.place)
+            return {"loss": stretch_loss(network, stretches, features, recipe)}
+        fed, missed = self.stream.kept["real" if use_real else "simulated"]
+        window = draw_windows(
+            source, fed, missed, recipe.batch, config.steps, rng, recipe, move=not config.place
+        )
+        return {"loss": window_loss(network, window, shown_features(features, window.rows, network), recipe)}
+
+    def feed(self, network: Rolo, tuning: bool) -> None:
+        """Make the fed boxes of missed frames anew from the network's outputs."""
+        sources = {"simulated": (self.simulated, None)} | (
+            {"real": (self.real, self.features)} if tuning else {}
+        )
+        for name, (runs, features) in sources.items():
+            if runs is not None:
+                fed = rollout(network, runs, features)
+                self.stream.kept[name] = fed.boxes, fed.missed
+        network.train()
 
 
 def train(
     config: RoloConfig,
-    recipe: Recipe,
+    recipe: RoloRecipe,
     simulated: Runs | None,
     real: Runs | None,
     held_out: Runs | None = None,
     features: Tensor | None = None,
-    checkpoint: Path | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    folder: Path | None = None,
+    report: Callable[[Row], None] | None = None,
     begin_with: dict[str, Tensor] | None = None,
     closed: Footage | None = None,
-) -> tuple[Rolo, Progress]:
+    identity: dict[str, Any] | None = None,
+) -> Fit:
     """Train a network: simulated runs first, then real ones among them; the best on held-out runs is kept.
 
     Args:
         begin_with: weights to start from, of a network of the same configuration.
         held_out: runs of videos that are not in ``real``; None trains to the end and keeps the last.
-        features: ``(M, F)`` table that ``rows`` of the real runs point into.
-        closed: what a streaming network is fine-tuned on in place of ``real``: its own predictions lead the
-            association as they will in use.
-        checkpoint: file to go on from if it is there, and to keep the state in.
+        features, closed: as in `RoloObjective`.
+        folder, report: as in `rolo_bench.nn.train.loop.run`.
+        identity: what the data are; a checkpoint of others is refused.
 
     Raises:
-        UsageError: a streaming network of the heatmap form.
+        UsageError: a streaming network of the heatmap form, or a folder of another run.
     """
     if not config.steps and config.form == "heatmap":
         raise UsageError("a heatmap network is trained in windows; give --steps 1 or more")
     torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
     network = Rolo(config)
     if begin_with is not None:
         network.load_state_dict(begin_with)
-    optimiser = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.weight_decay)
-    tunes = real is not None or closed is not None
-    total = (recipe.pretrain if simulated is not None else 0) + (recipe.finetune if tunes else 0)
-    turn = recipe.pretrain if simulated is not None else 0
-    progress, best, begin = Progress(), {k: v.clone() for k, v in network.state_dict().items()}, 0
-    if checkpoint is not None and checkpoint.is_file():
-        begin, best = _resume(checkpoint, config, recipe, network, optimiser, progress, rng)
-        report(f"going on from step {begin} of {total}")
-    losses: list[float] = []
-    fed_real = fed_sim = None
-    for step in range(begin, total):
-        for group in optimiser.param_groups:
-            fall = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / total))
-            group["lr"] = recipe.rate * fall * min(1, (step + 1) / 50)
-        tuning = step >= turn and tunes
-        if config.steps and (step % recipe.refresh == 0 or step in (begin, turn)):
-            fed_sim = rollout(network, simulated) if simulated is not None else None
-            fed_real = rollout(network, real, features) if real is not None and tuning else None
-        network.train()
-        use_real = tuning and (simulated is None or rng.random() < recipe.real_share)
-        source, fed = (real, fed_real) if use_real else (simulated, fed_sim)
-        shown = (
-            features if use_real and features is not None and rng.random() >= recipe.feature_dropout else None
-        )
-        if use_real and closed is not None:
-            rows = draw_rows(closed, recipe.batch, recipe.context, rng)
-            stretches, chooser = draw_footage(
-                closed, config, rows, recipe.guided, recipe.drop, recipe.box_jitter, rng
-            )
-            loss = stretch_loss(network, stretches, shown, recipe, chooser)
-        elif fed is None:
-            assert source is not None
-            stretches = draw_stretches(source, recipe.batch, recipe.context, rng, recipe, config.place)
-            loss = stretch_loss(network, stretches, shown, recipe)
-        else:
-            assert source is not None
-            window = draw_windows(source, fed, recipe.batch, config.steps, rng, recipe, move=not config.place)
-            loss = window_loss(network, window, shown_features(shown, window.rows, network), recipe)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        losses.append(loss.item())
-        done = step + 1
-        if done % recipe.check == 0 or done == total:
-            value = float(score(network, held_out, features).mean()) if held_out is not None else float("nan")
-            progress.steps.append(done)
-            progress.loss.append(float(np.mean(losses)))
-            progress.held_out.append(value)
-            losses = []
-            better = held_out is None or value > progress.best
-            if better and (done > turn or not tunes or held_out is None):
-                progress.best, progress.best_step = value, done
-                best = {k: v.clone() for k, v in network.state_dict().items()}
-            if checkpoint is not None:
-                _keep(checkpoint, config, recipe, network, optimiser, progress, best, done, rng)
-            held = f"  held-out IoU {value:.4f}" if held_out is not None else ""
-            report(f"step {done:5d} of {total}  loss {progress.loss[-1]:.4f}{held}")
-            waited = (done - max(progress.best_step, turn)) / recipe.check
-            if held_out is not None and done > turn and waited >= recipe.patience:
-                report(f"no better for {recipe.patience} checks: stops")
-                break
-    network.load_state_dict(best)
-    return network.eval(), progress
+    objective = RoloObjective(
+        recipe, simulated, real, features, closed, Stream(np.random.default_rng(recipe.seed))
+    )
 
+    def held_out_iou(net: nn.Module) -> dict[str, float]:
+        assert isinstance(net, Rolo) and held_out is not None
+        return {"score": float(score(net, held_out, features).mean())}
 
-def _keep(
-    path: Path, config: RoloConfig, recipe: Recipe, network: Rolo, optimiser: torch.optim.Optimizer,
-    progress: Progress, best: dict[str, Tensor], step: int, rng: np.random.Generator,
-) -> None:  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    torch.save(
-        {
-            "config": json.dumps(asdict(config), sort_keys=True), "recipe": json.dumps(asdict(recipe), sort_keys=True),
-            "network": network.state_dict(), "optimiser": optimiser.state_dict(), "best": best,
-            "progress": asdict(progress), "step": step, "torch": torch.get_rng_state(),
-            "numpy": json.dumps(rng.bit_generator.state),
-        },
-        partial,
+    schedule = Schedule(
+        steps=objective.steps, rate=recipe.rate, decay=recipe.weight_decay, vectors=True, average=0, clip=1.0,
+        every=recipe.check, begin=objective.turn if objective.tunes and held_out is not None else 0,
+        patience=recipe.patience, seed=recipe.seed,
     )  # fmt: skip
-    partial.replace(path)
+    return run(
+        network,
+        objective,
+        schedule,
+        folder,
+        evaluate=held_out_iou if held_out is not None else None,
+        pace=objective.rate,
+        stream=objective.stream,
+        config={"network": asdict(config), "recipe": asdict(recipe), **(identity or {})},
+        report=report,
+    )
 
 
-def _resume(
-    path: Path, config: RoloConfig, recipe: Recipe, network: Rolo, optimiser: torch.optim.Optimizer,
-    progress: Progress, rng: np.random.Generator,
-) -> tuple[int, dict[str, Tensor]]:  # fmt: skip
-    state: dict[str, Any] = torch.load(path, weights_only=True)
-    same = state["config"] == json.dumps(asdict(config), sort_keys=True)
-    if not same or state["recipe"] != json.dumps(asdict(recipe), sort_keys=True):
-        raise UsageError(f"{path}: was made with other settings; give another file or delete it")
-    network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
-    for key, value in state["progress"].items():
-        setattr(progress, key, value)
-    torch.set_rng_state(state["torch"])
-    rng.bit_generator.state = json.loads(state["numpy"])
-    return state["step"], state["best"]
+def network_config(
+    detector: str, size: int | None, feature_size: int, *, form: str, paper_size: bool, steps: int,
+    hidden: int | None, projection: int, chosen: dict[str, Any],
+) -> RoloConfig:  # fmt: skip
+    """The configuration of a network of a form, with the association ``chosen`` for its detector."""
+    if paper_size:
+        return replace(paper_config(feature_size, steps, form), detector=detector, size=size, **chosen)
+    if form == "offset" and not steps:
+        chosen = chosen | STREAMING
+    heatmap = form == "heatmap"
+    return RoloConfig(
+        form=form, feature_size=feature_size, projection=projection, steps=steps, detector=detector, size=size,
+        hidden=hidden or (128 if heatmap else 64), missing="zero" if form == "absolute" else "output",
+        window=WINDOW if heatmap else 0.0, **chosen,
+    )  # fmt: skip
 
 
-def training_sequences(
-    folders: tuple[str, ...], suites: tuple[str, ...], videos: str | None, scenes: int, seed: int
-) -> list[Video]:
-    """The videos that the options name.
+def train_tracker(
+    videos: Sequence[Video],
+    out: Path,
+    *,
+    detector: str = "yolox-nano",
+    size: int | None = None,
+    cache: str | None = None,
+    motion: Path | None = None,
+    more: Sequence[Array] = (),
+    split: str = "all",
+    hold_out: float = 0.0,
+    start: Path | None = None,
+    form: str = "offset",
+    paper_size: bool = False,
+    steps: int = 6,
+    hidden: int | None = None,
+    projection: int = 16,
+    no_features: bool = False,
+    centre: str | None = None,
+    widen: float | None = None,
+    recipe: RoloRecipe | None = None,
+    command: str = "",
+    note: Callable[[str], None] = lambda line: None,
+    report: Callable[[Row], None] | None = None,
+) -> Fit:
+    """Train ROLO on videos, or go on training, and write ``<out>/rolo.safetensors``.
+
+    Args:
+        size: side of the detector's input; 416 by default, the demo detector's own.
+        cache: folder for detections; by default in the cache folder.
+        motion, more: as in `prepare_runs`.
+        split: of `rolo_bench.nn.train.tracks.SPLITS`.
+        hold_out: share of the videos for early stopping; 0 trains to the end.
+        start: weights to fine-tune.
+        form, steps, hidden, projection: as in `RoloConfig`; hidden None is 64, of a heatmap 128.
+        paper_size: the paper's network of 4102 inputs and states, with the paper's association.
+        no_features: boxes alone.
+        centre, widen: of the association, as in `RoloConfig`; by default what was chosen for the detector.
+        command: what the weights file is to say made it.
+        note: called with the name and length of each video once its detections are there.
+        report: called with each row of the curves.
+
+    Returns:
+        The fit; its score is the held-out mean IoU.
 
     Raises:
-        UsageError: none named.
+        UsageError: settings that do not go together, or a folder of another run.
+        DataError: a video without truth.
     """
-    from rolo_bench.datasets import vid
-    from rolo_bench.datasets.suites import load_suite
-
-    found: list[Video] = []
-    for folder in folders:
-        if folder == "synthetic":
-            from rolo_bench.nn.train.tracks import synthetic_scenes
-
-            found += synthetic_scenes(scenes, seed)
-        elif vid.is_vid_folder(Path(folder)):
-            found += vid.load_vid(Path(folder))
-        else:
-            found += load_suite(folder).sequences
-    for suite in suites:
-        found += load_suite(suite, videos).sequences
-    if not found:
-        raise UsageError("name training videos with --data DIR or --suite NAME")
-    return found
+    recipe = recipe or RoloRecipe()
+    size = size or (None if detector == "demo" else 416)
+    given = {"centre": centre, "widen": widen}
+    chosen = {} if paper_size else chosen_for(CHOSEN, detector)
+    chosen = chosen | {k: v for k, v in given.items() if v is not None}
+    made = open_detector(detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True)
+    config = network_config(
+        detector, size, 0 if no_features else made.feature_size, form=form, paper_size=paper_size, steps=steps,
+        hidden=hidden, projection=projection, chosen=chosen,
+    )  # fmt: skip
+    led = not config.steps and config.centre == "prediction"  # by its own predictions, which are learnt, too
+    recipe = replace(recipe, predict=1.0 if led else recipe.predict)
+    identity = {
+        "videos": {v.name: v.truth_digest() for v in videos}, "detector": made.identity, "split": split,
+        "hold_out": hold_out, "start": digest(start) if start else None,
+        "motion": {p.name: digest(p) for p in sorted(motion.glob("*.txt"))} if motion else None,
+        "more": hashlib.sha256(b"".join(p.tobytes() for p in more)).hexdigest(),
+    }  # fmt: skip
+    tracks, features = collect(videos, made, not no_features, split, note)
+    runs = prepare_runs(
+        tracks, config, motion, hold_out, recipe.seed, simulated=max(600, 2 * len(tracks)), more=more,
+        starts=STARTS if any(len(t.truth) > LENGTH for t in tracks) else 1,
+    )  # fmt: skip
+    learnt = [t for t in tracks if t.name not in runs.held_out_names]
+    fit = train(
+        config, recipe, runs.simulated, runs.real, runs.held_out, features, out, report,
+        load_rolo(start)[0].state_dict() if start else None, footage(learnt, config) if led else None, identity,
+    )  # fmt: skip
+    about = {
+        "videos": [t.name for t in tracks], "held_out": runs.held_out_names, "split": split,
+        "motion": motion.name if motion else "", "recipe": asdict(recipe), "best_step": fit.step,
+        "held_out_iou": fit.score if runs.held_out is not None else None, "command": command,
+    }  # fmt: skip
+    assert isinstance(fit.network, Rolo)
+    save_rolo(fit.network, out / "rolo.safetensors", about)
+    return fit

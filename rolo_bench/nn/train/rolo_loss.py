@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from rolo_bench.nn.rolo.coding import box_offset, decode, encode, relative_iou, to_map
 from rolo_bench.nn.rolo.network import Rolo
 from rolo_bench.nn.train.footage import Chooser
-from rolo_bench.nn.train.rollout import Fed, unroll
+from rolo_bench.nn.train.rollout import unroll
 from rolo_bench.nn.train.runs import Runs, moved
 
 RIGHT = 0.3  # IoU with the truth from which a detection is the target
@@ -20,7 +20,7 @@ FAR = 5.0  # in target sizes: where an output is further off, the loss of a stre
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RoloRecipe:
     """How to train.
 
     Attributes:
@@ -76,10 +76,12 @@ class Window:
 
 
 def draw_windows(
-    runs: Runs, fed: Fed, count: int, steps: int, rng: np.random.Generator, recipe: Recipe, move: bool
-) -> Window:
+    runs: Runs, fed: Tensor, missed: Tensor, count: int, steps: int, rng: np.random.Generator, recipe: RoloRecipe,
+    move: bool,
+) -> Window:  # fmt: skip
     """Random windows, moved as a whole: mirrored, shifted and scaled, so that place carries no identity.
 
+    Boxes ``(R, T, 4)`` and frames since a detection ``(R, T)`` are what a rollout fed.
     A window at the start of a run counts at all its frames; others mostly at the last, which saw all of it.
     """
     length = runs.accepted.shape[1]
@@ -93,8 +95,8 @@ def draw_windows(
     weight = torch.full((count, steps), 0.1)
     weight[:, -1] = 1.0
     weight[torch.from_numpy(start == 0)] = 1.0
-    boxes = fed.boxes[r, t]
-    before = fed.boxes[r, (t - 1).clamp(min=0)]
+    boxes = fed[r, t]
+    before = fed[r, (t - 1).clamp(min=0)]
     truth = torch.from_numpy(runs.truth)[r, t]
     rows = torch.from_numpy(runs.rows)[r, t]
     drawn = torch.from_numpy(runs.drawn)[r].expand(count, steps, 4)
@@ -104,10 +106,10 @@ def draw_windows(
     if move:
         boxes, before, truth, drawn = moved((boxes, before, truth, drawn), rng)
     scores = torch.from_numpy(runs.scores)[r, t]
-    return Window(boxes, before, truth, fed.missed[r, t], drawn, rows, scores, weight)
+    return Window(boxes, before, truth, missed[r, t], drawn, rows, scores, weight)
 
 
-def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: Recipe) -> Tensor:
+def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: RoloRecipe) -> Tensor:
     """The loss of a batch of windows; frames whose truth is unknown or out of reach do not count."""
     config = network.config
     boxes = encode(config, window.fed, window.before, window.missed, window.drawn, score=window.scores)
@@ -135,7 +137,7 @@ def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: 
 
 
 def draw_stretches(
-    runs: Runs, count: int, frames: int, rng: np.random.Generator, recipe: Recipe, stay: bool = False
+    runs: Runs, count: int, frames: int, rng: np.random.Generator, recipe: RoloRecipe, stay: bool = False
 ) -> Runs:
     """Random stretches of runs, moved as a whole like windows, each as if a tracker were started at its beginning.
 
@@ -164,7 +166,7 @@ def draw_stretches(
 
 
 def stretch_loss(
-    network: Rolo, runs: Runs, features: Tensor | None, recipe: Recipe, chooser: Chooser | None = None
+    network: Rolo, runs: Runs, features: Tensor | None, recipe: RoloRecipe, chooser: Chooser | None = None
 ) -> Tensor:
     """The loss of whole stretches, the network's outputs fed back where nothing was accepted: a streaming network
     learns to go on through misses. The first frame does not count, nor those without truth.

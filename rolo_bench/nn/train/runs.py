@@ -22,7 +22,7 @@ from rolo_bench.nn.rolo.config import RoloConfig
 
 
 @dataclass(frozen=True)
-class Track:
+class DetectedVideo:
     """A video as the network needs it: truth ``(N, 4)`` in pixels, detections of each frame, image size.
 
     Attributes:
@@ -72,7 +72,7 @@ def join(parts: Iterable[Runs]) -> Runs:
     return Runs(*(np.concatenate([getattr(p, f.name) for p in several]) for f in fields(Runs)))
 
 
-def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tuple[Array, Array, Array]:
+def associate(track: DetectedVideo, order: NDArray[np.int64], config: RoloConfig) -> tuple[Array, Array, Array]:
     """Accepted boxes ``(T, 4)`` in pixels, their scores ``(T,)`` and the offset ``(4,)`` of the given box, on frames
     in an order.
 
@@ -96,7 +96,7 @@ def associate(track: Track, order: NDArray[np.int64], config: RoloConfig) -> tup
 
 
 def real_runs(
-    tracks: list[Track],
+    tracks: list[DetectedVideo],
     config: RoloConfig,
     length: int,
     starts: int,

@@ -14,7 +14,7 @@ from rolo_bench import sequence as seq
 from rolo_bench.boxes import Array, valid
 from rolo_bench.detection import Detections, Detector
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.nn.train.runs import Track
+from rolo_bench.nn.train.runs import DetectedVideo
 
 SPLITS = ("all", "first-third", "third-truth")
 BATCH = 8
@@ -33,7 +33,7 @@ def cut(sequence: seq.Sequence, split: str) -> seq.Sequence:
 
 def make_track(
     sequence: seq.Sequence, detector: Detector, keep_features: bool, split: str = "all"
-) -> tuple[Track, Tensor | None]:
+) -> tuple[DetectedVideo, Tensor | None]:
     """A track with its detections, and its features ``(N, F)`` float16.
 
     With split ``third-truth`` (experiment 3 of the paper) all frames are seen and the truth of every third counts.
@@ -58,7 +58,7 @@ def make_track(
                 found.append(replace(one, feature=one.feature[:0]))
             images = []
     counted = np.arange(len(part)) % 3 == 0 if split == "third-truth" else None
-    track = Track(part.name, part.truth, tuple(found), size, video_group(part.name), counted)
+    track = DetectedVideo(part.name, part.truth, tuple(found), size, video_group(part.name), counted)
     return track, torch.stack(features) if keep_features else None
 
 
@@ -68,7 +68,7 @@ def collect(
     keep_features: bool,
     split: str = "all",
     report: Callable[[str], None] = lambda line: None,
-) -> tuple[list[Track], Tensor | None]:
+) -> tuple[list[DetectedVideo], Tensor | None]:
     """Tracks of sequences and the table ``(M, F)`` of their features, in one order.
 
     Raises:
@@ -100,12 +100,42 @@ def trajectories(folder: Path, leave_out: set[str]) -> list[Array]:
     return [read_boxes(p) for p in files]
 
 
-def held_out(tracks: Sequence[Track], share: float, seed: int) -> set[int]:
+def held_out(tracks: Sequence[DetectedVideo], share: float, seed: int) -> set[int]:
     """Indices of tracks to hold out: whole groups, chosen by the seed, about ``share`` of all groups."""
     groups = sorted({t.group for t in tracks})
     count = round(share * len(groups))
     chosen = {groups[i] for i in np.random.default_rng(seed).permutation(len(groups))[:count]}
     return {i for i, t in enumerate(tracks) if t.group in chosen}
+
+
+def training_sequences(
+    folders: Sequence[str],
+    suites: Sequence[str] = (),
+    videos: str | None = None,
+    scenes: int = 150,
+    seed: int = 0,
+) -> list[seq.Sequence]:
+    """Training videos of folders in OTB, VOT or ILSVRC VID layout (``synthetic``: scenes of the generator) and suites.
+
+    Raises:
+        UsageError: none named.
+    """
+    from rolo_bench.datasets import vid
+    from rolo_bench.datasets.suites import load_suite
+
+    found: list[seq.Sequence] = []
+    for folder in folders:
+        if folder == "synthetic":
+            found += synthetic_scenes(scenes, seed)
+        elif vid.is_vid_folder(Path(folder)):
+            found += vid.load_vid(Path(folder))
+        else:
+            found += load_suite(folder).sequences
+    for suite in suites:
+        found += load_suite(suite, videos).sequences
+    if not found:
+        raise UsageError("name training videos with --data DIR or --suite NAME")
+    return found
 
 
 def synthetic_paths(count: int, seed: int) -> list[Array]:
