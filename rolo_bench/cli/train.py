@@ -63,14 +63,6 @@ def common(command: Any) -> Any:
     return command
 
 
-def set_threads(threads: int | None) -> None:
-    """Limit torch's threads."""
-    import torch
-
-    if threads:
-        torch.set_num_threads(threads)
-
-
 def show_row(row: dict[str, float]) -> None:
     """One line of progress."""
     score = f"  score {row['score']:.4f}" if "score" in row else ""
@@ -136,10 +128,10 @@ def detector(
     from rolo_bench.nn.detect.torch_detector import pick_device
     from rolo_bench.nn.detect.yolov1 import resized
     from rolo_bench.nn.train.detector import DetectorRecipe, plan_for, train_detector
-    from rolo_bench.nn.train.loop import Schedule
+    from rolo_bench.nn.train.loop import Schedule, use_threads
 
     pick_device(device, False)
-    set_threads(threads)
+    use_threads(threads)
     sets: tuple[LabelledImages, LabelledImages]
     unseen: LabelledImages | None = None
     if data == "synthetic":
@@ -208,10 +200,10 @@ def backbone(
     """
     from rolo_bench.nn.detect.torch_detector import pick_device
     from rolo_bench.nn.train.backbone import BackboneRecipe, LabelledPictures, train_backbone
-    from rolo_bench.nn.train.loop import Schedule
+    from rolo_bench.nn.train.loop import Schedule, use_threads
 
     pick_device(device, False)
-    set_threads(threads)
+    use_threads(threads)
     sets: tuple[LabelledPictures, LabelledPictures]
     if data == "synthetic":
         from rolo_bench.datasets.imagenet import Crops
@@ -304,11 +296,12 @@ def tracker(
     threads: int | None, out: Path, **options: Any,
 ) -> None:  # fmt: skip
     """Train ROLO's LSTM on stored detections."""
+    from rolo_bench.nn.train.loop import use_threads
     from rolo_bench.nn.train.rolo import train_tracker
     from rolo_bench.nn.train.rolo_loss import RoloRecipe
     from rolo_bench.nn.train.tracks import synthetic_paths, training_sequences
 
-    set_threads(threads)
+    use_threads(threads)
     recipe = RoloRecipe(**{name: options.pop(name) for name in RECIPE})
     sequences = training_sequences(folders, suites, videos, scenes, recipe.seed)
     console.print(f"detections of {len(sequences)} videos by {options['detector']}")
@@ -366,10 +359,11 @@ def plus(
     **options: Any,
 ) -> None:
     """Train the LSTM and the judge of rolo-plus."""
+    from rolo_bench.nn.train.loop import use_threads
     from rolo_bench.nn.train.plus import PlusRecipe, train_plus
     from rolo_bench.nn.train.tracks import training_sequences
 
-    set_threads(threads)
+    use_threads(threads)
     videos = training_sequences(folders, scenes=scenes, seed=seed)
     recipe = PlusRecipe(frames=frames, seed=seed)
     for score in train_plus(videos, out, **options, recipe=recipe, note=show_note):

@@ -168,7 +168,7 @@ def run(
         state["step"] += 1
         if state["step"] % schedule.every and state["step"] != schedule.steps:
             continue
-        row: Row = {"step": state["step"], "rate": settings["lr"]}
+        row: Row = {"step": state["step"], "learning_rate": settings["lr"]}
         row |= mean_terms(terms)
         row["seconds"] = round(time.perf_counter() - since, 3)
         figures = evaluate(average.eval()) if evaluate else {}
@@ -293,7 +293,7 @@ def read_checkpoint(path: Path, identity: str) -> dict[str, Any]:
 
 
 def write_curves(folder: Path, curves: list[Row]) -> None:
-    """``curves.csv`` and, of the columns loss and score, ``curves.png``."""
+    """``curves.csv`` and, from two rows on, ``curves.png``."""
     names = list(dict.fromkeys(name for row in curves for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -301,41 +301,14 @@ def write_curves(folder: Path, curves: list[Row]) -> None:
     writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in curves)
     write_atomic(folder / "curves.csv", text.getvalue())
     if len(curves) > 1:
-        write_atomic(folder / "curves.png", draw_curves(curves))
+        import pandas as pd
+
+        from rolo_bench import plots
+
+        plots.save(plots.curves(pd.DataFrame(curves)), folder / "curves.png")
 
 
-def draw_curves(curves: list[Row]) -> bytes:
-    """A PNG of loss (left axis, logarithmic) and score (right axis) over steps."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import LogFormatter
-
-    figure = Figure(figsize=(6.4, 3.6), dpi=120, layout=ConstrainedLayoutEngine(w_pad=0.1))
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    steps = [row["step"] for row in curves]
-    axes.plot(steps, [row["loss"] for row in curves], color="#0072B2", label="training loss")
-    axes.set_xlabel("step")
-    axes.set_ylabel("training loss")
-    if min(row["loss"] for row in curves) > 0:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(LogFormatter())  # 3 in place of 3 × 10⁰
-        axes.yaxis.set_minor_formatter(LogFormatter())
-    lines = axes.get_lines()
-    scored = [row for row in curves if "score" in row]
-    if scored:
-        other = axes.twinx()
-        other.plot(
-            [row["step"] for row in scored],
-            [row["score"] for row in scored],
-            color="#D55E00",
-            linestyle="--",
-            label="validation score",
-        )
-        other.set_ylabel("validation score")
-        lines = [*lines, *other.get_lines()]
-    axes.legend(handles=lines, frameon=False, loc="center right")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+def use_threads(count: int | None) -> None:
+    """Let torch compute with so many threads; None leaves it as it is."""
+    if count:
+        torch.set_num_threads(count)
