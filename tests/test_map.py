@@ -70,7 +70,7 @@ def test_ignored_objects_neither_count_nor_harm():
     assert average_precisions([found([FAR, A], [0, 0], [0.9, 0.8])], t, 1).tolist() == [0.5]
 
 
-def test_a_class_without_objects_has_no_precision():
+def test_classes_without_objects_have_no_precision():
     t = [truth([A], [0]), truth([B], [2])]
     f = [found([A], [0], [0.9]), found([], [], [])]
     values = average_precisions(f, t, 3)

@@ -292,6 +292,12 @@ def test_bad_weights_are_one_clear_error(tmp_path):
     path.write_bytes(raw[:-100])
     with pytest.raises(WeightsError, match="damaged"):
         load_rolo(path)
+    for value in (float("nan"), float("-inf")):
+        broken = network()
+        broken.lstm.weight_hh_l0.data[3, 1] = value
+        save_rolo(broken, path)
+        with pytest.raises(WeightsError, match="not finite"):
+            load_rolo(path)
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(1)}, path, {"format": "other"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from rolo_bench.nn.plus import file as rolo_plus_file
 from rolo_bench.nn.plus import filter as plus_filter
 from rolo_bench.nn.plus import networks as rolo_plus
 from rolo_bench.nn.plus import view as plus_view
+from rolo_bench.nn.train import loop
 from rolo_bench.nn.train import plus as train_plus
 from rolo_bench.sequence import ArrayFrames, Sequence
 
@@ -156,7 +158,7 @@ def test_weights_round_trip_and_damage(tmp_path: Path):
 class ToyDetector:
     """Finds what is bright in its input; its other boxes are far away and weak."""
 
-    size, name = 96, "toy"
+    size, name, identity = 96, "toy", "toy"
 
     def tensor(self, images):
         return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
@@ -270,9 +272,81 @@ def test_lstm_expects_steady_motion_better_than_standing_still():
     recipe = train_plus.PlusRecipe(rounds=16, windows=256, noise=0.01)
     motion = train_plus.train_motion(paths, recipe)
     seen, wanted = train_plus.motion_windows(paths, recipe, np.random.default_rng(9))
-    assert train_plus.motion_error(motion, seen, wanted) < 0.7 * train_plus.motion_error(None, seen, wanted)
-    with pytest.raises(ValueError, match="42 boxes"):
+    with torch.no_grad():
+        missed = (motion(seen)[0] - wanted)[:, 5:, :2].norm(dim=2).mean()
+    assert missed < 0.7 * wanted[:, 5:, :2].norm(dim=2).mean()
+    with pytest.raises(UsageError, match="42 boxes"):
         train_plus.train_motion([paths[0][:10]], recipe)
+
+
+def test_the_pace_of_the_judge_is_that_of_one_cycle():
+    for steps in (1, 2, 37, 200):
+        optimiser = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], 3e-3)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps + 1)
+        for step in range(steps):
+            group = optimiser.param_groups[0]
+            assert train_plus.one_cycle(step, steps, 3e-3) == {"lr": group["lr"], "betas": group["betas"]}
+            optimiser.step()
+            schedule.step()
+
+
+class Stop(Exception):
+    """Raised where a training is killed."""
+
+
+def test_rolo_plus_is_trained_from_python_and_goes_on_to_the_same_files(toy, tmp_path, monkeypatch):
+    """Killed among the videos, while the LSTM learns and while a judge does; others' folders are refused."""
+    videos = [replace(toy_video(60), name=name) for name in ("a", "b")]
+    recipe = train_plus.PlusRecipe(frames=12, epochs=100, batch=8, rounds=3, windows=70)
+
+    def call(folder, **options):
+        return train_plus.train_plus(**{"videos": videos, "folds": 2, "recipe": recipe} | options, out=folder)
+
+    scores = call(tmp_path / "whole")
+    assert [(s.fold, s.videos) for s in scores] == [(0, ["a"]), (1, ["b"])]
+    assert all(0 < s.prior <= s.best and s.chosen <= s.best for s in scores)
+
+    def stop(line):
+        raise Stop
+
+    write = loop.write_curves
+
+    def killed(folder, step):
+        def write_and_stop(where, curves):
+            write(where, curves)
+            if (where.name, curves[-1]["step"]) == (folder, step):
+                raise Stop
+
+        return write_and_stop
+
+    parts = tmp_path / "parts"
+    for folder, step in (("motion", 2), ("plus-fold1", 100)):
+        monkeypatch.setattr(loop, "write_curves", killed(folder, step))
+        with pytest.raises(Stop):
+            call(parts, note=stop if folder == "motion" else lambda line: None)
+        monkeypatch.setattr(loop, "write_curves", write)
+        if folder == "motion":
+            with pytest.raises(Stop):
+                call(parts, note=stop)
+            assert [p.name for p in (parts / "records").iterdir()] == ["a.pt"]
+    assert not (parts / "plus.safetensors").exists()
+    assert call(parts) == scores
+    for name in ("plus", "plus-fold0", "plus-fold1"):
+        first, second = (tmp_path / k / f"{name}.safetensors" for k in ("whole", "parts"))
+        assert first.read_bytes() == second.read_bytes() and first.stat().st_mode & 0o777 == 0o644
+    for folder in ("motion", "plus"):
+        assert (parts / folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    annotations = tmp_path / "annotations"
+    annotations.mkdir()
+    np.savetxt(annotations / "m.txt", videos[0].truth[:50], delimiter=",")
+    for options, word in (
+        ({"videos": videos[:1]}, "data"),
+        ({"motion": annotations}, "motion"),
+        ({"start": str(parts / "plus.safetensors")}, "start"),
+        ({"recipe": replace(recipe, frames=11)}, "recipe"),
+    ):
+        with pytest.raises(UsageError, match=rf"other settings \(.*{word}"):
+            call(parts, **options)
 
 
 def test_movement_of_one_step_equals_the_expectation_that_undoes_it():

@@ -13,13 +13,14 @@ from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.nn.rolo.coding import encode, relative_iou
 from rolo_bench.nn.rolo.config import STREAMING, RoloConfig
+from rolo_bench.nn.rolo.file import load_rolo
 from rolo_bench.nn.rolo.follower import Follower, follow
 from rolo_bench.nn.rolo.network import Rolo
 from rolo_bench.nn.train.footage import draw_footage, draw_rows, footage
 from rolo_bench.nn.train.rollout import rollout, score, unroll
-from rolo_bench.nn.train.rolo import prepare_runs, train, write_curves
-from rolo_bench.nn.train.rolo_loss import Recipe, draw_stretches, draw_windows
-from rolo_bench.nn.train.runs import Track, real_runs
+from rolo_bench.nn.train.rolo import prepare_runs, train, train_tracker
+from rolo_bench.nn.train.rolo_loss import RoloRecipe, draw_stretches, draw_windows
+from rolo_bench.nn.train.runs import DetectedVideo, real_runs
 from rolo_bench.nn.train.simulated import Noise, simulated_runs
 from rolo_bench.nn.train.tracks import collect, held_out, make_track, trajectories
 from rolo_bench.sequence import ArrayFrames, Sequence
@@ -51,7 +52,7 @@ def track(name="a", count=60, seed=0, biased=0.1, miss=range(20, 26)):
                 rng.normal(size=3).astype(np.float32),
             )
         )
-    return Track(name, truth, tuple(found), SIZE, name)
+    return DetectedVideo(name, truth, tuple(found), SIZE, name)
 
 
 def crowded(one, seed):
@@ -229,11 +230,12 @@ def test_simulated_runs_err_and_miss_as_told_and_repeat():
 def test_windows_are_moved_as_a_whole():
     """Mirroring, scaling and shifting keep every IoU between fed box and truth."""
     runs = simulated_runs([path(300)], 10, 50, np.random.default_rng(2))
-    net, _ = train(SMALL, Recipe(pretrain=1, batch=2, refresh=10), runs, None)
+    net = train(SMALL, RoloRecipe(pretrain=1, batch=2, refresh=10), runs, None).network
     fed = rollout(net, runs)
-    args = (runs, fed, 16, 4, np.random.default_rng(3), Recipe())
-    still = draw_windows(*args, move=False)
-    moved = draw_windows(*(*args[:4], np.random.default_rng(3), args[5]), move=True)
+    still, moved = (
+        draw_windows(runs, fed.boxes, fed.missed, 16, 4, np.random.default_rng(3), RoloRecipe(), move)
+        for move in (False, True)
+    )
     torch.testing.assert_close(
         relative_iou(moved.fed, moved.truth), relative_iou(still.fed, still.truth), rtol=0, atol=1e-4
     )
@@ -244,10 +246,10 @@ def test_windows_are_moved_as_a_whole():
 def test_training_lowers_the_loss_in_every_form(form):
     config = RoloConfig(form=form, feature_size=0, hidden=12, steps=3, missing="last")
     runs, _ = real_runs([track(str(i), seed=i, biased=0.3) for i in range(3)], config, 60, 2)
-    recipe = Recipe(pretrain=0, finetune=120, batch=16, check=40, refresh=120, rate=5e-3)
-    _, progress = train(config, recipe, None, runs)
-    assert len(progress.loss) == 3
-    assert progress.loss[-1] < progress.loss[0]
+    recipe = RoloRecipe(pretrain=0, finetune=120, batch=16, check=40, refresh=120, rate=5e-3)
+    losses = [row["loss"] for row in train(config, recipe, None, runs).curves]
+    assert len(losses) == 3
+    assert losses[-1] < losses[0]
 
 
 def test_training_learns_how_the_boxes_are_drawn():
@@ -255,14 +257,16 @@ def test_training_learns_how_the_boxes_are_drawn():
     tracks = [track(str(i), seed=i, biased=0.15) for i in range(4)]
     runs, _ = real_runs(tracks[:3], SMALL, 60, 2)
     test, _ = real_runs(tracks[3:], SMALL, 60, 1, reverse=False)
-    before, _ = train(SMALL, Recipe(pretrain=0, finetune=1, batch=2), None, runs)
-    after, _ = train(SMALL, Recipe(pretrain=0, finetune=150, batch=32, rate=5e-3, refresh=75), None, runs)
+    before = train(SMALL, RoloRecipe(pretrain=0, finetune=1, batch=2), None, runs).network
+    after = train(
+        SMALL, RoloRecipe(pretrain=0, finetune=150, batch=32, rate=5e-3, refresh=75), None, runs
+    ).network
     assert score(after, test).mean() > score(before, test).mean() + 0.03
 
 
 def test_stretches_are_moved_as_a_whole_and_begin_with_the_truth():
     runs = simulated_runs([path(300)], 10, 50, np.random.default_rng(2))
-    part = draw_stretches(runs, 32, 20, np.random.default_rng(3), Recipe())
+    part = draw_stretches(runs, 32, 20, np.random.default_rng(3), RoloRecipe())
     assert part.accepted.shape == part.truth.shape == (32, 20, 4) and part.rows.shape == (32, 20)
     np.testing.assert_array_equal(part.given, part.truth[:, 0])
     assert np.isfinite(part.given).all()
@@ -281,8 +285,8 @@ def test_a_streaming_network_learns_to_go_on_through_misses():
     runs = simulated_runs(paths, 60, 50, np.random.default_rng(0), noise)
     test = simulated_runs(paths, 20, 50, np.random.default_rng(1), noise)
     test.accepted[:, 20:30] = np.nan
-    recipe = Recipe(pretrain=150, batch=24, rate=1e-2, context=40)
-    network, _ = train(config, recipe, runs, None)
+    recipe = RoloRecipe(pretrain=150, batch=24, rate=1e-2, context=40)
+    network = train(config, recipe, runs, None).network
     truth = torch.from_numpy(test.truth[:, 20:30])
     known = ~torch.isnan(truth[..., 0])
     hold = relative_iou(torch.from_numpy(test.accepted[:, 19:20]).expand(-1, 10, -1), truth)
@@ -302,7 +306,7 @@ def test_predictions_are_those_of_the_tracker_and_are_learnt():
     short = {"pretrain": 60, "batch": 16, "rate": 1e-2, "context": 30, "drop": 0.0}
     errors = []
     for weight in (0.0, 1.0):
-        network, _ = train(config, Recipe(predict=weight, **short), runs, None)
+        network = train(config, RoloRecipe(predict=weight, **short), runs, None).network
         with torch.no_grad():
             fed = unroll(network.eval(), runs, predict=True)
         known = ~torch.isnan(torch.from_numpy(runs.truth[..., 0]))
@@ -334,8 +338,8 @@ def test_a_network_learns_to_reject_what_is_not_the_target():
         found.scores[wrong & (found.scores > 0)] = 0.1
         return found, wrong & ~np.isnan(found.accepted[..., 0])
 
-    recipe = Recipe(pretrain=240, batch=12, rate=1e-2, context=25, drop=0.1, predict=1.0)
-    network, _ = train(config, recipe, runs(0)[0], None)
+    recipe = RoloRecipe(pretrain=240, batch=12, rate=1e-2, context=25, drop=0.1, predict=1.0)
+    network = train(config, recipe, runs(0)[0], None).network
     found, wrong = runs(1)
     fed = rollout(network, found)
     rejected = (fed.verdicts < 0).numpy() & ~np.isnan(found.accepted[..., 0])
@@ -345,37 +349,57 @@ def test_a_network_learns_to_reject_what_is_not_the_target():
     assert (fed.missed.numpy()[rejected] > 0).all()
 
 
-def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):
-    runs, _ = real_runs([track()], SMALL, 60, 2)
-    short = Recipe(pretrain=0, finetune=20, batch=4, check=10, refresh=10)
-    whole, progress = train(SMALL, short, None, runs, runs)
-    lines = []
+class Stop(Exception):
+    """Raised where a training is killed."""
 
-    def stop(line):
-        lines.append(line)
-        if "step    10" in line:
-            raise KeyboardInterrupt
 
-    file = tmp_path / "checkpoint.pt"
-    with pytest.raises(KeyboardInterrupt):
-        train(SMALL, short, None, runs, runs, checkpoint=file, report=stop)
-    resumed, again = train(SMALL, short, None, runs, runs, checkpoint=file, report=lines.append)
-    assert any("going on from step 10" in line for line in lines)
-    assert again.held_out == progress.held_out
-    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()):
+def stop_at(step):
+    def report(row):
+        if row["step"] == step:
+            raise Stop
+
+    return report
+
+
+@pytest.mark.parametrize("steps", [4, 0])
+def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, steps):
+    """Killed in pre-training and again while the best is kept, between two refreshes of what windows are fed."""
+    config = replace(SMALL, steps=steps, dropout=0.5)
+    runs, _ = real_runs([track()], config, 60, 2)
+    table = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    recipe = RoloRecipe(pretrain=15, finetune=25, batch=4, check=10, refresh=15, context=20)
+    whole = train(config, recipe, runs, runs, runs, table)
+    assert [row["step"] for row in whole.curves] == [10, 20, 30, 40] and whole.step > 15
+    for step in (10, 20):
+        with pytest.raises(Stop):
+            train(config, recipe, runs, runs, runs, table, tmp_path, stop_at(step))
+    rows = []
+    resumed = train(config, recipe, runs, runs, runs, table, tmp_path, rows.append)
+    assert [row["step"] for row in rows] == [30, 40]
+    assert (resumed.step, resumed.score) == (whole.step, whole.score)
+    for a, b in zip(whole.network.state_dict().values(), resumed.network.state_dict().values()):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
-    with pytest.raises(UsageError, match="other settings"):
-        train(SMALL, Recipe(finetune=7), None, runs, checkpoint=file)
+    with pytest.raises(UsageError, match=r"other settings \(recipe, schedule\)"):
+        train(config, RoloRecipe(finetune=7), runs, runs, runs, table, tmp_path)
 
 
 def test_early_stopping_keeps_the_best(tmp_path):
     runs, _ = real_runs([track()], SMALL, 60, 2)
-    recipe = Recipe(pretrain=0, finetune=200, batch=4, check=5, refresh=100, patience=2, rate=0.3)
-    _, progress = train(SMALL, recipe, None, runs, runs)
-    assert progress.steps[-1] < 200
-    assert progress.best == max(progress.held_out)
-    write_curves(progress, tmp_path / "curves.csv")
-    assert (tmp_path / "curves.csv").read_text().splitlines()[0] == "step,loss,held_out_iou"
+    recipe = RoloRecipe(pretrain=0, finetune=200, batch=4, check=5, refresh=100, patience=2, rate=0.3)
+    fit = train(SMALL, recipe, None, runs, runs, folder=tmp_path)
+    assert fit.curves[-1]["step"] < 200
+    assert fit.score == max(row["score"] for row in fit.curves)
+    assert score(fit.network, runs).mean() == pytest.approx(fit.score)
+    assert (tmp_path / "curves.csv").read_text().splitlines()[0] == "step,learning_rate,loss,seconds,score"
+    assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_weights_of_pretraining_are_not_kept():
+    """Nor do its evaluations count for the patience: the best is of a step after the turn."""
+    runs, _ = real_runs([track()], SMALL, 60, 2)
+    recipe = RoloRecipe(pretrain=20, finetune=10, batch=4, check=5, refresh=10, patience=2, rate=0.3)
+    fit = train(SMALL, recipe, runs, runs, runs)
+    assert fit.step > 20 and len(fit.curves) >= 6
 
 
 class Fake:
@@ -393,6 +417,62 @@ class Fake:
 def video(name, count):
     frames = tuple(np.full((100, 200, 3), i, np.uint8) for i in range(count))
     return Sequence(name, ArrayFrames(frames), path(count))
+
+
+@pytest.fixture
+def small_tracker(monkeypatch):
+    """`train_tracker` on a detector and with a recipe that take no time."""
+    monkeypatch.setattr("rolo_bench.nn.train.rolo.open_detector", lambda *a, **k: Fake())
+    recipe = RoloRecipe(pretrain=10, finetune=20, batch=4, check=10, refresh=10)
+    videos = [video(name, 30) for name in ("a", "b", "c")]
+
+    def call(out, **options):
+        return train_tracker(**{"videos": videos, "recipe": recipe, "hidden": 8} | options, out=out)
+
+    return call
+
+
+def test_the_tracker_is_trained_from_python_and_goes_on_to_the_same_file(tmp_path, small_tracker):
+    whole = small_tracker(tmp_path / "whole", hold_out=0.4, command="as told")
+    network, about = load_rolo(tmp_path / "whole/rolo.safetensors")
+    assert about["held_out"] == ["a"] and about["command"] == "as told" and about["best_step"] == whole.step
+    assert (
+        about["held_out_iou"] == whole.score and network.config.hidden == 8 and network.config.widen == 0.05
+    )
+    with pytest.raises(Stop):
+        small_tracker(tmp_path / "parts", hold_out=0.4, command="as told", report=stop_at(20))
+    assert not (tmp_path / "parts/rolo.safetensors").exists()
+    small_tracker(tmp_path / "parts", hold_out=0.4, command="as told")
+    first, second = (tmp_path / k / "rolo.safetensors" for k in ("whole", "parts"))
+    assert first.read_bytes() == second.read_bytes()
+    assert first.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_tracker_of_other_data_is_refused(tmp_path, small_tracker):
+    """A folder's checkpoint belongs to its videos, detector, motion, split, start and recipe."""
+    small_tracker(tmp_path / "run")
+    start, motion = tmp_path / "run/rolo.safetensors", tmp_path / "motion"
+    motion.mkdir()
+    np.savetxt(motion / "m.txt", path(60), delimiter=",")
+    for options, word in (
+        ({"videos": [video("a", 31), video("b", 30), video("c", 30)]}, "videos"),
+        ({"videos": [video("d", 30), video("b", 30), video("c", 30)]}, "videos"),
+        ({"motion": motion}, "motion"),
+        ({"split": "third-truth"}, "split"),
+        ({"hold_out": 0.4}, "hold_out, schedule"),
+        ({"start": start}, "start"),
+        ({"more": [path(40)]}, "more"),
+        ({"centre": "prediction"}, "network"),
+        ({"recipe": RoloRecipe(pretrain=10, finetune=20, batch=4, check=10, refresh=10, seed=1)}, "recipe"),
+    ):
+        with pytest.raises(UsageError, match=rf"other settings \(.*{word}"):
+            small_tracker(tmp_path / "run", **options)
+    Fake.identity = "another"
+    try:
+        with pytest.raises(UsageError, match=r"other settings \(detector\)"):
+            small_tracker(tmp_path / "run")
+    finally:
+        Fake.identity = "fake"
 
 
 def test_splits_of_the_paper():
@@ -425,7 +505,7 @@ def test_motion_leaves_out_the_names_it_is_told(tmp_path):
 
 
 def test_the_command_is_noted_without_the_folders_of_one_machine(tmp_path):
-    from rolo_bench.cli.train_tracker import command_line, tracker
+    from rolo_bench.cli.train import command_line, tracker
 
     motion = tmp_path / "annotations"
     motion.mkdir()

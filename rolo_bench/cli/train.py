@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from rolo_bench.cli.options import console
-from rolo_bench.errors import UsageError
 
 RECIPE = (
     "pretrain", "finetune", "batch", "rate", "loss", "feature_dropout", "box_jitter", "auxiliary", "seed",
@@ -124,54 +123,25 @@ def detector(
 
     Writes DIR/detector.safetensors, which `--detector-weights` and `load_detector(weights=…)` take.
     """
-    from rolo_bench.datasets.labelled import LabelledImages, SyntheticImages
     from rolo_bench.nn.detect.torch_detector import pick_device
-    from rolo_bench.nn.detect.yolov1 import resized
-    from rolo_bench.nn.train.detector import DetectorRecipe, plan_for, train_detector
+    from rolo_bench.nn.train import detector as training
     from rolo_bench.nn.train.loop import Schedule, use_threads
-
-    pick_device(device, False)
-    use_threads(threads)
-    sets: tuple[LabelledImages, LabelledImages]
-    unseen: LabelledImages | None = None
-    if data == "synthetic":
-        unseen = SyntheticImages("valid", 100_000, test) if test else None
-        crowded = SyntheticImages("train", 0, images, visible=0.4, objects=(4, 9))
-        sets = crowded, SyntheticImages("valid", 0, valid)
-    elif data.startswith("voc:"):
-        from rolo_bench.datasets.voc import VocImages
-
-        root = Path(data.removeprefix("voc:"))
-        sets = VocImages(root, "train"), VocImages(root, "val")
-    else:
-        raise UsageError(f"unknown data {data!r}; use synthetic or voc:FOLDER")
 
     def rendered(done: int, total: int) -> None:
         if done % 1000 == 0 or done == total:
             console.print(f"images {done} of {total}")
 
-    plan = plan_for(network, sets[0].names)
-    plan = resized(plan, size or plan.size)
-    recipe = DetectorRecipe(
-        network=network, batch=batch, shards=shards, strength=augment, mosaics=0.5 if plan.logits else 0.0
-    )
-    schedule = Schedule(
-        steps=steps, rate=rate or (1.5e-3 if plan.logits else 7e-4), decay=0.02 if plan.logits else 1e-4,
-        every=every, patience=patience, seed=seed,
+    pick_device(device, False)
+    use_threads(threads)
+    learnt, scored, unseen = training.image_sets(data, images, valid, test)
+    plan = training.plan_for(network, learnt.names, size)
+    usual, decay, mosaics = training.DENSE if plan.logits else training.SPARSE
+    fit = training.train_detector(
+        learnt, scored, out,
+        training.DetectorRecipe(network, batch, shards, strength=augment, mosaics=mosaics),
+        Schedule(steps, rate or usual, decay=decay, every=every, patience=patience, seed=seed),
+        test=unseen, plan=plan, device=device, backbone=backbone, report=show_row, rendered=rendered,
     )  # fmt: skip
-    fit = train_detector(
-        sets[0],
-        sets[1],
-        out,
-        recipe,
-        schedule,
-        test=unseen,
-        plan=plan,
-        device=device,
-        backbone=backbone,
-        report=show_row,
-        rendered=rendered,
-    )
     console.print(f"mAP at 0.5 on the validation images: {fit.score:.4f} at step {fit.step}")
     console.print(f"wrote {out / 'detector.safetensors'}")
 
@@ -199,35 +169,15 @@ def backbone(
     Writes DIR/backbone.safetensors, which `train detector --backbone` takes.
     """
     from rolo_bench.nn.detect.torch_detector import pick_device
-    from rolo_bench.nn.train.backbone import BackboneRecipe, LabelledPictures, train_backbone
+    from rolo_bench.nn.train.backbone import BackboneRecipe, picture_sets, train_backbone
     from rolo_bench.nn.train.loop import Schedule, use_threads
 
     pick_device(device, False)
     use_threads(threads)
-    sets: tuple[LabelledPictures, LabelledPictures]
-    if data == "synthetic":
-        from rolo_bench.datasets.imagenet import Crops
-        from rolo_bench.datasets.labelled import SyntheticImages, store
-
-        sets = (
-            Crops(store(SyntheticImages("train", 0, images), out / "train", 320)),
-            Crops(store(SyntheticImages("valid", 0, max(images // 10, 1)), out / "valid", 320)),
-        )
-    else:
-        from rolo_bench.datasets.imagenet import ImageFolder
-
-        if valid is None:
-            raise UsageError("--valid DIR is missing: images of the same classes to score on")
-        sets = ImageFolder(Path(data)), ImageFolder(Path(valid))
     fit = train_backbone(
-        sets[0],
-        sets[1],
-        out,
-        BackboneRecipe(network=network, size=size, batch=batch),
-        Schedule(steps=steps, rate=rate, every=every, patience=patience, seed=seed),
-        device=device,
-        report=show_row,
-    )
+        *picture_sets(data, valid, out, images), out, BackboneRecipe(network, size, batch),
+        Schedule(steps, rate, every=every, patience=patience, seed=seed), device=device, report=show_row,
+    )  # fmt: skip
     console.print(f"accuracy: {fit.score:.4f} at step {fit.step}; wrote {out / 'backbone.safetensors'}")
 
 

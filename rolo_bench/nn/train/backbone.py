@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rolo_bench import __version__
+from rolo_bench.datasets.imagenet import Crops, ImageFolder
+from rolo_bench.datasets.labelled import SyntheticImages, store
 from rolo_bench.errors import UsageError
 from rolo_bench.files import write_atomic
 from rolo_bench.nn.detect.yolov1 import PLANS, Conv, Residual, YoloV1
@@ -53,6 +55,24 @@ class BackboneRecipe:
     size: int = 224
     batch: int = 64
     half: bool = True
+
+
+def picture_sets(
+    data: str, valid: str | None, folder: Path, images: int = 2000
+) -> tuple[LabelledPictures, LabelledPictures]:
+    """Pictures to train and to score on: folders with one of images per class, or objects cut out of images of the
+    generator, which are stored in ``folder``.
+
+    Raises:
+        UsageError: no folder to score on.
+    """
+    if data == "synthetic":
+        counts = {"train": images, "valid": max(images // 10, 1)}
+        sets = [Crops(store(SyntheticImages(k, 0, n), folder / k, 320)) for k, n in counts.items()]
+        return sets[0], sets[1]
+    if valid is None:
+        raise UsageError("--valid DIR is missing: images of the same classes to score on")
+    return ImageFolder(Path(data)), ImageFolder(Path(valid))
 
 
 class Classifier(nn.Module):
@@ -103,15 +123,9 @@ def accuracy(
 
 
 def train_backbone(
-    train: LabelledPictures,
-    valid: LabelledPictures,
-    folder: Path,
-    recipe: BackboneRecipe,
-    schedule: Schedule,
-    *,
-    device: str = "cpu",
-    report: Callable[[Row], None] | None = None,
-) -> Fit:
+    train: LabelledPictures, valid: LabelledPictures, folder: Path, recipe: BackboneRecipe, schedule: Schedule, *,
+    device: str = "cpu", report: Callable[[Row], None] | None = None,
+) -> Fit:  # fmt: skip
     """Train, or go on training, and write ``<folder>/backbone.safetensors`` for ``train detector --backbone``.
 
     The score is the accuracy on ``valid``.
@@ -145,14 +159,9 @@ def train_backbone(
 
     config: dict[str, Any] = {"recipe": asdict(recipe), "train": train.identity, "valid": valid.identity}
     fit = run(
-        network,
-        objective,
-        schedule,
-        folder,
+        network, objective, schedule, folder, config=config, report=report,
         evaluate=lambda net: {"score": accuracy(net, valid, recipe.size, device)},
-        config=config,
-        report=report,
-    )
+    )  # fmt: skip
     about = {**config, "schedule": asdict(schedule), "steps": fit.step, "accuracy": round(fit.score, 4)}
     assert isinstance(fit.network, Classifier)
     names = [f"class{i}" for i in range(fit.network.detector.plan.classes)]

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from rolo_bench import __version__
-from rolo_bench.datasets.labelled import LabelledImages, StretchedImages, store
+from rolo_bench.datasets.labelled import LabelledImages, StretchedImages, SyntheticImages, store
+from rolo_bench.datasets.voc import VocImages
 from rolo_bench.errors import UsageError
 from rolo_bench.files import write_atomic
 from rolo_bench.nn.detect.suppress import select
-from rolo_bench.nn.detect.yolov1 import PLANS, Plan, YoloV1
+from rolo_bench.nn.detect.yolov1 import PLANS, Plan, YoloV1, resized
 from rolo_bench.nn.detect.yolov1_load import copy_backbone, read_network, save_network
 from rolo_bench.nn.train.augment import augment, mosaic
 from rolo_bench.nn.train.average_precision import Found, Truth, average_precisions
@@ -29,6 +30,8 @@ from rolo_bench.nn.train.loop import Fit, Row, Schedule, run, step_seed
 from rolo_bench.nn.train.yolo_loss import Targets, assign, dense_loss, yolo_loss
 
 IMAGES_PER_STEP = 32
+# Highest rate, weight decay, and share of mosaics for the paper's loss, and for the denser one of plans with logits.
+SPARSE, DENSE = (7e-4, 1e-4, 0.0), (1.5e-3, 0.02, 0.5)
 SCORE = 0.005  # least score of a detection that takes part in the evaluation
 NMS = 0.45
 
@@ -191,31 +194,43 @@ def evaluate(
     return average_precisions(found, truth, network.plan.classes)
 
 
-def plan_for(network: str, names: tuple[str, ...]) -> Plan:
-    """The plan of a network of `PLANS` for the data's classes.
+def plan_for(network: str, names: tuple[str, ...], size: int | None = None) -> Plan:
+    """The plan of a network of `PLANS` for the data's classes and images of a side; its own by default.
 
     Raises:
         UsageError: unknown network.
     """
     if network not in PLANS:
         raise UsageError(f"unknown network {network!r}; known: {', '.join(PLANS)}")
-    return replace(PLANS[network], classes=len(names))
+    return resized(replace(PLANS[network], classes=len(names)), size or PLANS[network].size)
+
+
+def image_sets(
+    data: str, images: int = 20_000, valid: int = 500, test: int = 1000
+) -> tuple[LabelledImages, LabelledImages, LabelledImages | None]:
+    """Images to train on, to score on, and to test on: so many of the generator, or ``voc:FOLDER``, without the last.
+
+    Raises:
+        UsageError: other data.
+    """
+    if data == "synthetic":
+        return (
+            SyntheticImages("train", 0, images, visible=0.4, objects=(4, 9)),
+            SyntheticImages("valid", 0, valid),
+            SyntheticImages("valid", 100_000, test) if test else None,
+        )
+    if not data.startswith("voc:"):
+        raise UsageError(f"unknown data {data!r}; use synthetic or voc:FOLDER")
+    root = Path(data.removeprefix("voc:"))
+    return VocImages(root, "train"), VocImages(root, "val"), None
 
 
 def train_detector(
-    train: LabelledImages,
-    valid: LabelledImages,
-    folder: Path,
-    recipe: DetectorRecipe,
-    schedule: Schedule,
-    *,
-    test: LabelledImages | None = None,
-    device: str = "cpu",
-    backbone: Path | None = None,
-    plan: Plan | None = None,
-    report: Callable[[Row], None] | None = None,
+    train: LabelledImages, valid: LabelledImages, folder: Path, recipe: DetectorRecipe, schedule: Schedule, *,
+    test: LabelledImages | None = None, device: str = "cpu", backbone: Path | None = None,
+    plan: Plan | None = None, report: Callable[[Row], None] | None = None,
     rendered: Callable[[int, int], None] | None = None,
-) -> Fit:
+) -> Fit:  # fmt: skip
     """Train, or go on training, and write ``<folder>/detector.safetensors`` (float16, self-describing).
 
     Images are stored once at the network's size in ``<folder>/train`` and ``<folder>/valid``. The score is the
@@ -280,12 +295,8 @@ def train_detector(
 
 
 def write_detector(
-    path: Path,
-    network: YoloV1,
-    names: tuple[str, ...],
-    about: dict[str, Any],
-    test: LabelledImages | None = None,
-) -> None:
+    path: Path, network: YoloV1, names: tuple[str, ...], about: dict[str, Any], test: LabelledImages | None = None
+) -> None:  # fmt: skip
     """The network with how it came about as one file; with ``test`` also what the file achieves on that."""
     about = {
         **about,

@@ -110,17 +110,11 @@ def step_seed(seed: int, step: int) -> int:
 
 
 def run(
-    network: nn.Module,
-    objective: Objective,
-    schedule: Schedule,
-    folder: Path | None,
-    *,
+    network: nn.Module, objective: Objective, schedule: Schedule, folder: Path | None, *,
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
-    pace: Callable[[int], dict[str, Any]] | None = None,
-    stream: Stream | None = None,
-    config: dict[str, Any] | None = None,
-    report: Callable[[Row], None] | None = None,
-) -> Fit:
+    pace: Callable[[int], dict[str, Any]] | None = None, stream: Stream | None = None,
+    config: dict[str, Any] | None = None, report: Callable[[Row], None] | None = None,
+) -> Fit:  # fmt: skip
     """Train, or go on from the folder's checkpoint.
 
     Args:
@@ -275,7 +269,7 @@ def read_checkpoint(path: Path, identity: str) -> dict[str, Any]:
         pickle.UnpicklingError,
         RuntimeError,
         EOFError,
-        KeyError,
+        LookupError,
         AttributeError,
         OSError,
         ValueError,

@@ -130,11 +130,9 @@ def judge_loss(logits: Tensor, overlap: Tensor, weights: Tensor, recipe: PlusRec
 
 
 def train_judge(
-    records: Sequence[Record],
-    recipe: PlusRecipe,
-    folder: Path | None = None,
+    records: Sequence[Record], recipe: PlusRecipe, folder: Path | None = None,
     identity: dict[str, Any] | None = None,
-) -> Judge:
+) -> Judge:  # fmt: skip
     """A judge fitted to records, in evaluation mode; checkpoint and curves go to a folder."""
     torch.manual_seed(recipe.seed)
     x, y, w = packed(records)
@@ -152,14 +150,10 @@ def train_judge(
         average=0, clip=0, every=100, seed=recipe.seed,
     )  # fmt: skip
     run(
-        judge,
-        objective,
-        schedule,
-        folder,
-        pace=lambda step: one_cycle(step, schedule.steps, recipe.rate),
+        judge, objective, schedule, folder, pace=lambda step: one_cycle(step, schedule.steps, recipe.rate),
         stream=Stream(np.random.default_rng(recipe.seed)),
         config={"recipe": asdict(recipe), "videos": sorted({r.video for r in records}), **(identity or {})},
-    )
+    )  # fmt: skip
     return judge.requires_grad_(False)
 
 
@@ -213,11 +207,9 @@ def motion_windows(
 
 
 def train_motion(
-    paths: Iterable[Array],
-    recipe: PlusRecipe,
-    folder: Path | None = None,
+    paths: Iterable[Array], recipe: PlusRecipe, folder: Path | None = None,
     identity: dict[str, Any] | None = None,
-) -> Motion:
+) -> Motion:  # fmt: skip
     """The LSTM fitted to true trajectories ``(N, 4)``, in evaluation mode; checkpoint and curves go to a folder.
 
     Raises:
@@ -242,23 +234,12 @@ def train_motion(
         error = (network(seen)[0] - wanted)[:, 3:].abs()  # the first movements say little
         return {"loss": error.clamp(max=1).mean()}
 
+    schedule = Schedule(recipe.rounds * each, decay=0, average=0, clip=0, every=each, seed=recipe.seed)
     run(
-        motion,
-        objective,
-        Schedule(steps=recipe.rounds * each, decay=0, average=0, clip=0, every=each, seed=recipe.seed),
-        folder,
+        motion, objective, schedule, folder, stream=stream, config={"recipe": asdict(recipe), **(identity or {})},
         pace=lambda step: {"lr": 1e-3 if step // each >= recipe.rounds * 3 // 4 else 3e-3},
-        stream=stream,
-        config={"recipe": asdict(recipe), **(identity or {})},
-    )
+    )  # fmt: skip
     return motion.requires_grad_(False)
-
-
-def motion_error(motion: Motion | None, seen: Tensor, wanted: Tensor) -> float:
-    """Mean distance of the expected centre in target sizes; without a network, of standing still."""
-    with torch.inference_mode():
-        out = torch.zeros_like(wanted) if motion is None else motion(seen)[0]
-    return float((out - wanted)[:, 5:, :2].norm(dim=2).mean())
 
 
 def choice(judge: Judge, records: Sequence[Record]) -> tuple[float, float, float]:
@@ -316,17 +297,10 @@ class FoldScore:
 
 
 def train_plus(
-    videos: Sequence[Video],
-    out: Path,
-    *,
-    detector: str = "yolox-nano",
-    size: int | None = None,
-    motion: Path | None = None,
-    start: str = "none",
-    folds: int = 0,
-    recipe: PlusRecipe | None = None,
+    videos: Sequence[Video], out: Path, *, detector: str = "yolox-nano", size: int | None = None,
+    motion: Path | None = None, start: str = "none", folds: int = 0, recipe: PlusRecipe | None = None,
     note: Callable[[str], None] = lambda line: None,
-) -> list[FoldScore]:
+) -> list[FoldScore]:  # fmt: skip
     """Train rolo-plus on videos, or go on training, and write ``<out>/plus.safetensors``.
 
     Args:

@@ -25,13 +25,7 @@ from rolo_bench.nn.rolo.network import Rolo
 from rolo_bench.nn.train.footage import Footage, draw_footage, draw_rows, footage
 from rolo_bench.nn.train.loop import Fit, Row, Schedule, Stream, run
 from rolo_bench.nn.train.rollout import rollout, score, shown_features
-from rolo_bench.nn.train.rolo_loss import (
-    RoloRecipe,
-    draw_stretches,
-    draw_windows,
-    stretch_loss,
-    window_loss,
-)
+from rolo_bench.nn.train.rolo_loss import RoloRecipe, draw_stretches, draw_windows, stretch_loss, window_loss
 from rolo_bench.nn.train.runs import DetectedVideo, Runs, real_runs
 from rolo_bench.nn.train.simulated import NOISES, simulated_runs
 from rolo_bench.nn.train.tracks import collect, held_out, trajectories
@@ -73,17 +67,13 @@ def prepare_runs(
         paths = [t.truth for i, t in enumerate(tracks) if i not in out]
     return Prepared(
         simulated_runs(
-            [*paths, *more],
-            simulated,
-            length,
-            np.random.default_rng(seed),
-            NOISES.get(config.detector),
+            [*paths, *more], simulated, length, np.random.default_rng(seed), NOISES.get(config.detector),
             tracks[0].size if config.place else None,  # scenes of one kind have one size
         ),
         runs.take(np.flatnonzero(~aside)),
         runs.take(np.flatnonzero(aside)) if out else None,
         [tracks[i].name for i in sorted(out)],
-    )
+    )  # fmt: skip
 
 
 @dataclass
@@ -145,10 +135,9 @@ class RoloObjective:
 
     def feed(self, network: Rolo, tuning: bool) -> None:
         """Make the fed boxes of missed frames anew from the network's outputs."""
-        sources = {"simulated": (self.simulated, None)} | (
-            {"real": (self.real, self.features)} if tuning else {}
-        )
-        for name, (runs, features) in sources.items():
+        for name, runs, features in (
+            ("simulated", self.simulated, None), ("real", self.real if tuning else None, self.features)
+        ):  # fmt: skip
             if runs is not None:
                 fed = rollout(network, runs, features)
                 self.stream.kept[name] = fed.boxes, fed.missed
@@ -156,18 +145,11 @@ class RoloObjective:
 
 
 def train(
-    config: RoloConfig,
-    recipe: RoloRecipe,
-    simulated: Runs | None,
-    real: Runs | None,
-    held_out: Runs | None = None,
-    features: Tensor | None = None,
-    folder: Path | None = None,
-    report: Callable[[Row], None] | None = None,
-    begin_with: dict[str, Tensor] | None = None,
-    closed: Footage | None = None,
-    identity: dict[str, Any] | None = None,
-) -> Fit:
+    config: RoloConfig, recipe: RoloRecipe, simulated: Runs | None, real: Runs | None,
+    held_out: Runs | None = None, features: Tensor | None = None, folder: Path | None = None,
+    report: Callable[[Row], None] | None = None, begin_with: dict[str, Tensor] | None = None,
+    closed: Footage | None = None, identity: dict[str, Any] | None = None,
+) -> Fit:  # fmt: skip
     """Train a network: simulated runs first, then real ones among them; the best on held-out runs is kept.
 
     Args:
@@ -200,16 +182,10 @@ def train(
         patience=recipe.patience, seed=recipe.seed,
     )  # fmt: skip
     return run(
-        network,
-        objective,
-        schedule,
-        folder,
-        evaluate=held_out_iou if held_out is not None else None,
-        pace=objective.rate,
-        stream=objective.stream,
+        network, objective, schedule, folder, evaluate=held_out_iou if held_out is not None else None,
+        pace=objective.rate, stream=objective.stream, report=report,
         config={"network": asdict(config), "recipe": asdict(recipe), **(identity or {})},
-        report=report,
-    )
+    )  # fmt: skip
 
 
 def network_config(
@@ -230,30 +206,13 @@ def network_config(
 
 
 def train_tracker(
-    videos: Sequence[Video],
-    out: Path,
-    *,
-    detector: str = "yolox-nano",
-    size: int | None = None,
-    cache: str | None = None,
-    motion: Path | None = None,
-    more: Sequence[Array] = (),
-    split: str = "all",
-    hold_out: float = 0.0,
-    start: Path | None = None,
-    form: str = "offset",
-    paper_size: bool = False,
-    steps: int = 6,
-    hidden: int | None = None,
-    projection: int = 16,
-    no_features: bool = False,
-    centre: str | None = None,
-    widen: float | None = None,
-    recipe: RoloRecipe | None = None,
-    command: str = "",
-    note: Callable[[str], None] = lambda line: None,
-    report: Callable[[Row], None] | None = None,
-) -> Fit:
+    videos: Sequence[Video], out: Path, *, detector: str = "yolox-nano", size: int | None = None,
+    cache: str | None = None, motion: Path | None = None, more: Sequence[Array] = (), split: str = "all",
+    hold_out: float = 0.0, start: Path | None = None, form: str = "offset", paper_size: bool = False,
+    steps: int = 6, hidden: int | None = None, projection: int = 16, no_features: bool = False,
+    centre: str | None = None, widen: float | None = None, recipe: RoloRecipe | None = None, command: str = "",
+    note: Callable[[str], None] = lambda line: None, report: Callable[[Row], None] | None = None,
+) -> Fit:  # fmt: skip
     """Train ROLO on videos, or go on training, and write ``<out>/rolo.safetensors``.
 
     Args:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,11 +97,7 @@ def associate(track: DetectedVideo, order: NDArray[np.int64], config: RoloConfig
 
 
 def real_runs(
-    tracks: list[DetectedVideo],
-    config: RoloConfig,
-    length: int,
-    starts: int,
-    reverse: bool = True,
+    tracks: list[DetectedVideo], config: RoloConfig, length: int, starts: int, reverse: bool = True
 ) -> tuple[Runs, list[int]]:
     """Runs over each track from several first frames, forward and backward in time; also each run's track.
 
@@ -120,45 +117,26 @@ def real_runs(
                 accepted, scores, drawn = associate(track, order, config)
                 truth = to_relative(track.truth[order], track.size)
                 truth[~known[order]] = np.nan
-                parts.append(
-                    padded(
-                        to_relative(accepted, track.size),
-                        truth,
-                        drawn,
-                        truth[0],
-                        base + order,
-                        scores,
-                        length,
-                    )
-                )
+                seen = to_relative(accepted, track.size)
+                parts.append(padded(seen, truth, drawn, base + order, scores, length))
                 owner.append(number)
         base += count
     return join(parts), owner
 
 
 def padded(
-    accepted: Array,
-    truth: Array,
-    drawn: Array,
-    given: Array,
-    rows: NDArray[np.int64],
-    scores: Array,
-    length: int,
+    accepted: Array, truth: Array, drawn: Array, rows: NDArray[np.int64], scores: Array, length: int
 ) -> Runs:
-    """One run, filled up to ``length`` frames."""
-    extra = length - len(accepted)
+    """One run, filled up to ``length`` frames; the given box is the first of the truth."""
 
-    def pad(boxes: Array) -> NDArray[np.float32]:
-        return np.concatenate([boxes, np.full((extra, 4), np.nan)])[None].astype(np.float32)
+    def pad(values: NDArray[Any], filler: float, kind: type = np.float32) -> NDArray[Any]:
+        spare = np.full((length - len(values), *values.shape[1:]), filler)
+        return np.concatenate([values, spare])[None].astype(kind)
 
     return Runs(
-        pad(accepted),
-        pad(truth),
-        drawn[None].astype(np.float32),
-        given[None].astype(np.float32),
-        np.concatenate([rows, np.full(extra, -1)])[None].astype(np.int64),
-        np.concatenate([scores, np.zeros(extra)])[None].astype(np.float32),
-    )
+        pad(accepted, np.nan), pad(truth, np.nan), drawn[None].astype(np.float32),
+        truth[:1].astype(np.float32), pad(rows, -1, np.int64), pad(scores, 0),
+    )  # fmt: skip
 
 
 def moved(

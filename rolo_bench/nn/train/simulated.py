@@ -49,13 +49,9 @@ NOISES = {
 
 
 def simulated_runs(
-    trajectories: list[Array],
-    count: int,
-    length: int,
-    rng: np.random.Generator,
-    noise: Noise | None = None,
+    trajectories: list[Array], count: int, length: int, rng: np.random.Generator, noise: Noise | None = None,
     size: tuple[int, int] | None = None,
-) -> Runs:
+) -> Runs:  # fmt: skip
     """Runs over true trajectories ``(N, 4)`` in pixels with a simulated detector that errs and misses.
 
     Each run is a random stretch, forward or backward, sometimes at double speed; the detector has a steady
@@ -85,7 +81,7 @@ def simulated_runs(
             scores = _cover(seen, rng, noise)
         seen[_misses(len(piece), rng, noise)] = np.nan
         scores[np.isnan(seen[:, 0])] = 0
-        parts.append(padded(seen, relative, drawn, relative[0], np.full(len(piece), -1), scores, length))
+        parts.append(padded(seen, relative, drawn, np.full(len(piece), -1), scores, length))
     return join(parts)
 
 
