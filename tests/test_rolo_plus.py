@@ -297,7 +297,7 @@ class Stop(Exception):
 def test_rolo_plus_is_trained_from_python_and_goes_on_to_the_same_files(toy, tmp_path, monkeypatch):
     """Killed among the videos, while the LSTM learns and while a judge does; others' folders are refused."""
     videos = [replace(toy_video(60), name=name) for name in ("a", "b")]
-    recipe = train_plus.PlusRecipe(frames=12, epochs=100, batch=8, rounds=3, windows=70)
+    recipe = train_plus.PlusRecipe(frames=12, epochs=100, batch=8, rounds=6, windows=1300)
 
     def call(folder, **options):
         return train_plus.train_plus(**{"videos": videos, "folds": 2, "recipe": recipe} | options, out=folder)
@@ -320,7 +320,7 @@ def test_rolo_plus_is_trained_from_python_and_goes_on_to_the_same_files(toy, tmp
         return write_and_stop
 
     parts = tmp_path / "parts"
-    for folder, step in (("motion", 2), ("plus-fold1", 100)):
+    for folder, step in (("motion", 100), ("plus-fold1", 100)):
         monkeypatch.setattr(loop, "write_curves", killed(folder, step))
         with pytest.raises(Stop):
             call(parts, note=stop if folder == "motion" else lambda line: None)

@@ -435,7 +435,7 @@ def small_tracker(monkeypatch):
 def test_the_tracker_is_trained_from_python_and_goes_on_to_the_same_file(tmp_path, small_tracker):
     whole = small_tracker(tmp_path / "whole", hold_out=0.4, command="as told")
     network, about = load_rolo(tmp_path / "whole/rolo.safetensors")
-    assert about["held_out"] == ["a"] and about["command"] == "as told" and about["best_step"] == whole.step
+    assert about["held_out"] == ["c"] and about["command"] == "as told" and about["best_step"] == whole.step
     assert (
         about["held_out_iou"] == whole.score and network.config.hidden == 8 and network.config.widen == 0.05
     )

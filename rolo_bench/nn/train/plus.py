@@ -32,6 +32,7 @@ from rolo_bench.sequence import Sequence as Video
 from rolo_bench.sequence import prefetch
 
 WINDOWS = 64  # of a step of the LSTM
+EVERY = 100  # steps between checkpoints
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def train_judge(
 
     schedule = Schedule(
         steps=max(recipe.epochs * len(x) // recipe.batch, 1), rate=recipe.rate, decay=recipe.decay, vectors=True,
-        average=0, clip=0, every=100, seed=recipe.seed,
+        average=0, clip=0, every=EVERY, seed=recipe.seed,
     )  # fmt: skip
     run(
         judge, objective, schedule, folder, pace=lambda step: one_cycle(step, schedule.steps, recipe.rate),
@@ -234,7 +235,7 @@ def train_motion(
         error = (network(seen)[0] - wanted)[:, 3:].abs()  # the first movements say little
         return {"loss": error.clamp(max=1).mean()}
 
-    schedule = Schedule(recipe.rounds * each, decay=0, average=0, clip=0, every=each, seed=recipe.seed)
+    schedule = Schedule(recipe.rounds * each, decay=0, average=0, clip=0, every=EVERY, seed=recipe.seed)
     run(
         motion, objective, schedule, folder, stream=stream, config={"recipe": asdict(recipe), **(identity or {})},
         pace=lambda step: {"lr": 1e-3 if step // each >= recipe.rounds * 3 // 4 else 3e-3},
