@@ -239,9 +239,8 @@ def train_tracker(
     """
     recipe = recipe or RoloRecipe()
     size = size or (None if detector == "demo" else 416)
-    given = {"centre": centre, "widen": widen}
-    chosen = {} if paper_size else chosen_for(CHOSEN, detector)
-    chosen = chosen | {k: v for k, v in given.items() if v is not None}
+    table = {"others": {}} if paper_size else CHOSEN
+    chosen = chosen_for(table, detector, centre=centre, widen=widen)
     made = open_detector(detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True)
     config = network_config(
         detector, size, 0 if no_features else made.feature_size, form=form, paper_size=paper_size, steps=steps,
