@@ -19,7 +19,7 @@ from rolo_bench.boxes import Array, from_relative, to_relative, valid
 from rolo_bench.nn.rolo.coding import first_offset
 from rolo_bench.nn.rolo.config import RoloConfig
 from rolo_bench.nn.rolo.network import Choice, State
-from rolo_bench.nn.train.runs import Runs, DetectedVideo, moved
+from rolo_bench.nn.train.runs import DetectedVideo, Runs, moved
 
 MOST_CANDIDATES = 48  # of a frame, those with the best scores
 

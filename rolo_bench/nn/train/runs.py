@@ -73,7 +73,9 @@ def join(parts: Iterable[Runs]) -> Runs:
     return Runs(*(np.concatenate([getattr(p, f.name) for p in several]) for f in fields(Runs)))
 
 
-def associate(track: DetectedVideo, order: NDArray[np.int64], config: RoloConfig) -> tuple[Array, Array, Array]:
+def associate(
+    track: DetectedVideo, order: NDArray[np.int64], config: RoloConfig
+) -> tuple[Array, Array, Array]:
     """Accepted boxes ``(T, 4)`` in pixels, their scores ``(T,)`` and the offset ``(4,)`` of the given box, on frames
     in an order.
 
