@@ -25,6 +25,7 @@ from rolo_bench.paper.studies import (
     steps_row,
     stretch_interval,
     stretches,
+    trained_step_networks,
 )
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores import published
@@ -149,3 +150,22 @@ def test_occlusion_compares_stored_results_where_the_detector_fails(short, tmp_p
     assert set(table[table["frames"] == "target hidden by more than half"]["count"]) == {2}
     with pytest.raises(UsageError, match="no results of rolo, yolo-sort, yolo on demo"):
         occlusion(store, short)
+
+
+def test_networks_for_the_steps_are_trained_where_there_are_none(tmp_path, monkeypatch):
+    from rolo_bench.nn.train import rolo
+    from tests.helpers_video import otb_folder
+
+    trained = []
+
+    def train_tracker(videos, out, *, steps, recipe, **rest):
+        trained.append((len(videos), steps, recipe.seed))
+        out.mkdir(parents=True)
+        (out / "rolo.safetensors").touch()
+
+    monkeypatch.setattr(rolo, "train_tracker", train_tracker)
+    folder = str(otb_folder(tmp_path / "videos"))
+    paths = trained_step_networks([folder], tmp_path / "study", "demo", seed=3)
+    assert trained == [(2, 1, 3), (2, 3, 3), (2, 6, 3), (2, 9, 3)]
+    assert paths == trained_step_networks([folder], tmp_path / "study", "demo", seed=3)
+    assert len(trained) == 4  # those that are there are taken

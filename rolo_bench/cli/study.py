@@ -16,7 +16,6 @@ from rolo_bench.cli.options import (
     suite_option,
     together,
 )
-from rolo_bench.errors import RoloBenchError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,31 +51,30 @@ def _show(table: pd.DataFrame, format_: str | None, output: Path) -> None:
 @click.option("--train", "train_on", metavar="DIR", multiple=True,
               help="Train a network for each step on the videos of this folder, or on `synthetic`; without it, "
               "those that come with rolo-bench are measured.")  # fmt: skip
-@click.option("--motion", metavar="DIR", help="Annotations for pre-training, as in `train tracker`.")
+@click.option("--motion", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
+              help="Annotations for pre-training, as in `train tracker`.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the training.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Processor threads.")
 @click.option("--figure/--no-figure", default=True, show_default=True, help="Draw figure 6 beside the table.")
 def steps(
     suite: str, data: str | None, partial: bool, results: Path, format_: str | None, cache: str | None,
-    detector: str | None, train_on: tuple[str, ...], motion: str | None, seed: int, threads: int, figure: bool,
+    detector: str | None, train_on: tuple[str, ...], motion: Path | None, seed: int, threads: int, figure: bool,
 ) -> None:  # fmt: skip
     """Mean IoU and LSTM frames per second over 1, 3, 6 and 9 steps: the paper's figure 6."""
-    import torch
-
     from rolo_bench import plots
     from rolo_bench.datasets.suites import load_suite
-    from rolo_bench.paper.studies import STEPS, detector_for, step_networks, step_sizes
+    from rolo_bench.nn.train.loop import use_threads
+    from rolo_bench.paper.studies import detector_for, step_networks, step_sizes, trained_step_networks
     from rolo_bench.scores import published
 
-    torch.set_num_threads(threads)
+    use_threads(threads)
     loaded = load_suite(suite, data, partial)
     name = detector or detector_for(loaded)
     folder = results / "study"
     if train_on:
-        networks = [folder / f"steps-{name}-{n}" / "rolo.safetensors" for n in STEPS]
-        for n, path in zip(STEPS, networks):
-            if not path.is_file():
-                _train(train_on, motion, name, n, seed, threads, cache, path.parent)
+        networks = trained_step_networks(
+            train_on, folder, name, motion=motion, seed=seed, cache=cache, report=_line
+        )
     else:
         networks = step_networks(name)
     device = f"CPU, {threads} thread" + "s" * (threads > 1)
@@ -84,20 +82,6 @@ def steps(
     _show(table, format_, folder / "steps.csv")
     if figure:
         click.echo(plots.save(plots.steps(table, published.steps()), folder / "steps.png"))
-
-
-def _train(
-    train_on: tuple[str, ...], motion: str | None, detector: str, steps: int, seed: int, threads: int,
-    cache: str | None, out: Path,
-) -> None:  # fmt: skip
-    from rolo_bench.cli import main
-
-    words = ["train", "tracker", *(w for d in train_on for w in ("--data", d)), "--detector", detector]
-    words += ["--steps", str(steps), "--seed", str(seed), "--threads", str(threads), "--out", str(out)]
-    words += ["--motion", motion] if motion else []
-    words += ["--cache", cache] if cache else []
-    if main(words):
-        raise RoloBenchError(f"training with {steps} steps failed; its message stands above")
 
 
 @study.command(epilog="Example: rolo-bench study occlusion --suite demo --tracker rolo --tracker yolo-sort")

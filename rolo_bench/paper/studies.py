@@ -1,7 +1,7 @@
 """Studies of the paper: the step size (figure 6), and what happens while the detector fails (figures 3, 4).
 
-`step_sizes` and `occlusion` are the studies in full, the others their parts. Everything here measures; training
-lies in `rolo_bench.nn.train.rolo`.
+`step_sizes` and `occlusion` are the studies in full, the others their parts. Training lies in
+`rolo_bench.nn.train.rolo`.
 """
 
 from __future__ import annotations
@@ -48,6 +48,34 @@ def step_networks(detector: str) -> list[Path]:
     from rolo_bench.nn.rolo.file import shipped_path
 
     return [shipped_path(f"rolo-{detector}" + ("" if n == 6 else f"-steps{n}")) for n in STEPS]
+
+
+def trained_step_networks(
+    videos: Iterable[str], folder: Path, detector: str, *, motion: Path | None = None, seed: int = 0,
+    cache: str | None = None, scenes: int = 150, report: Callable[[str], None] = lambda line: None,
+) -> list[Path]:  # fmt: skip
+    """Networks for `STEPS` trained as by `train tracker`; those that are in ``folder`` already are taken.
+
+    Args:
+        videos: folders of videos, or ``synthetic``, of which there are so many ``scenes``.
+        motion: folder of annotations for pre-training.
+    """
+    from rolo_bench.nn.train.rolo import train_tracker
+    from rolo_bench.nn.train.rolo_loss import RoloRecipe
+    from rolo_bench.nn.train.tracks import synthetic_paths, training_sequences
+
+    names = tuple(videos)
+    sequences = training_sequences(names, scenes=scenes, seed=seed)
+    more = synthetic_paths(scenes, seed) if "synthetic" in names else ()
+    paths = [folder / f"steps-{detector}-{n}" / "rolo.safetensors" for n in STEPS]
+    for n, path in zip(STEPS, paths):
+        if not path.is_file():
+            report(f"{n} steps: training on {len(sequences)} videos")
+            train_tracker(
+                sequences, path.parent, detector=detector, cache=cache, motion=motion, more=more, steps=n,
+                recipe=RoloRecipe(seed=seed), command=f"rolo-bench study steps --seed {seed}",
+            )  # fmt: skip
+    return paths
 
 
 def step_sizes(
