@@ -13,13 +13,13 @@ from torch import nn
 from rolo_bench.cli import main
 from rolo_bench.datasets.labelled import LabelledImage
 from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.nn.detect.weight_file import unpack
 from rolo_bench.nn.detect.yolov1 import Plan, YoloV1
-from rolo_bench.nn.detect.yolov1_load import read_network
+from rolo_bench.nn.detect.yolov1_load import FORMAT, read_network
 from rolo_bench.nn.train.augment import augment, jitter_colour, mirror, mosaic, move
 from rolo_bench.nn.train.detector import (
     DetectorRecipe,
     Shards,
-    describe,
     make_batch,
     pick,
     to_input,
@@ -68,6 +68,11 @@ def one(boxes, size=100):
     return LabelledImage(image, np.array(boxes, float), np.arange(n), np.zeros(n, bool))
 
 
+def about_of(path):
+    """What a file of weights says of its training."""
+    return unpack(path, FORMAT)[1]["about"]
+
+
 def test_a_tiny_yolov1_overfits_eight_images(tmp_path):
     shapes = Shapes()
     fit = train_detector(
@@ -82,7 +87,7 @@ def test_a_tiny_yolov1_overfits_eight_images(tmp_path):
     assert fit.score == 1.0
     network, names = read_network(tmp_path / "detector.safetensors")
     assert names == shapes.names and network.plan == TINY
-    about = describe(tmp_path / "detector.safetensors")
+    about = about_of(tmp_path / "detector.safetensors")
     assert about["mAP50"] == 1.0 and about["train"] == "shapes:size=112" and about["schedule"]["seed"] == 0
 
 
@@ -114,7 +119,7 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path):
         read_network(tmp_path / k / "detector.safetensors")[0].state_dict() for k in ("whole", "parts")
     )
     assert all(torch.equal(first[k], second[k]) for k in first)
-    assert describe(tmp_path / "whole/detector.safetensors") == describe(
+    assert about_of(tmp_path / "whole/detector.safetensors") == about_of(
         tmp_path / "parts/detector.safetensors"
     )
     rows = list(csv.DictReader((tmp_path / "parts/curves.csv").read_text().splitlines()))

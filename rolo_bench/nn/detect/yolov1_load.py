@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,25 +18,19 @@ from rolo_bench.nn.detect.classes import VOC
 from rolo_bench.nn.detect.darknet_file import NORM_EPS, Floats, Section, take_norm
 from rolo_bench.nn.detect.options import DetectorOptions
 from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector
+from rolo_bench.nn.detect.weight_file import pack, unpack, usable
 from rolo_bench.nn.detect.yolov1 import FORMS, Conv, Full, Local, Plan, Residual, YoloV1
 
+FORMAT = "rolo-bench detector 1"
 SHIPPED = shipped_folder() / "demo-detector.safetensors"
 
 
 def save_network(network: YoloV1, names: Sequence[str], about: dict[str, Any]) -> bytes:
     """A self-describing safetensors file: float16 weights, plan, class names, and how it came about."""
-    from safetensors.torch import save
-
-    state = {k: v.detach().cpu() for k, v in network.state_dict().items() if v.is_floating_point()}
+    state = {k: v for k, v in network.state_dict().items() if v.is_floating_point()}
     # variances may lie outside float16's range; statistics are small anyway
-    tensors = {k: (v.float() if "running" in k else v.half()).contiguous() for k, v in state.items()}
-    metadata = {
-        "format": "rolo-bench detector 1",
-        "plan": json.dumps(asdict(network.plan)),
-        "names": json.dumps(list(names)),
-        "about": json.dumps(about),
-    }
-    return save(tensors, metadata)
+    tensors = {k: v.float() if "running" in k else v.half() for k, v in state.items()}
+    return pack(tensors, FORMAT, plan=asdict(network.plan), names=list(names), about=about)
 
 
 def read_network(path: Path) -> tuple[YoloV1, tuple[str, ...]]:
@@ -46,30 +39,13 @@ def read_network(path: Path) -> tuple[YoloV1, tuple[str, ...]]:
     Raises:
         WeightsError: missing, damaged, or something else.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weight file; train one with `rolo-bench train detector`")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
-        if metadata.get("format") != "rolo-bench detector 1":
-            raise WeightsError(
-                f"{path}: not a detector of this project; train one with `rolo-bench train detector`"
-            )
-        plan, names = Plan(**json.loads(metadata["plan"])), tuple(json.loads(metadata["names"]))
+    with usable(path, "a detector of this project", "fetch it again, or `rolo-bench train detector`"):
+        state, notes = unpack(path, FORMAT)
         with torch.random.fork_rng(devices=[]):
-            network = YoloV1(plan)
+            network = YoloV1(Plan(**notes["plan"]))
         counters = {k: v for k, v in network.state_dict().items() if not v.is_floating_point()}
         network.load_state_dict({**counters, **state})
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        line = str(error).splitlines()[0][:100]
-        raise WeightsError(
-            f"{path}: damaged or of another network ({line}); fetch or train it again"
-        ) from None
-    if any(not torch.isfinite(v).all() for v in state.values()):
-        raise WeightsError(f"{path}: holds values that are not finite; fetch or train it again")
+        names = tuple(notes["names"])
     return network.eval(), names
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.errors import UsageError
 from rolo_bench.files import write_atomic
 from rolo_bench.folders import shipped_folder
+from rolo_bench.nn.detect.weight_file import pack, unpack, usable
 from rolo_bench.nn.rolo.config import RoloConfig
 from rolo_bench.nn.rolo.network import Rolo
 
@@ -20,16 +20,9 @@ FORMAT = "rolo-1"
 
 def save_rolo(network: Rolo, path: Path, about: dict[str, Any] | None = None, half: bool = True) -> None:
     """Write weights with their configuration and what is known about their training, as safetensors."""
-    from safetensors.torch import save
-
     kind = torch.float16 if half else torch.float32
-    tensors = {k: v.detach().to(kind).contiguous().cpu() for k, v in network.state_dict().items()}
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(asdict(network.config), sort_keys=True),
-        "about": json.dumps(about or {}, sort_keys=True),
-    }
-    write_atomic(path, save(tensors, metadata))
+    tensors = {k: v.to(kind) for k, v in network.state_dict().items()}
+    write_atomic(path, pack(tensors, FORMAT, config=asdict(network.config), about=about or {}))
 
 
 def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
@@ -43,30 +36,13 @@ def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
         WeightsError: no such file, damaged, or not a ROLO network.
         UsageError: a change that makes another network.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such ROLO weights; train them with `rolo-bench train tracker`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 - not a mapping
-        if metadata.get("format") != FORMAT:
-            raise WeightsError(
-                f"{path}: not ROLO weights (format {metadata.get('format')!r}, not {FORMAT!r})"
-            )
-        known = {f.name for f in fields(RoloConfig)}
-        stored = {k: v for k, v in json.loads(metadata["config"]).items() if k in known}
-        config = replace(RoloConfig(**stored), **{k: v for k, v in changes.items() if v is not None})
-        if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
-            raise WeightsError(f"{path}: holds values that are not finite; train the weights anew")
-        network = Rolo(config)
+    path, known = Path(path), {f.name for f in fields(RoloConfig)}
+    with usable(path, "ROLO weights", "train them with `rolo-bench train tracker`"):
+        tensors, notes = unpack(path, FORMAT)
+        stored = RoloConfig(**{k: v for k, v in notes["config"].items() if k in known})
+        network = Rolo(replace(stored, **{k: v for k, v in changes.items() if v is not None}))
         network.load_state_dict(tensors)
-        about = json.loads(metadata.get("about", "{}"))
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise WeightsError(f"{path}: damaged or not ROLO weights: {str(error).splitlines()[0]}") from error
-    return network.eval(), about
+    return network.eval(), notes.get("about", {})
 
 
 def shipped_path(name: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -314,11 +313,3 @@ def write_detector(
         "AP50": {name: round(float(v), 4) for name, v in zip(names, values)},
     }
     write_atomic(path, save_network(network, names, about))
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """What a file written by `write_detector` says about itself."""
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        return json.loads(file.metadata()["about"])
