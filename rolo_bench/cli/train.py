@@ -259,7 +259,7 @@ def tracker(
         sequences, out, **options, recipe=recipe, command=command_line(context), note=show_note, report=show_row,
         more=synthetic_paths(scenes, recipe.seed) if "synthetic" in folders else (),
     )  # fmt: skip
-    if options["hold_out"]:
+    if fit.curves and "score" in fit.curves[-1]:
         console.print(f"held-out IoU: {fit.score:.4f} at step {fit.step}")
     show_written(out / "rolo.safetensors")
 
