@@ -7,7 +7,6 @@ with its overlap with the truth.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -21,12 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rolo_bench.boxes import Array, iou, valid
-from rolo_bench.datasets.suites import entries
 from rolo_bench.errors import UsageError
 from rolo_bench.nn.plus.file import save_plus
 from rolo_bench.nn.plus.networks import LIMIT, Expectation, Judge, Motion
 from rolo_bench.nn.train.loop import Schedule, Stream, read_checkpoint, run, write_checkpoint
-from rolo_bench.nn.train.tracks import trajectories, video_group
+from rolo_bench.nn.train.tracks import motion_paths, paths_digest, video_group
 from rolo_bench.run.plugins import find_plugin
 from rolo_bench.sequence import Sequence as Video
 from rolo_bench.sequence import prefetch
@@ -322,10 +320,10 @@ def train_plus(
         return find_plugin("rolo-plus").make({"detector": detector, "size": size, "network": start})
 
     first = tracker()
-    paths = trajectories(motion, {e.name for e in entries("otb30")}) if motion else [v.truth for v in videos]
+    paths = motion_paths(motion, [v.truth for v in videos])
     identity = {
         "data": {v.name: v.truth_digest() for v in videos}, "detector": first.detector.identity,
-        "start": first.weights_digests, "motion": hashlib.sha256(b"".join(p.tobytes() for p in paths)).hexdigest(),
+        "start": first.weights_digests, "motion": paths_digest(paths),
     }  # fmt: skip
     expects = train_motion(paths, recipe, out / "motion", identity)
 

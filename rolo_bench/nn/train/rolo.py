@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from rolo_bench.boxes import Array
-from rolo_bench.datasets.suites import entries
 from rolo_bench.errors import UsageError
 from rolo_bench.files import digest
 from rolo_bench.nn.detect.options import chosen_for
@@ -28,7 +26,7 @@ from rolo_bench.nn.train.rollout import rollout, score, shown_features
 from rolo_bench.nn.train.rolo_loss import RoloRecipe, draw_stretches, draw_windows, stretch_loss, window_loss
 from rolo_bench.nn.train.runs import DetectedVideo, Runs, real_runs
 from rolo_bench.nn.train.simulated import NOISES, simulated_runs
-from rolo_bench.nn.train.tracks import collect, held_out, trajectories
+from rolo_bench.nn.train.tracks import collect, held_out, motion_paths, paths_digest
 from rolo_bench.sequence import Sequence as Video
 
 LENGTH, STARTS = 200, 4  # frames of a run, and first frames of each video
@@ -61,10 +59,7 @@ def prepare_runs(
     out = held_out(tracks, share, seed) if share else set()
     runs, owner = real_runs(tracks, config, length, starts)
     aside = np.isin(owner, sorted(out))
-    if motion is not None:
-        paths = trajectories(motion, {e.name for e in entries("otb30")})
-    else:
-        paths = [t.truth for i, t in enumerate(tracks) if i not in out]
+    paths = motion_paths(motion, [t.truth for i, t in enumerate(tracks) if i not in out])
     return Prepared(
         simulated_runs(
             [*paths, *more], simulated, length, np.random.default_rng(seed), NOISES.get(config.detector),
@@ -251,8 +246,7 @@ def train_tracker(
     identity = {
         "videos": {v.name: v.truth_digest() for v in videos}, "detector": made.identity, "split": split,
         "hold_out": hold_out, "start": digest(start) if start else None,
-        "motion": {p.name: digest(p) for p in sorted(motion.glob("*.txt"))} if motion else None,
-        "more": hashlib.sha256(b"".join(p.tobytes() for p in more)).hexdigest(),
+        "motion": paths_digest(motion_paths(motion, [])), "more": paths_digest(more),
     }  # fmt: skip
     tracks, features = collect(videos, made, not no_features, split, note)
     runs = prepare_runs(
@@ -266,7 +260,7 @@ def train_tracker(
     )  # fmt: skip
     about = {
         "videos": [t.name for t in tracks], "held_out": runs.held_out_names, "split": split,
-        "motion": motion.name if motion else "", "recipe": asdict(recipe), "best_step": fit.step,
+        "motion": Path(motion or "").name, "recipe": asdict(recipe), "best_step": fit.step,
         "held_out_iou": fit.score if runs.held_out is not None else None, "command": command,
     }  # fmt: skip
     assert isinstance(fit.network, Rolo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,22 @@ def trajectories(folder: Path, leave_out: set[str]) -> list[Array]:
     if not files:
         raise DataError(f"{folder}: holds no annotation files NAME.txt")
     return [read_boxes(p) for p in files]
+
+
+def motion_paths(folder: Path | None, truths: list[Array]) -> list[Array]:
+    """Trajectories to learn motion from: of a folder's annotation files less those of OTB-30; without one, the truths.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    from rolo_bench.datasets.suites import entries
+
+    return truths if folder is None else trajectories(folder, {e.name for e in entries("otb30")})
+
+
+def paths_digest(paths: Sequence[Array]) -> str:
+    """SHA-256 of trajectories ``(N, 4)``, for what a training depends on."""
+    return hashlib.sha256(b"".join(p.tobytes() for p in paths)).hexdigest()
 
 
 def held_out(tracks: Sequence[DetectedVideo], share: float, seed: int) -> set[int]:
