@@ -295,6 +295,27 @@ class FoldScore:
     best: float
 
 
+def train_judges(
+    records: Sequence[Record], motion: Motion, folds: int, recipe: PlusRecipe, out: Path,
+    identity: dict[str, Any], about: dict[str, Any],
+) -> list[FoldScore]:  # fmt: skip
+    """A judge of all records, and one without each fold of the videos, with its score there; files as `train_plus`."""
+    groups = fold_of([video_group(r.video) for r in records], max(folds, 1))
+    scores = []
+    for fold in [*range(folds), None]:
+        name = "plus" if fold is None else f"plus-fold{fold}"
+        kept: list[Record] = []
+        rest: list[Record] = []
+        for r in records:
+            (rest if groups[video_group(r.video)] == fold else kept).append(r)
+        judge = train_judge(kept, recipe, out / name, identity)
+        notes = {**about, "videos": sorted({r.video for r in kept})}
+        save_plus(out / f"{name}.safetensors", judge, motion, notes)
+        if fold is not None and rest:
+            scores.append(FoldScore(fold, sorted({r.video for r in rest}), *choice(judge, rest)))
+    return scores
+
+
 def train_plus(
     videos: Sequence[Video], out: Path, *, detector: str = "yolox-nano", size: int | None = None,
     motion: Path | None = None, start: str = "none", folds: int = 0, recipe: PlusRecipe | None = None,
@@ -333,16 +354,5 @@ def train_plus(
         return made
 
     records = record_all(expecting, videos, recipe, out / "records", identity, note)
-    groups = fold_of([video_group(v.name) for v in videos], max(folds, 1))
     about = {"recipe": asdict(recipe), "detector": detector, "start": Path(start).name}
-    scores = []
-    for fold in [*range(folds), None]:
-        name = "plus" if fold is None else f"plus-fold{fold}"
-        rest = [r for r in records if fold is not None and groups[video_group(r.video)] == fold]
-        kept = [r for r in records if fold is None or groups[video_group(r.video)] != fold]
-        judge = train_judge(kept, recipe, out / name, identity)
-        notes = {**about, "videos": sorted({r.video for r in kept})}
-        save_plus(out / f"{name}.safetensors", judge, expects, notes)
-        if fold is not None and rest:
-            scores.append(FoldScore(fold, sorted({r.video for r in rest}), *choice(judge, rest)))
-    return scores
+    return train_judges(records, expects, folds, recipe, out, identity, about)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rolo_bench.boxes import Array
+from rolo_bench.detection import Detector
 from rolo_bench.errors import UsageError
 from rolo_bench.files import digest
 from rolo_bench.nn.detect.options import chosen_for
@@ -183,18 +184,22 @@ def train(
     )  # fmt: skip
 
 
-def network_config(
-    detector: str, size: int | None, feature_size: int, *, form: str, paper_size: bool, steps: int,
-    hidden: int | None, projection: int, chosen: dict[str, Any],
-) -> RoloConfig:  # fmt: skip
-    """The configuration of a network of a form, with the association ``chosen`` for its detector."""
+def set_up(
+    detector: str, size: int | None, cache: str | None, *, form: str, paper_size: bool, steps: int,
+    hidden: int | None, projection: int, no_features: bool, centre: str | None, widen: float | None,
+) -> tuple[Detector, RoloConfig]:  # fmt: skip
+    """The detector, and the configuration of a network on it, with the association chosen for it."""
+    size = size or (None if detector == "demo" else 416)
+    chosen = chosen_for({"others": {}} if paper_size else CHOSEN, detector, centre=centre, widen=widen)
+    made = open_detector(detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True)
+    width = 0 if no_features else made.feature_size
     if paper_size:
-        return replace(paper_config(feature_size, steps, form), detector=detector, size=size, **chosen)
+        return made, replace(paper_config(width, steps, form), detector=detector, size=size, **chosen)
     if form == "offset" and not steps:
         chosen = chosen | STREAMING
     heatmap = form == "heatmap"
-    return RoloConfig(
-        form=form, feature_size=feature_size, projection=projection, steps=steps, detector=detector, size=size,
+    return made, RoloConfig(
+        form=form, feature_size=width, projection=projection, steps=steps, detector=detector, size=size,
         hidden=hidden or (128 if heatmap else 64), missing="zero" if form == "absolute" else "output",
         window=WINDOW if heatmap else 0.0, **chosen,
     )  # fmt: skip
@@ -232,15 +237,11 @@ def train_tracker(
         UsageError: settings that do not go together, or a folder of another run.
         DataError: a video without truth.
     """
-    recipe = recipe or RoloRecipe()
-    size = size or (None if detector == "demo" else 416)
-    table = {"others": {}} if paper_size else CHOSEN
-    chosen = chosen_for(table, detector, centre=centre, widen=widen)
-    made = open_detector(detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True)
-    config = network_config(
-        detector, size, 0 if no_features else made.feature_size, form=form, paper_size=paper_size, steps=steps,
-        hidden=hidden, projection=projection, chosen=chosen,
+    made, config = set_up(
+        detector, size, cache, form=form, paper_size=paper_size, steps=steps, hidden=hidden,
+        projection=projection, no_features=no_features, centre=centre, widen=widen,
     )  # fmt: skip
+    recipe = recipe or RoloRecipe()
     led = not config.steps and config.centre == "prediction"  # by its own predictions, which are learnt, too
     recipe = replace(recipe, predict=1.0 if led else recipe.predict)
     identity = {
