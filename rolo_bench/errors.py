@@ -32,4 +32,4 @@ class WeightsError(RoloBenchError):
 
 
 class TrackerError(RoloBenchError):
-    """A tracker plugin cannot be loaded, crashed, or broke the contract."""
+    """A plugin, of a tracker or a detector, cannot be loaded, crashed, or broke the contract."""

@@ -6,7 +6,6 @@ A plugin file holds one class that has ``init`` and ``update``; a file with seve
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -20,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
+from rolo_bench.files import digest
 from rolo_bench.run.worker import guarded
 
 GROUP = "rolo_bench.trackers"  # of entry points, and the package of the built-in ones
@@ -148,42 +148,50 @@ def _from_entry(entry: Any) -> Plugin:
     return Plugin(entry.name, found, f"installed, {entry.value}", _digest(found))
 
 
+def import_file(path: Path) -> ModuleType:
+    """A plugin file as a module, imported once for what it holds; it may import files beside it.
+
+    Raises:
+        TrackerError: its code fails, or it is not a Python file.
+    """
+    name = f"rolo_bench_plugin_{path.stem}_{digest(path)[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise TrackerError(f"{path}: not a Python file")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        with guarded(f"{path}: cannot be imported"):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    return module
+
+
+def own_classes(module: ModuleType, *methods: str) -> list[type[Any]]:
+    """Public classes that a module defines itself and that have these methods."""
+    own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+    return [
+        c
+        for c in own
+        if not c.__name__.startswith("_") and all(callable(getattr(c, m, None)) for m in methods)
+    ]
+
+
 def _from_file(path: Path) -> Plugin:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    module_name = f"rolo_bench_plugin_{path.stem}_{digest[:12]}"
-    if module_name in sys.modules:
-        module = sys.modules[module_name]
-    else:
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        if spec is None or spec.loader is None:
-            raise TrackerError(f"{path}: not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        sys.path.insert(0, str(path.resolve().parent))  # a plugin may import files beside it
-        try:
-            with guarded(f"{path}: cannot be imported"):
-                spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[module_name]
-            raise
-        finally:
-            sys.path.remove(str(path.resolve().parent))
-    plugin = _from_module(path.stem.replace("_", "-"), module, str(path))
-    return Plugin(plugin.name, plugin.cls, plugin.origin, digest)
+    plugin = _from_module(path.stem.replace("_", "-"), import_file(path), str(path))
+    return Plugin(plugin.name, plugin.cls, plugin.origin, digest(path))
 
 
 def _from_module(name: str, module: ModuleType, origin: str) -> Plugin:
     chosen = getattr(module, "TRACKER", None)
     if chosen is None:
-        classes = [
-            c
-            for c in vars(module).values()
-            if inspect.isclass(c)
-            and c.__module__ == module.__name__
-            and not c.__name__.startswith("_")
-            and callable(getattr(c, "init", None))
-            and callable(getattr(c, "update", None))
-        ]
+        classes = own_classes(module, "init", "update")
         if len(classes) != 1:
             what = "no class with init and update" if not classes else f"{len(classes)} tracker classes"
             raise TrackerError(
@@ -201,10 +209,9 @@ def _check(name: str, cls: Any) -> None:
 
 def _digest(cls: type) -> str:
     try:
-        source = Path(inspect.getfile(cls)).read_bytes()
+        return digest(Path(inspect.getfile(cls)))
     except (OSError, TypeError):
         return ""
-    return hashlib.sha256(source).hexdigest()
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rolo_bench.detection import Detector
-from rolo_bench.errors import RoloBenchError, UsageError, WeightsError
+from rolo_bench.errors import RoloBenchError, UsageError
 from rolo_bench.folders import cache_folder
 from rolo_bench.nn.detect.cache import STORED, Cached
 from rolo_bench.nn.detect.options import THRESHOLD, DetectorOptions
+from rolo_bench.run.plugins import import_file, own_classes
+from rolo_bench.run.worker import guarded
 
 # The built-in detectors, and the module beside this one whose ``load(name, options)`` makes each.
 DETECTORS: dict[str, str] = {
@@ -76,7 +78,7 @@ def load_plugin(path: Path, options: DetectorOptions) -> Detector:
     Raises:
         UsageError: no such file, no or several such classes, an option that its constructor does not name, or
             an attribute of `Detector` that is missing.
-        WeightsError: the file itself fails.
+        TrackerError: the file itself fails, or making the detector does.
     """
     made = plugin_class(path)
     taken = inspect.signature(made).parameters
@@ -84,12 +86,8 @@ def load_plugin(path: Path, options: DetectorOptions) -> Detector:
     refused = [k for k in given if k not in taken]
     if refused and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
         raise UsageError(f"{path}: detector {made.__name__} has no option {refused[0]!r}")
-    try:
+    with guarded(f"{path}: detector {made.__name__} cannot be made", RoloBenchError):
         detector = made(**given)
-    except RoloBenchError:
-        raise
-    except Exception as error:
-        raise WeightsError(f"{path}: making the detector fails: {error!r}") from error
     missing = [a for a in Detector.__annotations__ if not hasattr(detector, a)]
     if missing:
         raise UsageError(f"{path}: detector {made.__name__} has no attribute {missing[0]!r}")
@@ -100,15 +98,7 @@ def plugin_class(path: Path) -> type[Any]:
     """The one public class with ``__call__`` of a plugin file; raises as `load_plugin`."""
     if not path.is_file():
         raise UsageError(f"{path}: no such detector plugin file")
-    spec = importlib.util.spec_from_file_location(f"rolo_bench_detector_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise WeightsError(f"{path}: the detector plugin fails on import: {error!r}") from error
-    own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
-    classes = [c for c in own if "__call__" in vars(c) and not c.__name__.startswith("_")]
+    classes = [c for c in own_classes(import_file(path), "__call__") if "__call__" in vars(c)]
     if len(classes) != 1:
         raise UsageError(f"{path}: needs exactly one class with __call__, found {len(classes)}")
     return classes[0]
