@@ -494,7 +494,7 @@ def test_two_targets_of_one_video_are_held_out_together():
     for seed in range(10):
         out = {tracks[i].name for i in held_out(tracks, 0.25, seed)}
         assert len({n[0] for n in out}) == 1 and (("j-1" in out) == ("j-2" in out))
-    runs = prepare_runs(tracks, SMALL, None, 0.25, 0, length=20, starts=1, simulated=4)
+    runs = prepare_runs(tracks, SMALL, (), 0.25, 0, length=20, starts=1, simulated=4)
     assert runs.held_out is not None and len(runs.real) + len(runs.held_out) == 10
 
 

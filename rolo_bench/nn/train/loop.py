@@ -4,7 +4,7 @@
 
 Everything random is drawn from the step's number or from a `Stream` that the checkpoint keeps, so a run that was
 stopped and resumed ends with the same weights as one that was not (same machine, same number of threads). The
-folder holds ``checkpoint.pt``, ``curves.csv`` and ``curves.png``; each is replaced whole or not at all.
+folder holds ``checkpoint.pt`` and ``curves.csv``, each replaced whole or not at all, and at the end ``curves.png``.
 """
 
 from __future__ import annotations
@@ -178,6 +178,7 @@ def run(
         if report:
             report(row)
         terms, since = [], time.perf_counter()
+    draw_curves(folder, state["curves"])
     if state["best"] is not None:
         average.load_state_dict(state["best"])
     return Fit(average.eval(), state["best_step"], state["score"], state["curves"])
@@ -287,14 +288,18 @@ def read_checkpoint(path: Path, identity: str) -> dict[str, Any]:
 
 
 def write_curves(folder: Path, curves: list[Row]) -> None:
-    """``curves.csv`` and, from two rows on, ``curves.png``."""
+    """``curves.csv``: a row for each evaluation."""
     names = list(dict.fromkeys(name for row in curves for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in curves)
     write_atomic(folder / "curves.csv", text.getvalue())
-    if len(curves) > 1:
+
+
+def draw_curves(folder: Path | None, curves: list[Row]) -> None:
+    """``curves.png`` in a folder, of two rows or more."""
+    if folder is not None and len(curves) > 1:
         import pandas as pd
 
         from rolo_bench import plots

@@ -46,21 +46,22 @@ class Prepared:
 
 
 def prepare_runs(
-    tracks: list[DetectedVideo], config: RoloConfig, motion: Path | None, share: float, seed: int,
-    length: int = LENGTH, starts: int = STARTS, simulated: int = 600, more: Sequence[Array] = (),
+    tracks: list[DetectedVideo], config: RoloConfig, motion: Sequence[Array], share: float, seed: int,
+    length: int = LENGTH, starts: int | None = None, simulated: int = 600, more: Sequence[Array] = (),
 ) -> Prepared:  # fmt: skip
     """Runs over tracks, some of whose groups are held out, and simulated ones over trajectories.
 
     Args:
-        motion: folder of annotation files, of which the names of OTB-30 are left out; None takes the truth of
-            the tracks that are not held out.
+        motion: trajectories ``(N, 4)`` in pixels; none takes the truth of the tracks that are not held out.
         share: share of the groups to hold out; 0 for none.
-        more: further trajectories ``(N, 4)`` in pixels for simulated runs.
+        starts: first frames of runs of each track; by default `STARTS`, or 1 if no track is longer than a run.
+        more: further trajectories for simulated runs.
     """
+    starts = starts or (STARTS if any(len(t.truth) > length for t in tracks) else 1)
     out = held_out(tracks, share, seed) if share else set()
     runs, owner = real_runs(tracks, config, length, starts)
     aside = np.isin(owner, sorted(out))
-    paths = motion_paths(motion, [t.truth for i, t in enumerate(tracks) if i not in out])
+    paths = motion or [t.truth for i, t in enumerate(tracks) if i not in out]
     return Prepared(
         simulated_runs(
             [*paths, *more], simulated, length, np.random.default_rng(seed), NOISES.get(config.detector),
@@ -218,7 +219,9 @@ def train_tracker(
     Args:
         size: side of the detector's input; 416 by default, the demo detector's own.
         cache: folder for detections; by default in the cache folder.
-        motion, more: as in `prepare_runs`.
+        motion: folder of annotation files for simulated runs, of which the names of OTB-30 are left out; None
+            takes the truth of the videos that are not held out.
+        more: further trajectories ``(N, 4)`` in pixels for simulated runs.
         split: of `rolo_bench.nn.train.tracks.SPLITS`.
         hold_out: share of the videos for early stopping; 0 trains to the end.
         start: weights to fine-tune.
@@ -244,16 +247,16 @@ def train_tracker(
     recipe = recipe or RoloRecipe()
     led = not config.steps and config.centre == "prediction"  # by its own predictions, which are learnt, too
     recipe = replace(recipe, predict=1.0 if led else recipe.predict)
+    paths = motion_paths(motion, [])
     identity = {
         "videos": {v.name: v.truth_digest() for v in videos}, "detector": made.identity, "split": split,
         "hold_out": hold_out, "start": digest(start) if start else None,
-        "motion": paths_digest(motion_paths(motion, [])), "more": paths_digest(more),
+        "motion": paths_digest(paths), "more": paths_digest(more),
     }  # fmt: skip
     tracks, features = collect(videos, made, not no_features, split, note)
     runs = prepare_runs(
-        tracks, config, motion, hold_out, recipe.seed, simulated=max(600, 2 * len(tracks)), more=more,
-        starts=STARTS if any(len(t.truth) > LENGTH for t in tracks) else 1,
-    )  # fmt: skip
+        tracks, config, paths, hold_out, recipe.seed, simulated=max(600, 2 * len(tracks)), more=more
+    )
     learnt = [t for t in tracks if t.name not in runs.held_out_names]
     fit = train(
         config, recipe, runs.simulated, runs.real, runs.held_out, features, out, report,
