@@ -39,9 +39,8 @@ def widened(box: Array, factor: float | Array) -> Array:
 
 
 def overlaps(reference: Array, boxes: Array) -> Array:
-    """IoU ``(B, K)`` of references ``(B, 4)`` with the boxes ``(B, K, 4)`` of each; 0 where one is no box."""
-    values = iou(np.repeat(reference, boxes.shape[1], axis=0), boxes.reshape(-1, 4))
-    return np.nan_to_num(values, nan=0.0).reshape(boxes.shape[:2])
+    """IoU ``(B, K)`` of references ``(B, 4)`` with the boxes ``(B, K, 4)`` of each; NaN where one is no box."""
+    return iou(np.repeat(reference, boxes.shape[1], axis=0), boxes.reshape(-1, 4)).reshape(boxes.shape[:2])
 
 
 def best(value: Array, fits: NDArray[np.bool_]) -> Numbers:
@@ -127,7 +126,8 @@ class Association:
 
     def reference(self, place: Array | None = None) -> Array:
         """Mean ``(B, 4)`` of the history, its centre moved to that of ``place`` ``(B, 4)`` where that is a box."""
-        mean = np.nanmean(self.recent, axis=1)
+        known = ~np.isnan(self.recent)
+        mean = np.where(known, self.recent, 0.0).sum(axis=1) / known.sum(axis=1)
         return mean if place is None else np.where(valid(place)[:, None], centred(mean, place), mean)
 
     def choose(self, found: Candidates, reference: Array | None = None) -> Numbers:

@@ -67,7 +67,7 @@ def footage(tracks: list[DetectedVideo], config: RoloConfig) -> Footage:
         known = valid(track.truth) & (track.counted if track.counted is not None else True)
         truth = to_relative(track.truth, track.size).astype(np.float32)
         truth[~known] = np.nan
-        good = known & (overlaps(corners(truth), corners(boxes)).max(axis=1) >= SAME_OBJECT)
+        good = known & (overlaps(corners(truth), corners(boxes)) >= SAME_OBJECT).any(axis=1)
         first, last = np.full(count, base), np.full(count, base + count - 1)
         starts = base + np.flatnonzero(good if good.any() else known)
         parts.append((boxes, scores, classes, truth, first, last, starts))
