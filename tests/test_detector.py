@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rolo_bench.detection import Detections, Detector, FeatureMap
-from rolo_bench.errors import UsageError, WeightsError, TrackerError
+from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.nn.detect.options import DetectorOptions, chosen_for
 from rolo_bench.nn.detect.registry import load_detector, open_detector
 from rolo_bench.nn.detect.suppress import select, suppress
@@ -214,7 +214,8 @@ def test_a_detector_is_a_plugin_file(tmp_path: Path) -> None:
         ("import sys\nsys.exit(0)\n", TrackerError, "cannot be imported: SystemExit"),
         (PLUGIN.replace('name, classes, feature_size, size = "blob", ("blob",), 2, 0', 'name = "n"'), UsageError,
          "no attribute 'classes'"),
-        (PLUGIN.replace("self.threshold = threshold", "raise OSError('gone')"), TrackerError, "cannot be made: OSError: gone"),
+        (PLUGIN.replace("self.threshold = threshold", "raise OSError('gone')"), TrackerError,
+         "cannot be made: OSError: gone"),
         (PLUGIN.replace("self.threshold = threshold", "raise SystemExit(0)"), TrackerError, "cannot be made"),
     ],
 )  # fmt: skip
