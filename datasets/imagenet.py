@@ -60,11 +60,8 @@ class Crops:
         self.items: list[tuple[int, int]] = []
         for index in range(len(source)):
             example = source.example(index)
-            self.items += [
-                (index, k)
-                for k in range(len(example.boxes))
-                if not example.ignored[k] and example.boxes[k, 2:].min() >= 8
-            ]
+            whole = ~example.ignored & (example.boxes[:, 2:] >= 8).all(axis=1)
+            self.items += [(index, int(k)) for k in np.flatnonzero(whole)]
         if not self.items:
             raise DataError(f"{source.identity}: no objects to cut out")
 

@@ -17,6 +17,8 @@ from rolo_bench.errors import DataError
 from rolo_bench.files import write_atomic
 from rolo_bench.sequence import Image
 
+HIDDEN = 0.1  # share of an object below which it counts as not there
+
 
 @dataclass(frozen=True)
 class LabelledImage:
@@ -54,26 +56,19 @@ class SyntheticImages:
     Args:
         domain: ``train`` or ``valid``.
         first, count: the seeds ``first`` … ``first + count - 1``.
-        visible: objects of which a smaller share can be seen are ignored.
-        hidden: objects of which a smaller share can be seen are left out.
+        visible: objects of which a smaller share can be seen are ignored; below `HIDDEN` they are left out.
         objects: least and greatest number of objects in an image.
     """
 
     def __init__(
-        self,
-        domain: str,
-        first: int,
-        count: int,
-        visible: float = 0.5,
-        hidden: float = 0.1,
-        objects: tuple[int, int] = (1, 5),
+        self, domain: str, first: int, count: int, visible: float = 0.5, objects: tuple[int, int] = (1, 5)
     ) -> None:
         from rolo_bench.datasets.synthetic.suite import CLASSES
 
         self.names = tuple(CLASSES)
-        self.domain, self.first, self.count, self.visible, self.hidden = domain, first, count, visible, hidden
-        self.objects = objects
-        self.identity = f"synthetic:{domain}:{first}+{count}:visible={visible:g}:hidden={hidden:g}"
+        self.domain, self.first, self.count = domain, first, count
+        self.visible, self.objects = visible, objects
+        self.identity = f"synthetic:{domain}:{first}+{count}:visible={visible:g}:hidden={HIDDEN:g}"
         if objects != (1, 5):
             self.identity += f":objects={objects[0]}-{objects[1]}"
 
@@ -91,7 +86,7 @@ class SyntheticImages:
         if not 0 <= index < self.count:
             raise IndexError(f"no image {index}; there are {self.count}")
         image, objects = training_image(self.first + index, self.domain, self.objects)
-        objects = [o for o in objects if o.visibility >= self.hidden]
+        objects = [o for o in objects if o.visibility >= HIDDEN]
         return LabelledImage(
             image=image,
             boxes=np.array([o.box for o in objects], dtype=np.float64).reshape(-1, 4),

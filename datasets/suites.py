@@ -107,15 +107,8 @@ def tb100() -> tuple[Entry, ...]:
 
 
 def _tb100_entry(row: dict[str, str]) -> Entry:
-    return Entry(
-        row["name"],
-        int(row["first"]),
-        int(row["last"]),
-        None,
-        tuple(a for a in row["aliases"].split(";") if a),
-        tuple(row["attributes"].split()),
-        row["digest"],
-    )
+    aliases, flags = tuple(a for a in row["aliases"].split(";") if a), tuple(row["attributes"].split())
+    return Entry(row["name"], int(row["first"]), int(row["last"]), None, aliases, flags, row["digest"])
 
 
 def _otb30() -> tuple[Entry, ...]:
@@ -139,9 +132,8 @@ TABLES: dict[str, tuple[str, Callable[[], tuple[Entry, ...]]]] = {
 
 def suite_names() -> dict[str, str]:
     """Built-in suites with a line on each."""
-    return {"demo": "synthetic, rendered on the fly, nothing to download"} | {
-        k: v[0] for k, v in TABLES.items()
-    }
+    demo = {"demo": "synthetic, rendered on the fly, nothing to download"}
+    return demo | {name: words for name, (words, _) in TABLES.items()}
 
 
 def entries(name: str) -> tuple[Entry, ...]:
@@ -161,10 +153,8 @@ def _unknown(name: str) -> UsageError:
 
 def tre_omit(sequence: Sequence) -> tuple[tuple[int, int], ...]:
     """Index ranges (first, last) of a sequence at which TRE must not start; from the OTB authors' table."""
-    ranges = [
-        (int(r["first"]), int(r["last"])) for r in table_rows("init_omit.csv") if r["name"] == sequence.name
-    ]
-    return tuple((a - sequence.first_frame, b - sequence.first_frame) for a, b in ranges)
+    rows, zero = table_rows("init_omit.csv"), sequence.first_frame
+    return tuple((int(r["first"]) - zero, int(r["last"]) - zero) for r in rows if r["name"] == sequence.name)
 
 
 def load_suite(
@@ -226,9 +216,8 @@ def _load_path(
     path = Path(name)
     label = suite_label(name)
     if path.suffix == ".csv" and path.is_file():
-        return _load_table(
-            label, read_table(path), Path(data) if data else path.parent, partial, images, only
-        )
+        folder = Path(data) if data else path.parent
+        return _load_table(label, read_table(path), folder, partial, images, only)
     if otb.is_otb_folder(path):
         table = tuple(Entry(n) for n in otb.sequence_names(path))
         return _load_table(label, table, path, partial, images, only)

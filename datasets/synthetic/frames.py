@@ -9,19 +9,9 @@ import cv2
 import numpy as np
 from cv2.typing import MatLike
 
+from rolo_bench.datasets.synthetic import scenery
 from rolo_bench.datasets.synthetic.objects import GROUNDED, Look, Patch, line_kernel
-from rolo_bench.datasets.synthetic.scenery import (
-    HEIGHT,
-    WIDTH,
-    Image,
-    Key,
-    as_image,
-    blend_shift,
-    generator,
-    noise,
-    paint,
-    rgb,
-)
+from rolo_bench.datasets.synthetic.scenery import HEIGHT, WIDTH, Image, Key, as_image, generator, noise, rgb
 
 COVERS = ("pillar", "board", "bush")
 
@@ -119,7 +109,7 @@ def make_cover(key: Key, kind: str, width: int, height: int) -> Image:
     if kind == "bush":
         texture = noise(rng, h, w, (16, 16), 4)
         hue = rng.uniform(0.22, 0.4)
-        face = paint(texture, [rgb(hue, 0.75, 0.1), rgb(hue, 0.65, 0.35), rgb(hue - 0.05, 0.5, 0.65)])
+        face = scenery.paint(texture, [rgb(hue, 0.75, 0.1), rgb(hue, 0.65, 0.35), rgb(hue - 0.05, 0.5, 0.65)])
         angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
         ragged = 1 + 0.05 * np.sin(9 * angles + rng.uniform(0, 6))
         ragged += 0.035 * np.sin(23 * angles + rng.uniform(0, 6))
@@ -130,7 +120,7 @@ def make_cover(key: Key, kind: str, width: int, height: int) -> Image:
         edge = edge * ragged[:, None] / 1.085 + [w / 2, h / 2]
     else:
         texture = noise(rng, h, w, (7, 90) if kind == "pillar" else (60, 9), 5)
-        face = paint(
+        face = scenery.paint(
             texture, [rgb(hue, 0.35, value - 0.25), rgb(hue, 0.3, value), rgb(hue + 0.03, 0.2, value + 0.25)]
         )
         edge = np.array([[2, 2], [w - 3, 2], [w - 3, h - 3], [2, h - 3]], dtype=np.float64)
@@ -156,7 +146,7 @@ def place_cover(cover: Image, x: float, y: float) -> Patch:
     cut = max(0, -y0 - 2)  # a pillar is much higher than the image: shift only what can be seen
     keep = cover[cut : max(cut + 1, min(h, HEIGHT - y0 + 2))]
     framed = cv2.copyMakeBorder(keep, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    return Patch(blend_shift(as_image(framed), 1 - (left - x0), 1 - (top - y0)), x0, y0 + cut)
+    return Patch(scenery.blend_shift(as_image(framed), 1 - (left - x0), 1 - (top - y0)), x0, y0 + cut)
 
 
 @functools.lru_cache(maxsize=1)

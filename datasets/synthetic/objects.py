@@ -150,11 +150,8 @@ def _person(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]
         shoulder = -0.8 * swing * side
         upper, ex, ey = _limb(0.0, -0.27, shoulder, 0.17, 0.085 * stout, 0.07 * stout)
         fore, hx, hy = _limb(ex, ey, shoulder + 0.45, 0.15, 0.065 * stout, 0.05 * stout)
-        arm: list[Part] = [
-            (upper, 0),
-            (fore, 0 if build[1] < 0.5 else 4),
-            (_ellipse(hx, hy, 0.03, 0.03, 8), 4),
-        ]
+        sleeve = 0 if build[1] < 0.5 else 4
+        arm: list[Part] = [(upper, 0), (fore, sleeve), (_ellipse(hx, hy, 0.03, 0.03, 8), 4)]
         if side < 0:
             parts += arm
             continue
@@ -238,11 +235,8 @@ def _fish(build: NDArray[np.float64], phase: float, turn: float) -> list[Part]:
     for offset in (0.0, -0.19)[: 1 + int(build[1] < 0.6)]:
         parts.append((band * [1.0, 0.93 - 0.9 * abs(offset)] + [offset, 0.0], 5))
     fin = np.array([[0.16, 0.02], [0.0, 0.0 + 0.06 * np.sin(2 * phase)], [-0.02, 0.09], [0.14, 0.07]])
-    parts += [
-        (fin, 1),
-        (_ellipse(0.36, -0.05, 0.042, 0.042, 12), 3),
-        (_ellipse(0.37, -0.05, 0.022, 0.022, 8), 2),
-    ]
+    eye, pupil = _ellipse(0.36, -0.05, 0.042, 0.042, 12), _ellipse(0.37, -0.05, 0.022, 0.022, 8)
+    parts += [(fin, 1), (eye, 3), (pupil, 2)]
     waved = []
     for outline, colour in parts:
         shift = 0.075 * np.sin(phase + 4.0 * outline[:, 0]) * np.clip(0.45 - outline[:, 0], 0, None)

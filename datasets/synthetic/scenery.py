@@ -153,11 +153,8 @@ def _over(under: Image, paint_: Image, cover: Image) -> Image:
 def _meadow(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Image]:
     far = _sky(rng, h, w)
     hills = noise(rng, h, w, (90, 40), 5)
-    far = _over(
-        far,
-        paint(hills, [rgb(0.45, 0.35, 0.45), rgb(0.38, 0.35, 0.55), rgb(0.33, 0.4, 0.6)]),
-        _below(_ridge(rng, w, h * 0.42, 60, 160), h),
-    )
+    slopes = paint(hills, [rgb(0.45, 0.35, 0.45), rgb(0.38, 0.35, 0.55), rgb(0.33, 0.4, 0.6)])
+    far = _over(far, slopes, _below(_ridge(rng, w, h * 0.42, 60, 160), h))
     hue = rng.uniform(0.17, 0.33)
     ground = noise(rng, h, w, (70, 22), 6)
     blades = noise(rng, h, w, (5, 14), 2)
@@ -173,9 +170,8 @@ def _meadow(rng: np.random.Generator, h: int, w: int) -> tuple[Image, Image, Ima
     for _ in range(int(rng.integers(10, 40))):  # flowers, stones and shrubs, larger towards the front
         y = rng.uniform(0.5 * h, h)
         reach = rng.uniform(2, 9) * (y / h) ** 2
-        shade = [rgb(hue, 0.6, 0.3), rgb(0.1, 0.1, 0.6), rgb(0.13, 0.7, 0.9), rgb(0.9, 0.3, 0.95)][
-            int(rng.integers(4))
-        ]
+        shades = [rgb(hue, 0.6, 0.3), rgb(0.1, 0.1, 0.6), rgb(0.13, 0.7, 0.9), rgb(0.9, 0.3, 0.95)]
+        shade = shades[int(rng.integers(4))]
         for _ in range(int(rng.integers(1, 7))):
             spot = (rng.uniform(0, w), y + rng.uniform(-6, 6))
             centre = (round(spot[0] * 16), round(spot[1] * 16))

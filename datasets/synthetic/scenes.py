@@ -11,28 +11,9 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.synthetic import frames as drawing
-from rolo_bench.datasets.synthetic import motion
-from rolo_bench.datasets.synthetic.objects import (
-    CLASSES,
-    FACING,
-    WALKING,
-    Look,
-    Patch,
-    Pose,
-    box_of,
-    make_look,
-)
-from rolo_bench.datasets.synthetic.scenery import (
-    BACKDROPS,
-    DOMAINS,
-    HEIGHT,
-    WIDTH,
-    Image,
-    Key,
-    Place,
-    generator,
-    place,
-)
+from rolo_bench.datasets.synthetic import motion, objects, scenery
+from rolo_bench.datasets.synthetic.objects import CLASSES, FACING, WALKING, Look, Patch, Pose, make_look
+from rolo_bench.datasets.synthetic.scenery import BACKDROPS, DOMAINS, HEIGHT, WIDTH, Image, Key, generator
 from rolo_bench.errors import DataError
 
 # what a scene may do, and the OTB attribute that it stands for
@@ -148,7 +129,7 @@ class Cover:
 class Scene:
     """A planned scene: everything that does not depend on the frame, and the paths."""
 
-    paint: Callable[[], Place]  # slow, and of no use to who wants the paths alone
+    paint: Callable[[], scenery.Place]  # slow, and of no use to who wants the paths alone
     pan: Array  # (N, 2)
     actors: tuple[Actor, ...]  # in drawing order
     target: int  # which of them is the target
@@ -243,7 +224,7 @@ def plan(spec: SceneSpec) -> Scene:
     for first, last in spec.absences:
         path = motion.leave(path, first, last, spec.size * 1.5)
     target = _act(rng, look, path, spec.size, spec, jerk)
-    boxes = np.stack([box_of(target.look, pose) for pose in target.poses])
+    boxes = np.stack([objects.box_of(target.look, pose) for pose in target.poses])
 
     behind: list[Actor] = []
     before: list[Actor] = []
@@ -251,7 +232,7 @@ def plan(spec: SceneSpec) -> Scene:
         hides = number < spec.distractors and number % 2 == 1 and ("poles" in spec.effects or spec.occlusions)
         (before if hides else behind).append(_companion(spec, number, look, path, jerk))
     return Scene(
-        paint=functools.partial(place, spec.key(2), spec.backdrop, clutter),
+        paint=functools.partial(scenery.place, spec.key(2), spec.backdrop, clutter),
         pan=-world,
         actors=(*reversed(behind), target, *before),
         target=len(behind),

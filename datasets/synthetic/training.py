@@ -7,19 +7,9 @@ import functools
 import numpy as np
 
 from rolo_bench.datasets.synthetic import frames as drawing
+from rolo_bench.datasets.synthetic import scenery
 from rolo_bench.datasets.synthetic.objects import CLASSES, Look, Patch, Pose, draw, make_look
-from rolo_bench.datasets.synthetic.scenery import (
-    BACKDROPS,
-    DOMAINS,
-    HEIGHT,
-    WIDTH,
-    Image,
-    Key,
-    Place,
-    generator,
-    place,
-    view,
-)
+from rolo_bench.datasets.synthetic.scenery import BACKDROPS, DOMAINS, HEIGHT, WIDTH, Image, Key, generator
 from rolo_bench.datasets.synthetic.scenes import EFFECTS, SceneObject, SceneSpec
 from rolo_bench.errors import DataError
 
@@ -73,10 +63,10 @@ def _open(domain: str, seed: int, part: int) -> Key:
 
 
 @functools.lru_cache(maxsize=2 * _BANK)
-def _bank_place(domain: str, number: int) -> Place:
+def _bank_place(domain: str, number: int) -> scenery.Place:
     rng = generator((DOMAINS[domain], number, 9_100))
     clutter = tuple(make_look((DOMAINS[domain], number, 9_101), "ball").colours) if number % 4 == 3 else ()
-    return place((DOMAINS[domain], number, 9_102), str(rng.choice(BACKDROPS)), clutter)
+    return scenery.place((DOMAINS[domain], number, 9_102), str(rng.choice(BACKDROPS)), clutter)
 
 
 @functools.lru_cache(maxsize=2 * _COVER_BANK)
@@ -106,7 +96,7 @@ def training_image(
     """
     rng = generator(_open(domain, seed, 9_300))
     pan = (float(rng.uniform(-80, 80)), float(rng.uniform(-40, 40)))
-    image = view(_bank_place(domain, int(rng.integers(_BANK))), pan)
+    image = scenery.view(_bank_place(domain, int(rng.integers(_BANK))), pan)
     kind = str(rng.choice(CLASSES))
     actors: list[tuple[Look, Patch]] = []
     for number in range(int(rng.integers(count[0], count[1] + 1))):
