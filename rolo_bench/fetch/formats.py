@@ -38,11 +38,18 @@ def _checkpoint(path: Path, head: bytes) -> str:
     return "" if fine else "no whole checkpoint of PyTorch"
 
 
-def _darknet(path: Path, head: bytes) -> str:
+def darknet_header(head: bytes) -> int:
+    """Bytes of the header that Darknet weights begin with; 0 where they begin with something else."""
     major, minor = np.frombuffer(head, "<i4", 2).tolist()
     if not (0 <= major < 1000 and 0 <= minor < 1000):
+        return 0
+    return 20 if major * 10 + minor >= 2 else 16  # the count of images seen grew from 4 to 8 bytes
+
+
+def _darknet(path: Path, head: bytes) -> str:
+    header = darknet_header(head)
+    if not header:
         return "without the header of Darknet weights"
-    header = 20 if major * 10 + minor >= 2 else 16  # the count of images seen grew from 4 to 8 bytes
     if path.stat().st_size % 4:
         return "no whole number of floats"
     values = np.memmap(path, "<f4", "r", header)

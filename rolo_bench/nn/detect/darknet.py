@@ -282,12 +282,8 @@ class Darknet(nn.Module):
         feature = kept[self.feature_layer].float()
         if self.grid:
             feature = F.adaptive_avg_pool2d(feature, self.grid)
-        return Raw(
-            torch.cat([p[0] for p in parts], dim=1),
-            torch.cat([p[1] for p in parts], dim=1),
-            feature.flatten(1),
-            {f"layer{i}": kept[i] for i in self.keep},
-        )
+        boxes, scores = (torch.cat(part, dim=1) for part in zip(*parts))
+        return Raw(boxes, scores, feature.flatten(1), {f"layer{i}": kept[i] for i in self.keep})
 
 
 class Shortcut(nn.Module):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rolo_bench.errors import WeightsError
+from rolo_bench.fetch.formats import darknet_header
 
 _TRAINING = {
     "jitter", "random", "ignore_thresh", "truth_thresh", "iou_thresh", "cls_normalizer", "iou_normalizer",
@@ -139,10 +140,9 @@ class Floats:
             raise WeightsError(
                 f"{path}: {len(data)} bytes, too short for a Darknet weights file; fetch it again"
             )
-        major, minor, _ = (int(v) for v in np.frombuffer(data, "<i4", 3))
-        if not (0 <= major < 1000 and 0 <= minor < 1000):
-            raise WeightsError(f"{path}: no Darknet header (version {major}.{minor}); is it a weights file?")
-        header = 20 if major * 10 + minor >= 2 else 16  # the count of images seen grew from 4 to 8 bytes
+        header = darknet_header(data)
+        if not header:
+            raise WeightsError(f"{path}: no Darknet header; is it a weights file?")
         if (len(data) - header) % 4:
             raise WeightsError(
                 f"{path}: {len(data)} bytes are no whole number of floats; truncated, fetch it again"

@@ -66,11 +66,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 def convolution_order(network: YOLOX) -> list[str]:
     """Names of the convolutions in the order in which they run, which is their order in an ONNX export."""
     names: list[str] = []
-    hooks = [
-        module.register_forward_hook(lambda *_, name=name: names.append(name))
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d)
-    ]
+    convs = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+    hooks = [m.register_forward_hook(lambda *_, name=name: names.append(name)) for name, m in convs]
     with torch.inference_mode():
         network.outputs(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
     for hook in hooks:
