@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from rolo_bench.boxes import Array
 from rolo_bench.datasets.labelled import LabelledImage
 from rolo_bench.sequence import Image
 
@@ -37,20 +39,25 @@ def move(example: LabelledImage, scale: float, shift: tuple[float, float]) -> La
         example.image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=FILL
     )  # pixel i covers i … i + 1, so its middle moves by the half pixels added above
     boxes = example.boxes * scale + [*offset, 0, 0]
-    sides = np.minimum(boxes[:, :2] + boxes[:, 2:], [width, height]) - np.maximum(boxes[:, :2], 0)
+    return LabelledImage(image, *_left(example, boxes, np.zeros(2), np.array([width, height])))
+
+
+def _left(
+    example: LabelledImage, boxes: Array, low: Array, high: Array
+) -> tuple[Array, NDArray[np.int64], NDArray[np.bool_]]:
+    """Boxes, classes and ignored of the objects that reach into the corners ``low`` … ``high`` ``(2,)``."""
+    sides = np.minimum(boxes[:, :2] + boxes[:, 2:], high) - np.maximum(boxes[:, :2], low)
     inside = np.clip(sides, 0, None).prod(axis=1) / np.maximum(boxes[:, 2:].prod(axis=1), 1e-9)
     keep = inside > 0
-    ignored = example.ignored | (inside < 0.5)
-    return LabelledImage(image, boxes[keep], example.classes[keep], ignored[keep])
+    return boxes[keep], example.classes[keep], (example.ignored | (inside < 0.5))[keep]
 
 
 def mirror(example: LabelledImage) -> LabelledImage:
     """Left and right swapped."""
     boxes = example.boxes.copy()
     boxes[:, 0] = example.image.shape[1] - boxes[:, 0] - boxes[:, 2]
-    return LabelledImage(
-        np.ascontiguousarray(example.image[:, ::-1]), boxes, example.classes, example.ignored
-    )
+    image = np.ascontiguousarray(example.image[:, ::-1])
+    return LabelledImage(image, boxes, example.classes, example.ignored)
 
 
 def augment(example: LabelledImage, rng: np.random.Generator, strength: float = 1.0) -> LabelledImage:
@@ -94,17 +101,11 @@ def mosaic(examples: Sequence[LabelledImage], rng: np.random.Generator) -> Label
         right, low = index % 2, index // 2
         first = middle * (right, low)
         last = np.where((right, low), side, middle)
-        small = int(
-            (last - first).max()
-        )  # a square that covers the quarter; the rest is cut off at the middle
+        small = int((last - first).max())  # a square over the quarter; the rest is cut off at the middle
         shrunk = cv2.resize(example.image, (small, small), interpolation=cv2.INTER_AREA)
         cut = np.where((right, low), 0, small - (last - first))
         (x0, y0), (x1, y1), (cx, cy) = first, last, cut
         image[y0:y1, x0:x1] = shrunk[cy : cy + y1 - y0, cx : cx + x1 - x0]
         boxes = example.boxes * (small / side) + [*(first - cut), 0, 0]
-        sides = np.minimum(boxes[:, :2] + boxes[:, 2:], last) - np.maximum(boxes[:, :2], first)
-        inside = np.clip(sides, 0, None).prod(axis=1) / np.maximum(boxes[:, 2:].prod(axis=1), 1e-9)
-        keep = inside > 0
-        ignored = example.ignored | (inside < 0.5)
-        parts.append((boxes[keep], example.classes[keep], ignored[keep]))
+        parts.append(_left(example, boxes, first, last))
     return LabelledImage(image, *(np.concatenate(p) for p in zip(*parts)))

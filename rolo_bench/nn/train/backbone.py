@@ -83,10 +83,8 @@ class Classifier(nn.Module):
         self.detector = detector
         convs = [i for i, layer in enumerate(detector.layers) if isinstance(layer, Conv | Residual)]
         self.depth = convs[convolutions - 1] + 1
-        channels = [m for m in detector.layers[: self.depth].modules() if isinstance(m, nn.Conv2d)][
-            -1
-        ].out_channels
-        self.top = nn.Linear(channels, classes)
+        inside = [m for m in detector.layers[: self.depth].modules() if isinstance(m, nn.Conv2d)]
+        self.top = nn.Linear(inside[-1].out_channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.detector.layers[: self.depth]:

@@ -6,7 +6,7 @@ import copy
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +145,7 @@ class Shards:
 
         def part(index: int) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
             pick = slice(index, None, self.count)
-            its = Targets(
-                *(t[pick] for t in (targets.holds, targets.ignored, targets.boxes, targets.classes))
-            )
+            its = Targets(*(getattr(targets, f.name)[pick] for f in fields(Targets)))
             terms = self.loss(self.replicas[index], pixels[pick], its)
             return {k: v.detach() for k, v in terms.items()}, torch.autograd.grad(terms["loss"], parameters)
 

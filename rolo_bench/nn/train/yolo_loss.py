@@ -67,9 +67,8 @@ def assign(
     n, places = len(boxes), cells * cells
     holds, skipped = np.zeros((n, places), bool), np.zeros((n, places), bool)
     box, kind = np.zeros((n, places, 4), np.float32), np.zeros((n, places), np.int64)
-    around = [(0, 0)] + [
-        (dx, dy) for dx in range(-reach, reach + 1) for dy in range(-reach, reach + 1) if dx or dy
-    ]
+    near = range(-reach, reach + 1)
+    around = [(0, 0), *((dx, dy) for dx in near for dy in near if dx or dy)]
     for i, (b, c, skip) in enumerate(zip(boxes, classes, ignored)):
         distance = np.full(places, np.inf)
         corner = np.clip(np.floor(b[:, :2] * cells), 0, cells - 1).astype(int)
@@ -126,18 +125,12 @@ def shares(prediction: Prediction, targets: Targets, cells: int) -> tuple[Tensor
 
 
 def yolo_loss(
-    prediction: Prediction,
-    targets: Targets,
-    cells: int,
-    *,
-    coord: float = 5.0,
-    noobj: float = 0.5,
-    kind: float = 1.0,
+    prediction: Prediction, targets: Targets, cells: int, *, coord: float = 5.0, noobj: float = 0.5
 ) -> dict[str, Tensor]:
     """The terms of the loss, each summed over cells and averaged over images, and their sum ``loss``.
 
     Terms: ``centre`` and ``side`` (times ``coord``), ``object`` (confidence of responsible boxes), ``empty``
-    (confidence of all other boxes, times ``noobj``), ``class`` (times ``kind``, which is 1 in the paper).
+    (confidence of all other boxes, times ``noobj``), ``class``.
     """
     classes, confidence, boxes = prediction
     n = len(classes)
@@ -152,7 +145,7 @@ def yolo_loss(
         "side": coord * error[..., 2:].sum() / n,
         "object": ((confidence - iou[..., None]).square() * mine).sum() / n,
         "empty": noobj * (confidence.square() * empty).sum() / n,
-        "class": kind * wrong.sum() / n,
+        "class": wrong.sum() / n,
     }
     return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
@@ -171,14 +164,12 @@ def generalised_overlap(a: Tensor, b: Tensor) -> Tensor:
     return iou - (hull - union) / hull
 
 
-def dense_loss(
-    prediction: Prediction, targets: Targets, cells: int, *, coord: float = 2.0, kind: float = 2.0
-) -> dict[str, Tensor]:
+def dense_loss(prediction: Prediction, targets: Targets, cells: int) -> dict[str, Tensor]:
     """The terms of the loss of a network with logits, per cell that holds an object, and their sum ``loss``.
 
-    Terms: ``overlap`` (1 - generalised IoU of responsible boxes, times ``coord``), ``coordinates`` (smooth
+    Terms: ``overlap`` (1 - generalised IoU of responsible boxes, times 2), ``coordinates`` (smooth
     absolute error of centre and square-rooted sides, in sixteenths of the image), ``confidence`` (quality focal
-    loss: cross-entropy with the IoU, of all boxes) and ``class`` (cross-entropy, times ``kind``).
+    loss: cross-entropy with the IoU, of all boxes) and ``class`` (cross-entropy, times 2).
 
     Source: quality focal loss, Li et al. 2020, equation 6 with an exponent of 1.5.
     """
@@ -199,9 +190,9 @@ def dense_loss(
     sure = F.binary_cross_entropy_with_logits(confidence, quality, reduction="none")
     named = F.cross_entropy(classes.transpose(1, 2), targets.classes, reduction="none")  # (N, S * S)
     terms = {
-        "overlap": coord * ((1 - fit) * mine).sum() / held,
+        "overlap": 2.0 * ((1 - fit) * mine).sum() / held,
         "coordinates": 0.25 * (error.sum(dim=3) * mine).sum() / held,
         "confidence": 2.0 * (focus * sure).sum() / held,
-        "class": kind * (named * targets.holds).sum() / held,
+        "class": 2.0 * (named * targets.holds).sum() / held,
     }
     return {"loss": torch.stack(list(terms.values())).sum(), **terms}
