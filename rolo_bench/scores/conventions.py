@@ -18,6 +18,7 @@ from rolo_bench.boxes import Array, as_boxes, centers, iou, valid
 from rolo_bench.errors import UsageError
 
 OVERLAP_THRESHOLDS: Array = np.arange(21) / 20
+STEPPED_THRESHOLDS: Array = np.arange(0, 1.05, 0.05)  # as two toolkits have them; the last bit differs
 ERROR_THRESHOLDS: Array = np.arange(51, dtype=np.float64)
 NORM_THRESHOLDS: Array = np.arange(51) / 100
 ONE_BASED: Array = np.array([1.0, 1.0, 0.0, 0.0])
@@ -132,6 +133,24 @@ def _failures(overlap: Array, truth: Array) -> int:
     return int((valid(truth) & ~(overlap > 0)).sum())
 
 
+def _curves(
+    truth: Array,
+    overlap: Array,
+    error: Array,
+    scaled: Array,
+    thresholds: Array = OVERLAP_THRESHOLDS,
+    count: int | None = None,
+) -> Curves:
+    """What a rule's overlaps, centre errors and scaled ones come to over ``count`` frames, by default all."""
+    return Curves(
+        share_above(overlap, thresholds, count),
+        share_within(error, ERROR_THRESHOLDS, count),
+        share_within(scaled, NORM_THRESHOLDS, count),
+        float(overlap.mean() if count is None else overlap.sum() / count),
+        _failures(overlap, truth),
+    )
+
+
 def otb(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     """The benchmark authors' rule; the default.
 
@@ -146,13 +165,7 @@ def otb(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     good = _positive(t)
     overlap = _overlap(b, t, good)
     error, scaled = errors(b, t)
-    return Curves(
-        share_above(overlap, OVERLAP_THRESHOLDS),
-        share_within(np.where(good, error, np.inf), ERROR_THRESHOLDS),
-        share_within(np.where(good, scaled, np.inf), NORM_THRESHOLDS),
-        float(overlap.mean()),
-        _failures(overlap, t),
-    )
+    return _curves(t, overlap, np.where(good, error, np.inf), np.where(good, scaled, np.inf))
 
 
 def otb_matlab(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -168,13 +181,7 @@ def otb_matlab(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     good = _positive(t)
     overlap = _overlap(b, t, good)
     error, scaled = errors(b, t)
-    return Curves(
-        share_above(overlap, OVERLAP_THRESHOLDS),
-        share_within(np.where(good, error, -1.0), ERROR_THRESHOLDS),
-        share_within(np.where(good, scaled, -1.0), NORM_THRESHOLDS),
-        float(overlap.mean()),
-        _failures(overlap, t),
-    )
+    return _curves(t, overlap, np.where(good, error, -1.0), np.where(good, scaled, -1.0))
 
 
 def got10k(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -190,13 +197,7 @@ def got10k(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     b = _first_true(b, t)
     overlap = _overlap(b, t)
     error, scaled = errors(b, t)
-    return Curves(
-        share_above(overlap, np.linspace(0, 1, 21)),
-        share_within(error, ERROR_THRESHOLDS),
-        share_within(scaled, NORM_THRESHOLDS),
-        float(overlap.mean()),
-        _failures(overlap, t),
-    )
+    return _curves(t, overlap, error, scaled, np.linspace(0, 1, 21))
 
 
 def pysot(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -215,13 +216,8 @@ def pysot(boxes: ArrayLike, truth: ArrayLike) -> Curves:
         centred = (middle > 0).all(axis=1)
         scaled = np.linalg.norm((centers(b) - centers(t)) / (t[:, 2:] + 1e-16), axis=1)
         centred_norm = (middle / (t[:, 2:] + 1e-16) > 0).all(axis=1)
-    return Curves(
-        share_above(overlap, np.arange(0, 1.05, 0.05)),
-        share_within(np.where(centred, error, -1.0), ERROR_THRESHOLDS),
-        share_within(np.where(centred_norm, scaled, -1.0), NORM_THRESHOLDS),
-        float(overlap.mean()),
-        _failures(overlap, t),
-    )
+    error, scaled = np.where(centred, error, -1.0), np.where(centred_norm, scaled, -1.0)
+    return _curves(t, overlap, error, scaled, STEPPED_THRESHOLDS)
 
 
 def pytracking(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -240,13 +236,8 @@ def pytracking(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     count = max(int(good.sum()), 1)
     overlap = _overlap(b, t, good)
     error, scaled = errors(b, t)
-    return Curves(
-        share_above(overlap, np.arange(0, 1.05, 0.05), count),
-        share_within(np.where(good, error, np.inf), ERROR_THRESHOLDS, count),
-        share_within(np.where(good, scaled, -1.0), NORM_THRESHOLDS, count),
-        float(overlap.sum() / count),
-        _failures(overlap, t),
-    )
+    error, scaled = np.where(good, error, np.inf), np.where(good, scaled, -1.0)
+    return _curves(t, overlap, error, scaled, STEPPED_THRESHOLDS, count)
 
 
 def pytracking_int(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -272,13 +263,8 @@ def rolo2016(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     b, t = _pair(boxes, truth)
     overlap = _overlap(_corner_as_centre(b), _corner_as_centre(t))
     at_least = np.nextafter(np.arange(20) * 5 / 100 + 0.0001, -np.inf)  # >= t is > the number below t
-    return Curves(
-        np.append(share_above(overlap, at_least), 0.0),
-        np.full(51, np.nan),
-        np.full(51, np.nan),
-        float(overlap.mean()),
-        _failures(overlap, t),
-    )
+    success, unknown = np.append(share_above(overlap, at_least), 0.0), np.full(51, np.nan)
+    return Curves(success, unknown, unknown, float(overlap.mean()), _failures(overlap, t))
 
 
 def _corner_as_centre(boxes: Array) -> Array:

@@ -80,13 +80,8 @@ def published_summary(sequences: Iterable[str], names: Iterable[str] = ()) -> pd
         if part.empty:
             continue
         auc, precision = _auc_and_precision(name, wanted)
-        rows.append(
-            {
-                "tracker": name, "auc": auc, "precision": precision,
-                "success50": part["success50"].mean(), "mean_iou": part["mean_iou"].mean(),
-                "fps": float(fps.get(name, np.nan)), "sequences": len(wanted),
-            }
-        )  # fmt: skip
+        means = part["success50"].mean(), part["mean_iou"].mean()
+        rows.append((name, auc, precision, *means, float(fps.get(name, np.nan)), len(wanted)))
     columns = ["tracker", "auc", "precision", "success50", "mean_iou", "fps", "sequences"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -122,11 +122,7 @@ def _available(store: Store, suite: Suite, protocol: str, tracker: str, partial:
     if not have or (absent and not partial):
         listed = ", ".join(absent[:8]) + (" …" if len(absent) > 8 else "")
         entries = store.meta(suite.name, protocol, tracker).get("sequences", {})
-        failed = [
-            f"{s} failed: {entries[s].get('error')}"
-            for s in absent
-            if s in entries and entries[s].get("error")
-        ]
+        failed = [f"{s} failed: {why}" for s in absent if (why := entries.get(s, {}).get("error"))]
         raise DataError(
             f"{tracker}: no result on {len(absent)} of {len(suite.sequences)} sequences of {suite.name} "
             f"({protocol}): {listed}; {failed[0] + '; ' if failed else ''}run or import it, "

@@ -126,14 +126,8 @@ def sequences_won(table: pd.DataFrame) -> pd.DataFrame:
     top = scores >= scores.max(axis=1, keepdims=True) - TIE
     alone = top & (top.sum(axis=1, keepdims=True) == 1)
     ranks = sequence_ranks(scores).mean(axis=0)
-    return pd.DataFrame(
-        {
-            "tracker": list(table.columns),
-            "won": alone.sum(axis=0),
-            "shared": (top & ~alone).sum(axis=0),
-            "mean_rank": ranks,
-        }
-    )
+    won, shared = alone.sum(axis=0), (top & ~alone).sum(axis=0)
+    return pd.DataFrame({"tracker": list(table.columns), "won": won, "shared": shared, "mean_rank": ranks})
 
 
 @dataclass(frozen=True)
