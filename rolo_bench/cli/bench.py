@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import click
 
-from rolo_bench.cli.options import data_option, format_option, partial_option, suite_option, trackers_option
+from rolo_bench.cli.options import data_options, format_option, trackers_option
 
 
 @click.command(epilog="Example: rolo-bench bench --tracker ncc --tracker mosse --frames 200")
 @trackers_option
-@suite_option()
-@data_option
-@partial_option
+@data_options
 @click.option("--frames", default=100, show_default=True, help="Frames of the first sequence to time.")
 @format_option
 def bench(

@@ -67,13 +67,9 @@ def import_(
         Repairs(pad, cut, hold), truths, zero_based, force,
     ):  # fmt: skip
         outcomes.append(outcome)
-        _show(outcome)
+        for note in outcome.notes:
+            console.print(f"{outcome.source.name}: {note}", markup=False)
     _summary(outcomes, suite, entries)
-
-
-def _show(outcome: Imported) -> None:
-    for note in outcome.notes:
-        console.print(f"{outcome.source.name}: {note}", markup=False)
 
 
 def _summary(outcomes: list[Imported], suite: str, entries: tuple[Entry, ...]) -> None:

@@ -52,9 +52,6 @@ protocol_option = click.option(
 trackers_option = click.option(
     "--tracker", "trackers", multiple=True, metavar="NAME", help="Tracker; repeat for several."
 )
-sequence_option = click.option(
-    "--sequence", "only", multiple=True, metavar="NAME", help="Only this sequence; repeat for several."
-)
 convention_option = click.option(
     "--convention", default="otb", show_default=True, metavar="NAME",
     help="Scoring rule: otb, otb-matlab, got10k, pysot, pytracking, pytracking-int, rolo2016.",
@@ -66,6 +63,9 @@ format_option = click.option(
 published_option = click.option(
     "--published", is_flag=True, help="Add published numbers of the paper's nine trackers."
 )
+
+
+data_options = together(suite_option(), data_option, partial_option)
 
 
 def stored_options(suite: str | None, data: Decorator = data_option) -> Decorator:

@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rolo_bench.cli.options import (
-    console,
-    data_option,
-    partial_option,
-    protocol_option,
-    results_option,
-    sequence_option,
-    suite_option,
-    trackers_option,
-)
+from rolo_bench.cli.options import console, data_options, protocol_option, results_option, trackers_option
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
 
 if TYPE_CHECKING:
@@ -29,12 +20,12 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: rolo-bench run --tracker ncc --suite otb30 --data ~/otb --partial")
 @trackers_option
-@suite_option()
-@data_option
-@partial_option
+@data_options
 @protocol_option
 @results_option
-@sequence_option
+@click.option(
+    "--sequence", "only", multiple=True, metavar="NAME", help="Only this sequence; repeat for several."
+)
 @click.option(
     "-o", "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="Option of the tracker; repeatable."
 )

@@ -9,13 +9,7 @@ from typing import Any
 
 import click
 
-from rolo_bench.cli.options import (
-    console,
-    convention_option,
-    format_option,
-    published_option,
-    stored_options,
-)
+from rolo_bench.cli.options import console, convention_option, format_option, published_option, stored_options
 from rolo_bench.scores.summary import VIEWS
 
 
@@ -46,9 +40,8 @@ def score(
     notes = list(scores.attrs["notes"])
     if view == "summary" and format_ is None and not output and sys.stdout.isatty():
         table, hidden = tables.fit(table, shutil.get_terminal_size().columns)
-        notes += (
-            [f"too wide for this terminal: {', '.join(hidden)}; --format md shows them"] if hidden else []
-        )
+        if hidden:
+            notes.append(f"too wide for this terminal: {', '.join(hidden)}; --format md shows them")
     text = tables.render(table, format_)
     if output:
         write_atomic(output, text)

@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--failures", is_flag=True, help="Strips of the frames around each loss of the target, a file each."
 )
-@click.option(
-    "--heatmap",
-    metavar="TRACKER",
-    help="Run this tracker on the sequence and lay its heatmaps over the frames.",
-)
+@click.option("--heatmap", metavar="TRACKER", help="Run this tracker and lay its heatmaps over the frames.")
 @click.option(
     "-o", "--option", "pairs", multiple=True, metavar="NAME=VALUE",
     help="Option of the --heatmap tracker [default: variant=heatmap for rolo].",

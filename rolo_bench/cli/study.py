@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rolo_bench.cli.options import (
-    console,
-    data_option,
-    format_option,
-    partial_option,
-    results_option,
-    suite_option,
-    together,
-)
+from rolo_bench.cli.options import console, data_options, format_option, results_option, together
 
 if TYPE_CHECKING:
     import pandas as pd
 
 shared_options = together(
-    suite_option(), data_option, partial_option, results_option, format_option,
+    data_options, results_option, format_option,
     click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder]."),
     click.option("--detector", default=None, metavar="NAME",
                  help="Detector [default: yolox-nano; demo on the demo suite]."),
@@ -105,14 +97,6 @@ def occlusion(
     from rolo_bench.run.store import Store
 
     loaded = load_suite(suite, data, partial)
-    table = studies.occlusion(
-        Store(results),
-        loaded,
-        trackers or studies.TRACKERS,
-        detector,
-        cache or True,
-        valid_iou,
-        threshold,
-        _line,
-    )
+    store, names = Store(results), trackers or studies.TRACKERS
+    table = studies.occlusion(store, loaded, names, detector, cache or True, valid_iou, threshold, _line)
     _show(table, format_, results / "study" / f"occlusion-{loaded.name}.csv")
