@@ -52,14 +52,6 @@ def _files(root: Path, ending: str) -> list[Path]:
     return [root] if root.is_file() else sorted(p for p in root.rglob(f"*{ending}") if p.is_file())
 
 
-def _mat_files(root: Path, names: dict[str, Entry]) -> list[Found]:
-    return [Found(p, *split_stem(p.stem, names)) for p in _files(root, ".mat")]
-
-
-def _json_files(root: Path, names: dict[str, Entry]) -> list[Found]:
-    return [Found(p, p.stem, p.resolve().parent.name) for p in _files(root, ".json")]
-
-
 def _tables(format_: str, words: str) -> Format:
     return Format(
         words,
@@ -70,11 +62,13 @@ def _tables(format_: str, words: str) -> Format:
 
 FORMATS = {
     "otb-mat": Format(
-        "OTB MATLAB toolkits: <Seq>_<tracker>.mat", _mat_files,
+        "OTB MATLAB toolkits: <Seq>_<tracker>.mat",
+        lambda root, names: [Found(p, *split_stem(p.stem, names)) for p in _files(root, ".mat")],
         lambda f, zero: otb_mat.read(f.path, f.sequence, f.tracker),
     ),
     "otb-json": Format(
-        "Python OTB toolkit: <tracker>/<Seq>.json", _json_files,
+        "Python OTB toolkit: <tracker>/<Seq>.json",
+        lambda root, names: [Found(p, p.stem, p.resolve().parent.name) for p in _files(root, ".json")],
         lambda f, zero: otb_json.read(f.path, f.sequence, f.tracker),
     ),
     "got10k": _tables("got10k", "got10k: <tracker>/<Seq>.txt and times/<Seq>_time.txt"),
@@ -348,8 +342,5 @@ def _refuse_other(meta: dict[str, Any], marks: dict[str, dict[str, Any]], where:
 def _speed(reading: Reading) -> str:
     if reading.seconds is not None:
         return "times of the file, frame by frame"
-    return (
-        f"{reading.fps:.6g} fps as the file states, the same for every frame"
-        if reading.fps > 0
-        else "unknown"
-    )
+    stated = f"{reading.fps:.6g} fps as the file states, the same for every frame"
+    return stated if reading.fps > 0 else "unknown"

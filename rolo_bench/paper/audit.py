@@ -183,13 +183,8 @@ def readings(
         for measure in MEASURES:
             value = float(scores[measure].mean())
             if np.isfinite(value):
-                rows.append(
-                    {
-                        "convention": name, "measure": measure, "value": value,
-                        "sequences": f"{len(scores)} of {len(suite.expected)}",
-                    }
-                )  # fmt: skip
-    table = pd.DataFrame(rows)
+                rows.append((name, measure, value, f"{len(scores)} of {len(suite.expected)}"))
+    table = pd.DataFrame(rows, columns=["convention", "measure", "value", "sequences"])
     return table.assign(oracle=True) if tracker in oracles(scores) else table
 
 

@@ -214,29 +214,18 @@ class Failure:
     unseen: NDArray[np.bool_] | None
 
 
-def detector_failures(
-    sequence: Sequence, found: list[Detections], least_iou: float = VALID_IOU, visible: float = 0.5
-) -> Failure:
+def detector_failures(sequence: Sequence, found: list[Detections], least_iou: float = VALID_IOU) -> Failure:
     """Where the detector failed on a target that is in the image; measured against the truth, for studies only.
 
     Args:
         found: detections of each frame, above the threshold that the trackers use.
         least_iou: a detection is valid at this IoU with the truth or above.
-        visible: a target counts as hidden below this share.
     """
     known = valid(sequence.truth)
-    failed = np.array(
-        [
-            not (len(f.boxes) and iou_matrix(t, f.boxes).max() >= least_iou)
-            for t, f in zip(sequence.truth, found)
-        ]
-    )
-    failed &= known
-    failed[0] = False
-    unseen = None
-    if sequence.visibility is not None:
-        unseen = (np.asarray(sequence.visibility) < visible) & known
-        unseen[0] = False
+    known[0] = False
+    best = [iou_matrix(t, f.boxes).max(initial=-1.0) for t, f in zip(sequence.truth, found)]
+    failed = ~(np.array(best) >= least_iou) & known
+    unseen = None if sequence.visibility is None else (np.asarray(sequence.visibility) < 0.5) & known
     return Failure(failed, unseen)
 
 
@@ -298,10 +287,10 @@ def stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2])]
 
 
-def stretch_interval(parts: list[Array], resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
+def stretch_interval(parts: list[Array]) -> tuple[float, float]:
     """95 % percentile bootstrap interval of the mean over frames, whole stretches drawn with replacement."""
     sums, sizes = np.array([p.sum() for p in parts]), np.array([len(p) for p in parts])
-    draws = np.random.default_rng(seed).integers(0, len(parts), (resamples, len(parts)))
+    draws = np.random.default_rng(0).integers(0, len(parts), (2000, len(parts)))
     means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)

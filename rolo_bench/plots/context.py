@@ -143,13 +143,8 @@ def describe(scores: pd.DataFrame, published: Iterable[str] = ()) -> Setting:
             )
         one[column] = str(values[0])
     names = ranked(scores)
-    return Setting(
-        **one,
-        coverage=coverage(scores),
-        ranked=names,
-        oracle=oracles(scores),
-        published=frozenset(published) & frozenset(names),
-    )
+    imported = frozenset(published) & frozenset(names)
+    return Setting(**one, coverage=coverage(scores), ranked=names, oracle=oracles(scores), published=imported)
 
 
 def significance(

@@ -118,12 +118,7 @@ def footing(figure: Figure, lines: Sequence[str], left: float = 0.62, bottom: fl
     width, height = figure.get_size_inches()
     for i, line in enumerate(reversed(lines)):
         figure.text(
-            left / width,
-            (bottom + i * LINE) / height,
-            line,
-            size=NOTE_SIZE,
-            color="#555555",
-            va="bottom",
+            left / width, (bottom + i * LINE) / height, line, size=NOTE_SIZE, color="#555555", va="bottom"
         )
 
 

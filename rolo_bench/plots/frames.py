@@ -26,6 +26,7 @@ from rolo_bench.plots.style import TRUTH_COLOUR, looks, rgb
 from rolo_bench.run.film import draw_box
 from rolo_bench.run.store import Store
 from rolo_bench.run.worker import guarded, plain, track_frames
+from rolo_bench.scores.tables import display_name
 from rolo_bench.sequence import Image, Sequence, prefetch
 
 PAPER, INK = (250, 250, 250), (30, 30, 30)
@@ -79,9 +80,10 @@ def results_on(
         if not trackers and sequence.name not in store.sequences(suite, "ope", name):
             continue
         meta = store.meta(suite, "ope", name)
-        label = f"{name} (oracle)" if meta.get("oracle") else name
+        marked = bool(meta.get("oracle"))
+        label = display_name(name, oracle=marked)
         found[label] = store.load(suite, "ope", name, sequence.name, meta)[0].boxes
-        oracle += [label] if label != name else []
+        oracle += [label] * marked
     return found, oracle
 
 
@@ -130,7 +132,7 @@ def boxes_on(
 ) -> Image:
     """A copy of a frame with the boxes of frame ``index``: the first tracker above the next, the truth thin on top."""
     canvas = np.array(image, copy=True)
-    for track in sorted(reversed(shown), key=lambda t: t.overlaps is None):
+    for track in sorted(shown[::-1], key=lambda t: t.overlaps is None):
         thin = track.overlaps is None and len(shown) > 1
         line = max(width - 1, 1) if thin else width
         draw_box(canvas, track.boxes[index] * scale, rgb(track.colour), line, border)

@@ -23,18 +23,11 @@ def fps_table(
     """Frames per second, fastest first: columns ``tracker, fps, source, oracle``; source: measured or published."""
     means = scores.groupby("tracker", sort=False)["fps"].mean()
     imported = set(published)
-    rows = [
-        {"tracker": t, "fps": v, "source": "published" if t in imported else "measured"}
-        for t, v in means.items()
-        if np.isfinite(v) and v > 0
-    ]
-    have = {row["tracker"] for row in rows if row["source"] == "published"}
-    rows += [
-        {"tracker": t, "fps": float(v), "source": "published"}
-        for t, v in (reference or {}).items()
-        if t not in have and np.isfinite(v) and v > 0
-    ]
-    table = mark_oracles(pd.DataFrame(rows, columns=["tracker", "fps", "source"]), scores)
+    rows = [(t, float(v), "published" if t in imported else "measured") for t, v in means.items()]
+    have = {t for t, v, _ in rows if t in imported and 0 < v < np.inf}
+    rows += [(t, float(v), "published") for t, v in (reference or {}).items() if t not in have]
+    known = [row for row in rows if 0 < row[1] < np.inf]
+    table = mark_oracles(pd.DataFrame(known, columns=["tracker", "fps", "source"]), scores)
     return table.sort_values("fps", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -134,13 +127,10 @@ def speed(scores: pd.DataFrame, published: Iterable[str] = (), device: str = "")
     table = table[np.isfinite(table["fps"]) & (table["fps"] > 0)]
     if table.empty:
         raise UsageError("none of these results has times; run the trackers here to measure their speed")
+    hollow = f" Hollow marks {DAGGER}: boxes and speeds published by others, on their machines."
     notes = [
         f"Bars: 95 % bootstrap interval over sequences. Speeds: {device or 'device unknown'}."
-        + (
-            f" Hollow marks {DAGGER}: boxes and speeds published by others, on their machines."
-            if setting.published
-            else ""
-        ),
+        + hollow * bool(setting.published),
         significance(scores, setting),
         *([ORACLE_NOTE] if setting.oracle else []),
     ]

@@ -221,11 +221,7 @@ def thumbnails(found: Collected, frames: int, width: int = 320) -> dict[str, lis
             drawn = boxes_on(np.asarray(small, np.uint8), shown, int(index), 2, scale, border=False)
             buffer = io.BytesIO()
             Picture.fromarray(drawn).save(buffer, "JPEG", quality=72)
-            pictures.append(
-                {
-                    "frame": str(sequence.first_frame + int(index)),
-                    "image": "data:image/jpeg;base64," + _text(buffer.getvalue()),
-                }
-            )
+            address = "data:image/jpeg;base64," + _text(buffer.getvalue())
+            pictures.append({"frame": str(sequence.first_frame + int(index)), "image": address})
         result[sequence.name] = pictures
     return result

@@ -45,11 +45,9 @@ class Plugin:
         Raises:
             UsageError: such an option.
         """
-        known = self.options()
+        known, parameters = self.options(), inspect.signature(self.cls).parameters.values()
         unknown = [k for k in options if k not in known]
-        if unknown and not any(
-            p.kind is p.VAR_KEYWORD for p in inspect.signature(self.cls).parameters.values()
-        ):
+        if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):
             listed = ", ".join(known) or "none"
             raise UsageError(f"tracker {self.name}: unknown option {unknown[0]!r}; it has: {listed}")
 
@@ -176,11 +174,8 @@ def import_file(path: Path) -> ModuleType:
 def own_classes(module: ModuleType, *methods: str) -> list[type[Any]]:
     """Public classes that a module defines itself and that have these methods."""
     own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
-    return [
-        c
-        for c in own
-        if not c.__name__.startswith("_") and all(callable(getattr(c, m, None)) for m in methods)
-    ]
+    public = [c for c in own if not c.__name__.startswith("_")]
+    return [c for c in public if all(callable(getattr(c, m, None)) for m in methods)]
 
 
 def _from_file(path: Path) -> Plugin:

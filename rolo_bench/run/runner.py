@@ -93,10 +93,8 @@ def run(
         suite = load_suite(suite, data, partial, only=tuple(only))
     elif data or partial or only:
         raise UsageError("data, partial and only go with the name of a suite, not with a suite as loaded")
-    plugin = find_plugin(tracker)
-    return list(
-        run_suite(plugin, suite, Store(Path(results)), protocol, options, name, force, seed, progress)
-    )
+    plugin, store = find_plugin(tracker), Store(Path(results))
+    return list(run_suite(plugin, suite, store, protocol, options, name, force, seed, progress))
 
 
 def run_suite(
@@ -166,7 +164,7 @@ def _begin(
         )
     if force or not meta:
         meta = {"sequences": {}}
-    meta |= provenance(plugin, label, protocol, suite, options, mark, oracle, seed, tracker)
+    meta |= provenance(plugin, label, protocol, suite, mark, oracle, seed, tracker)
     store.write_meta(suite.name, protocol, label, meta)
     return meta
 

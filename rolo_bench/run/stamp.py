@@ -21,11 +21,8 @@ def fingerprint(plugin: Plugin, options: dict[str, Any], tracker: Any) -> dict[s
     detector: Any = getattr(tracker, "detector", None)
     if hasattr(detector, "identity"):  # holds the weights' digest, size, thresholds and precision
         weights[detector.name] = detector.identity
-    return {
-        "source": plugin.source_digest,
-        "options": json.loads(json.dumps(options, default=str)),
-        "weights": weights,
-    }
+    kept = json.loads(json.dumps(options, default=str))
+    return {"source": plugin.source_digest, "options": kept, "weights": weights}
 
 
 def differences(meta: dict[str, Any], mark: dict[str, Any]) -> str:
@@ -41,7 +38,6 @@ def provenance(
     label: str,
     protocol: str,
     suite: Suite,
-    options: dict[str, Any],
     mark: dict[str, Any],
     oracle: bool,
     seed: int,
@@ -91,22 +87,15 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
 
 
 def _git_revision() -> str | None:
     """Revision of the working folder where it is a git checkout, ``+`` when it has changes."""
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12"]
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

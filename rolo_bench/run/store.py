@@ -111,12 +111,8 @@ class Store:
 
     def folder(self, suite: str, protocol: str, tracker: str) -> Path:
         """Where the files of one tracker lie."""
-        return (
-            self.root
-            / check_name("suite", suite)
-            / check_name("protocol", protocol)
-            / check_name("tracker", tracker)
-        )
+        named = {"suite": suite, "protocol": protocol, "tracker": tracker}
+        return self.root.joinpath(*(check_name(kind, name) for kind, name in named.items()))
 
     def suites(self) -> tuple[str, ...]:
         """Suites with results, by name."""
@@ -212,14 +208,6 @@ def _load_one(path: Path, tracker: str, sequence: str, protocol: str, entry: dic
             f"{times}: {len(seconds)} times for {len(boxes)} boxes; delete both files and run again"
         )
     match = SEGMENT.match(path.stem) if protocol != "ope" else None
-    return RunResult(
-        tracker,
-        sequence,
-        protocol,
-        boxes,
-        seconds,
-        status=entry.get("status", "complete"),
-        error=entry.get("error"),
-        segment=match["segment"] if match else None,
-        start=int(entry.get("start", 0)),
-    )
+    segment, start = match["segment"] if match else None, int(entry.get("start", 0))
+    status, error = entry.get("status", "complete"), entry.get("error")
+    return RunResult(tracker, sequence, protocol, boxes, seconds, status, error, segment, start)
