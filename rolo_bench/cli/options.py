@@ -41,6 +41,7 @@ data_option = click.option(
     "--data", metavar="DIR", help="Folder of the videos [default: $ROLO_BENCH_DATA, else the cache]."
 )
 partial_option = click.option("--partial", is_flag=True, help="Take the sequences that are there.")
+data_options = together(suite_option(), data_option, partial_option)
 results_option = click.option(
     "--results", default="results", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
     help="Folder of the results.",
@@ -63,9 +64,6 @@ format_option = click.option(
 published_option = click.option(
     "--published", is_flag=True, help="Add published numbers of the paper's nine trackers."
 )
-
-
-data_options = together(suite_option(), data_option, partial_option)
 
 
 def stored_options(suite: str | None, data: Decorator = data_option) -> Decorator:

@@ -127,10 +127,10 @@ def speed(scores: pd.DataFrame, published: Iterable[str] = (), device: str = "")
     table = table[np.isfinite(table["fps"]) & (table["fps"] > 0)]
     if table.empty:
         raise UsageError("none of these results has times; run the trackers here to measure their speed")
-    hollow = f" Hollow marks {DAGGER}: boxes and speeds published by others, on their machines."
+    foreign = f" Hollow marks {DAGGER}: boxes and speeds published by others, on their machines."
     notes = [
         f"Bars: 95 % bootstrap interval over sequences. Speeds: {device or 'device unknown'}."
-        + hollow * bool(setting.published),
+        + foreign * bool(setting.published),
         significance(scores, setting),
         *([ORACLE_NOTE] if setting.oracle else []),
     ]
