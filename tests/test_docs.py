@@ -1,5 +1,6 @@
 """The guides do what they print."""
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -48,3 +49,26 @@ def test_no_machine_paths_in_the_documents():
         assert not re.search(r"(^|[\s\"'(])/(work|root|home/\w+)/", page.read_text(encoding="utf-8")), (
             page.name
         )
+
+
+def test_names_in_prose_are_those_of_the_code():
+    """Every `rolo_bench.…` in backquotes, in documents and docstrings, leads somewhere."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages += [p for top in ("rolo_bench", "datasets", "trackers") for p in (ROOT / top).rglob("*.py")]
+    for page in pages:
+        for name in re.findall(r"`(rolo_bench(?:\.\w+)+)`", page.read_text(encoding="utf-8")):
+            found, rest = resolve(name)
+            for part in rest:
+                found = getattr(found, part, None) or getattr(found, "__annotations__", {}).get(part)
+            assert found is not None, f"{page.name}: {name}"
+
+
+def resolve(name: str) -> tuple[object, list[str]]:
+    """The module that a dotted name begins with, and the parts that are left of the name."""
+    parts = name.split(".")
+    for k in range(len(parts), 0, -1):
+        try:
+            return importlib.import_module(".".join(parts[:k])), parts[k:]
+        except ImportError:
+            continue
+    return None, []
