@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rolo_bench.scores.summary import summary
     from rolo_bench.sequence import Sequence
 
-__version__ = "0.1.0"
+__version__: str  # of the package as installed; setup.cfg says it
 __all__ = [
     "DataError", "RoloBenchError", "Sequence", "Store", "Suite", "TrackerError", "UsageError", "WeightsError",
     "load_detector", "load_suite", "plots", "run", "score", "summary",
@@ -34,6 +34,8 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("rolo-bench")
     if name in ("plots", "run"):  # rooms; `run` can be called
         return importlib.import_module(f"rolo_bench.{name}")
     if name in _ROOMS:

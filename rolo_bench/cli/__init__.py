@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from rolo_bench import __version__
 from rolo_bench.errors import RoloBenchError
 
 COMMANDS = {
@@ -59,7 +58,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: rolo-bench run --tracker ncc --suite demo",
 )
-@click.version_option(__version__, prog_name="rolo-bench")
+@click.version_option(package_name="rolo-bench", prog_name="rolo-bench")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:

@@ -12,10 +12,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
-from rolo_bench import __version__
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.files import digest, write_atomic
 
@@ -191,7 +191,7 @@ def _request(url: str, part: Path, size: int | None, patience: Patience, progres
     """
     have = _kept(part)
     mark = _tag(part).read_text(encoding="latin-1") if have else ""
-    headers = {"User-Agent": f"rolo-bench/{__version__}", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": f"rolo-bench/{version('rolo-bench')}", "Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": mark}
     try:

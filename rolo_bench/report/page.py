@@ -11,13 +11,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rolo_bench import __version__
 from rolo_bench.datasets.suites import ATTRIBUTES, load_suite
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.files import write_atomic
@@ -181,7 +181,7 @@ def render_page(found: Collected, pictures: dict[str, list[dict[str, str]]] | No
         conventions=found.conventions,
         provenance=provenance_rows(found.metas, setting),
         dagger=DAGGER,
-        version=__version__,
+        version=version("rolo-bench"),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         style=Markup(_template("report.css")),
         script=Markup(_template("report.js")),

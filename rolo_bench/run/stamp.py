@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rolo_bench import __version__
 from rolo_bench.datasets.suites import Suite
 from rolo_bench.run.plugins import Plugin
 
@@ -73,8 +72,8 @@ def provenance(
 def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"rolo-bench": __version__, "python": platform.python_version()}
-    for package in ("numpy", "opencv-python", "torch"):
+    found = {"python": platform.python_version()}
+    for package in ("rolo-bench", "numpy", "opencv-python", "torch"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rolo_bench import __version__
 from rolo_bench.datasets.imagenet import Crops, ImageFolder
 from rolo_bench.datasets.labelled import SyntheticImages, store
 from rolo_bench.errors import UsageError
@@ -163,6 +163,8 @@ def train_backbone(
     about = {**config, "schedule": asdict(schedule), "steps": fit.step, "accuracy": round(fit.score, 4)}
     assert isinstance(fit.network, Classifier)
     names = [f"class{i}" for i in range(fit.network.detector.plan.classes)]
-    data = save_network(fit.network.detector, names, {**about, "kind": "backbone", "version": __version__})
+    data = save_network(
+        fit.network.detector, names, {**about, "kind": "backbone", "version": version("rolo-bench")}
+    )
     write_atomic(folder / "backbone.safetensors", data)
     return fit

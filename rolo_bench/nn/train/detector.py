@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rolo_bench import __version__
 from rolo_bench.datasets.labelled import LabelledImages, StretchedImages, SyntheticImages, store
 from rolo_bench.datasets.voc import VocImages
 from rolo_bench.errors import UsageError
@@ -298,7 +298,7 @@ def write_detector(
     about = {
         **about,
         "metric": "average precision at IoU 0.5, all points; ignored objects not counted",
-        "version": __version__,
+        "version": version("rolo-bench"),
         "torch": torch.__version__.split("+")[0],
     }
     write_atomic(path, save_network(network, names, about))
