@@ -218,6 +218,19 @@ def test_what_a_killed_download_left_is_used_or_dropped(
     assert left(tmp_path) == ["f"]
 
 
+def test_a_mark_that_cannot_be_sent_makes_it_start_afresh(server: str, tmp_path: Path) -> None:
+    (tmp_path / "f.part").write_bytes(CONTENT[:1000])
+    (tmp_path / "f.part.tag").write_bytes(b'"one"\r\nHost: elsewhere')
+    assert download(f"{server}/f", tmp_path / "f", patience=QUICK).read_bytes() == CONTENT
+    assert Handler.log == [("/f", None)] and left(tmp_path) == ["f"]
+
+
+def test_a_redirect_to_no_address(server: str, tmp_path: Path) -> None:
+    Handler.script["/f"] = ["redirect:http://[bad"] * 9
+    with pytest.raises(DataError, match="Invalid IPv6 URL; try another address"):
+        download(f"{server}/f", tmp_path / "f", patience=QUICK)
+
+
 def test_a_full_disk(server: str, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

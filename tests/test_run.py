@@ -35,6 +35,17 @@ class Follow:
         return self.box + [self.calls, 0, 0, 0]
 
 
+OFFSET = """
+class Offset:
+    def __init__(self, by=0):
+        self.by = by
+    def init(self, image, box):
+        self.box = box
+    def update(self, image):
+        return self.box + [self.by, 0, 0, 0]
+"""
+
+
 def answering(value):
     tracker = Follow()
     tracker.update = lambda image: value
@@ -190,6 +201,55 @@ def test_an_oracle_keeps_its_name_and_never_mixes_with_fair_results(tmp_path):
         assert (fair == suite.sequences[0].truth[0]).all()
 
 
+def test_force_never_leaves_results_of_two_makings_side_by_side(tmp_path):
+    suite, store = load_suite(str(otb_folder(tmp_path / "videos"))), Store(tmp_path / "results")
+    (tmp_path / "offset.py").write_text(OFFSET)
+    plugin = find_plugin(tmp_path / "offset.py")
+    list(run_suite(plugin, suite, store))
+    one = load_suite(str(tmp_path / "videos"), only=("Other",))
+    assert [o.what for o in run_suite(plugin, one, store, options={"by": 5}, force=True)] == ["done"]
+    assert store.sequences("videos", "ope", "offset") == ("Other",)
+    assert [o.what for o in run_suite(plugin, suite, store, options={"by": 5})] == ["skipped", "done"]
+    assert [o.what for o in run_suite(plugin, one, store, options={"by": 5}, force=True)] == ["done"]
+    assert store.sequences("videos", "ope", "offset") == ("Other", "Square")  # of one making: kept
+
+
+def test_an_unreadable_image_costs_its_sequence_alone(tmp_path):
+    videos = otb_folder(tmp_path / "videos")
+    (videos / "Other" / "img" / "0003.jpg").write_bytes(b"nothing")
+    outcomes = run("static", str(videos), results=tmp_path / "results")
+    assert [o.what for o in outcomes] == ["failed", "done"]
+    assert "0003.jpg" in outcomes[0].error
+
+
+def test_a_tracker_that_changes_the_working_folder_moves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "away.py").write_text(
+        "import os\n" + OFFSET.replace("self.box = box", "self.box = box; os.chdir('/')")
+    )
+    videos = otb_folder(tmp_path / "videos")
+    monkeypatch.chdir(tmp_path)
+    outcomes = run(tmp_path / "away.py", str(videos), results="results")
+    assert [o.what for o in outcomes] == ["done", "done"]
+    assert Store(tmp_path / "results").sequences("videos", "ope", "away") == ("Other", "Square")
+
+
+def test_a_class_typed_into_a_session_is_known_by_its_code():
+    def typed(text):
+        names = {"__name__": "__main__"}
+        exec(text, names)
+        return find_plugin(names["Typed"]).source_digest
+
+    text = (
+        "class Typed:\n def init(self, image, box): self.box = box\n def update(self, image): return self.box"
+    )
+    assert typed(text) == typed(text) != typed(text + " + 1")
+
+
+def test_a_yes_or_no_is_asked_for():
+    with pytest.raises(UsageError, match="half is true or false, not 'maybe'"):
+        find_plugin("yolo").make({"half": "maybe"})
+
+
 def test_run_takes_a_name_a_file_or_a_class_and_a_suite_or_its_name(tmp_path):
     suite, results = suite_of(tmp_path), tmp_path / "results"
     (tmp_path / "peek.py").write_text(ORACLE)
@@ -254,6 +314,23 @@ def test_attributes_of_a_tracker_are_its_own_code_too(tmp_path):
 
     with pytest.raises(TrackerError, match="tracker Odd: TypeError"):
         run(Odd, suite_of(tmp_path), results=tmp_path / "r")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "suite_defaults = 5",
+        "weights_digests = {1: 2, 'a': object()}",
+        "device = property(lambda self: 1 / 0)",
+        "__signature__ = 5",
+        "oracle = property(lambda self: 1 / 0)",
+    ],
+)
+def test_odd_attributes_give_one_line(tmp_path, capsys, text):
+    (tmp_path / "odd.py").write_text(OFFSET.replace("class Offset:", f"class Offset:\n    {text}"))
+    words = ["run", "--tracker", str(tmp_path / "odd.py"), "--suite", str(otb_folder(tmp_path / "v"))]
+    assert main([*words, "--results", str(tmp_path / "r")]) in (0, 1)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_provenance(tmp_path):

@@ -283,3 +283,34 @@ def test_a_constructor_that_raises_is_one_line(tmp_path):
     path.write_text(f"class Needs:\n    def __init__(self, size): pass\n{hold}")
     with pytest.raises(TrackerError, match=r"^tracker raises cannot be made: TypeError: .*'size'$"):
         find_plugin(str(path)).make({})
+
+
+@pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_message_that_ends_the_program_when_read_is_left_out(stop):
+    class Rude(Exception):
+        def __str__(self):
+            raise stop
+
+    with pytest.raises(TrackerError, match=r"^here: Rude: no message$"), guarded("here"):
+        raise Rude
+
+
+def test_a_message_is_one_short_line_of_plain_characters():
+    with pytest.raises(TrackerError) as told, guarded("here"):
+        raise ValueError("\x1b[31mred\x07 " + "x" * 3000 + "\u2028second")
+    text = str(told.value)
+    assert text.isprintable() and len(text) < 400 and "second" not in text
+
+
+def test_a_tracker_that_paints_the_image_is_given_a_copy_where_a_film_is_drawn(tmp_path):
+    class Black:
+        def init(self, image, box):
+            self.box = box
+
+        def update(self, image):
+            image[:] = 0
+            return self.box
+
+    frames = [np.full((8, 8, 3), 200, np.uint8) for _ in range(3)]
+    seen = track_frames(Black(), frames, np.array([1.0, 1, 4, 4]), "v", copies=True)
+    assert all(image.min() == 200 for image, _, _ in seen)

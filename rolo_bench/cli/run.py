@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 )
 @click.option("--name", metavar="NAME", help="File the results under this name (one tracker only).")
 @click.option("--force", is_flag=True, help="Make results anew, even those that are complete.")
-@click.option("--seed", default=0, show_default=True, help="Seed of trackers that use global random numbers.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
+              help="Seed of trackers that use global random numbers.")  # fmt: skip
 def run(
     trackers: tuple[str, ...],
     suite: str,

@@ -99,12 +99,14 @@ def show(
 def _heatmap_tracker(name: str, pairs: tuple[str, ...], suite: str) -> tuple[Any, str, bool]:
     """A tracker to run for its heatmaps, what its boxes are called, and whether it is an oracle."""
     from rolo_bench.run.plugins import find_plugin, parse_options
-    from rolo_bench.tracker import is_oracle, suite_defaults
+    from rolo_bench.run.worker import guarded
+    from rolo_bench.tracker import is_oracle
 
     plugin = find_plugin(name)
     options = {"variant": "heatmap"} if name == "rolo" and not pairs else {}
-    tracker = plugin.make(options | suite_defaults(plugin.cls, suite) | parse_options(pairs))
-    marked = is_oracle(tracker)
+    tracker = plugin.make(options | plugin.defaults(suite) | parse_options(pairs))
+    with guarded(f"tracker {plugin.name}"):
+        marked = is_oracle(tracker)
     return tracker, f"{plugin.name} ({'oracle, ' if marked else ''}heatmap)", marked
 
 

@@ -119,8 +119,10 @@ def _tag(part: Path) -> Path:
 
 
 def _kept(part: Path) -> int:
-    """Bytes to go on from; none without a mark, as they could be of another version."""
-    return part.stat().st_size if part.exists() and _tag(part).exists() else 0
+    """Bytes to go on from; none without a mark that can be sent, as they could be of another version."""
+    if not (part.exists() and _tag(part).exists()):
+        return 0
+    return part.stat().st_size if _tag(part).read_text(encoding="latin-1").isprintable() else 0
 
 
 def _rest(part: Path) -> str:
@@ -200,6 +202,8 @@ def _request(url: str, part: Path, size: int | None, patience: Patience, progres
     except urllib.error.HTTPError as error:
         _refused(url, part, have, error)
         return
+    except ValueError as error:  # it leads to what is no address
+        raise DataError(f"{url}: {error}; try another address") from None
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, ssl.SSLCertVerificationError):
@@ -256,7 +260,7 @@ def _whole_size(url: str, answer: Any, part: Path, mark: str, size: int | None) 
             _drop(part)
             raise _Retry("the server sent another part than asked for")
         total = int(match[2])
-    elif length.isdigit():
+    elif length.isascii() and length.isdigit():
         total = int(length)
     if size is not None and total != size:
         raise DataError(f"{url}: the server offers {total} bytes, expected {size}; it is another file")

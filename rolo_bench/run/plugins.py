@@ -6,11 +6,13 @@ A plugin file holds one class that has ``init`` and ``update``; a file with seve
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
 import os
 import pkgutil
+import re
 import sys
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -21,6 +23,7 @@ from typing import Any
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
 from rolo_bench.files import digest
 from rolo_bench.run.worker import guarded
+from rolo_bench.tracker import suite_defaults
 
 GROUP = "rolo_bench.trackers"  # of entry points, and the package of the built-in ones
 
@@ -36,16 +39,25 @@ class Plugin:
 
     def options(self) -> dict[str, Any]:
         """Constructor keywords with their defaults."""
-        parameters = inspect.signature(self.cls).parameters.values()
+        with guarded(f"tracker {self.name}: its options cannot be read"):
+            parameters = inspect.signature(self.cls).parameters.values()
         return {p.name: p.default for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
 
+    def defaults(self, suite: str) -> dict[str, Any]:
+        """Options that the tracker asks for on a suite."""
+        with guarded(f"tracker {self.name}: its suite_defaults cannot be read"):
+            return suite_defaults(self.cls, suite)
+
     def check(self, options: dict[str, Any]) -> None:
-        """Refuse options that the tracker does not have.
+        """Refuse options that the tracker does not have, and what is no yes or no where one is asked for.
 
         Raises:
             UsageError: such an option.
         """
         known, parameters = self.options(), inspect.signature(self.cls).parameters.values()
+        for name, value in options.items():
+            if isinstance(known.get(name), bool) and not isinstance(value, bool):
+                raise UsageError(f"tracker {self.name}: option {name} is true or false, not {value!r}")
         unknown = [k for k in options if k not in known]
         if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):
             listed = ", ".join(known) or "none"
@@ -184,9 +196,9 @@ def _from_file(path: Path) -> Plugin:
 
 
 def _from_module(name: str, module: ModuleType, origin: str) -> Plugin:
-    chosen = getattr(module, "TRACKER", None)
+    with guarded(f"{origin} ({name}): cannot be read"):
+        chosen, classes = getattr(module, "TRACKER", None), own_classes(module, "init", "update")
     if chosen is None:
-        classes = own_classes(module, "init", "update")
         if len(classes) != 1:
             what = "no class with init and update" if not classes else f"{len(classes)} tracker classes"
             raise TrackerError(
@@ -205,8 +217,10 @@ def _check(name: str, cls: Any) -> None:
 def _digest(cls: type) -> str:
     try:
         return digest(Path(inspect.getfile(cls)))
-    except (OSError, TypeError):
-        return ""
+    except (OSError, TypeError):  # typed into a session: no file, but code
+        codes = [f.__code__ for f in vars(cls).values() if inspect.isfunction(f)]
+        parts = [(c.co_name, c.co_code, c.co_names, c.co_varnames, str(c.co_consts)) for c in codes]
+        return hashlib.sha256(re.sub(r" at 0x\w+", "", str(parts)).encode()).hexdigest()
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -16,14 +16,14 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
-from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
+from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError
 from rolo_bench.protocols import Segment, segments
 from rolo_bench.run.plugins import Plugin, find_plugin
 from rolo_bench.run.stamp import differences, fingerprint, provenance
 from rolo_bench.run.store import RunResult, Store, check_name
 from rolo_bench.run.worker import guarded, track_frames
 from rolo_bench.sequence import Sequence, prefetch
-from rolo_bench.tracker import is_oracle, suite_defaults
+from rolo_bench.tracker import is_oracle
 
 Progress = Callable[[str, int, int], None]
 
@@ -90,7 +90,7 @@ def run(
         RoloBenchError: there is no such tracker or suite, or one of the errors of `run_suite`.
     """
     if not isinstance(suite, Suite):
-        suite = load_suite(suite, data, partial, only=tuple(only))
+        suite = load_suite(suite, data, partial, only=(only,) if isinstance(only, str) else tuple(only))
     elif data or partial or only:
         raise UsageError("data, partial and only go with the name of a suite, not with a suite as loaded")
     plugin, store = find_plugin(tracker), Store(Path(results))
@@ -110,28 +110,30 @@ def run_suite(
 ) -> Iterator[Outcome]:
     """Run a tracker on a suite, writing each result as soon as it is there; yields an outcome each.
 
-    A tracker that fails on a sequence is recorded as failed, with the error, and the run goes on; the next
-    run tries it again. Results are filed under ``name``, else under the tracker's own.
+    A sequence on which the tracker fails, or whose images cannot be read, is recorded as failed, with the error,
+    and the run goes on; the next run tries it again. Results are filed under ``name``, else under the tracker's
+    own; ``force`` makes them anew, and removes first what was made otherwise.
 
     Raises:
         UsageError: results under that name were made with other options, and ``force`` is not given.
         TrackerError: the tracker cannot even be made.
     """
-    options = suite_defaults(plugin.cls, suite.name) | (options or {})
+    options = plugin.defaults(suite.name) | (options or {})
     label = check_name("tracker", name or plugin.name)
+    store = Store(store.root.absolute())  # a tracker may change the working folder
     meta = _begin(plugin, suite, store, protocol, options, label, force, seed)
     folder = store.folder(suite.name, protocol, label)
     for sequence in suite.sequences:
         digest = sequence.truth_digest()
         for segment in segments(protocol, sequence.truth, sequence.size, tre_omit(sequence)):
             stem = sequence.name + (f"_{segment.label}" if segment.label else "")
-            if _is_complete(folder, stem, meta["sequences"].get(stem, {}), digest):
+            if not force and _is_complete(folder, stem, meta["sequences"].get(stem, {}), digest):
                 yield Outcome(stem, "skipped")
                 continue
             entry: dict[str, Any] = {"truth": digest, "start": segment.start}
             try:
                 boxes, seconds = run_sequence(_make(plugin, options, seed), sequence, segment, progress)
-            except TrackerError as error:
+            except (TrackerError, DataError) as error:
                 store.remove(suite.name, protocol, label, stem)
                 outcome = Outcome(stem, "failed", str(error))
                 entry |= {"status": "failed", "error": str(error)}
@@ -155,16 +157,19 @@ def _begin(
     """Write and return what ``run.json`` says of a run that starts or goes on, or refuse it."""
     tracker = _make(plugin, options, seed)
     with guarded(f"tracker {plugin.name}", RoloBenchError):
-        mark, oracle = fingerprint(plugin, options, tracker), is_oracle(tracker)
+        mark = fingerprint(plugin, options, tracker)
+        made = provenance(plugin, label, protocol, suite, mark, is_oracle(tracker), seed, tracker)
     meta = store.meta(suite.name, protocol, label)
-    if meta and meta.get("fingerprint") != mark and not force:
+    other = bool(meta) and meta.get("fingerprint") != mark
+    if other and not force:
         raise UsageError(
             f"{store.folder(suite.name, protocol, label)}: results of {label} made with other "
             f"{differences(meta, mark)}; keep them and choose --name OTHER, or make them anew with --force"
         )
-    if force or not meta:
+    if other or not meta:  # never files of two makings side by side
+        store.clear(suite.name, protocol, label)
         meta = {"sequences": {}}
-    meta |= provenance(plugin, label, protocol, suite, mark, oracle, seed, tracker)
+    meta |= made
     store.write_meta(suite.name, protocol, label, meta)
     return meta
 

@@ -16,7 +16,7 @@ from rolo_bench.run.plugins import Plugin
 
 def fingerprint(plugin: Plugin, options: dict[str, Any], tracker: Any) -> dict[str, Any]:
     """What results depend on besides the video: source of the tracker, its options and its weights."""
-    weights = dict(getattr(tracker, "weights_digests", {}))
+    weights = {str(k): str(v) for k, v in dict(getattr(tracker, "weights_digests", {})).items()}
     detector: Any = getattr(tracker, "detector", None)
     if hasattr(detector, "identity"):  # holds the weights' digest, size, thresholds and precision
         weights[detector.name] = detector.identity

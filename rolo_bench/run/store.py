@@ -145,6 +145,11 @@ class Store:
         (folder / f"{stem}.txt").unlink(missing_ok=True)
         (folder / f"{stem}_time.txt").unlink(missing_ok=True)
 
+    def clear(self, suite: str, protocol: str, tracker: str) -> None:
+        """Delete the result files of a tracker; ``run.json`` stays."""
+        for path in self.folder(suite, protocol, tracker).glob("*.txt"):
+            path.unlink()
+
     def load(
         self, suite: str, protocol: str, tracker: str, sequence: str, meta: dict[str, Any] | None = None
     ) -> list[RunResult]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rolo_bench.datasets.suites import Suite
 from rolo_bench.run.plugins import find_plugin
 from rolo_bench.run.runner import run_sequence
-from rolo_bench.tracker import suite_defaults
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +30,7 @@ def time_trackers(trackers: Iterable[str], suite: Suite, frames: int = 100) -> p
     rows = [{"part": "frames alone", "ms": 1000 * decode, "fps": 1 / decode, "loop_fps": float("nan")}]
     for name in trackers:
         plugin = find_plugin(name)
-        tracker = plugin.make(suite_defaults(plugin.cls, suite.name))
+        tracker = plugin.make(plugin.defaults(suite.name))
         begin = time.perf_counter()
         _, seconds = run_sequence(tracker, sequence)
         loop = (time.perf_counter() - begin) / len(sequence)

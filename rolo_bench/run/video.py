@@ -108,6 +108,13 @@ def captioned(image: Image, box: Array, text: str) -> Image:
     return picture
 
 
+def _target(path: Path | None, source: str) -> Path | None:
+    """A file to write, wherever a tracker may change the working folder to; never the video itself."""
+    if path and path.exists() and os.path.exists(source) and os.path.samefile(path, source):
+        raise UsageError(f"{path}: is the video to track itself; choose another file to write")
+    return path and path.absolute()
+
+
 def track_video(
     tracker: Any,
     source: str,
@@ -137,9 +144,7 @@ def track_video(
         DataError: the video cannot be read or written.
         TrackerError: the tracker failed before it had any box.
     """
-    for path in (boxes, video):
-        if path and path.exists() and os.path.exists(source) and os.path.samefile(path, source):
-            raise UsageError(f"{path}: is the video to track itself; choose another file to write")
+    boxes, video = _target(boxes, source), _target(video, source)
     frames, rate = open_video(source)
     found: list[Array] = []
     seconds: list[float] = []
@@ -151,7 +156,7 @@ def track_video(
         start = select_box(first) if init is None else init
         images = islice(chain([first], frames), limit)
         try:
-            for image, box, spent in track_frames(tracker, images, start, source):
+            for image, box, spent in track_frames(tracker, images, start, source, copies=bool(add or show)):
                 found.append(box)
                 seconds.append(spent)
                 if add or show:

@@ -19,26 +19,35 @@ from rolo_bench.sequence import Image
 from rolo_bench.tracker import is_oracle
 
 log = logging.getLogger(__name__)
+LONGEST = 300  # characters of a plugin's message that are shown
 
 
 def track_frames(
-    tracker: Any, images: Iterable[Image], box: Array, name: str, first: int = 1, truth: Array | None = None
+    tracker: Any,
+    images: Iterable[Image],
+    box: Array,
+    name: str,
+    first: int = 1,
+    truth: Array | None = None,
+    copies: bool = False,
 ) -> Iterator[tuple[Image, Array, float]]:
     """Run a fresh tracker over RGB images, the first of which shows the target in ``box`` ``(4,)``.
 
     Yields each image with its box ``(4,)`` (the given one first; NaN where the tracker says "not there") and the
-    seconds inside the tracker. An oracle, and nobody else, is shown the row of ``truth`` ``(N, 4)`` before.
+    seconds inside the tracker. An oracle, and nobody else, is shown the row of ``truth`` ``(N, 4)`` before. With
+    ``copies`` the tracker is given copies of the images, since it may write into them.
 
     Raises:
         TrackerError: the tracker raised, wanted to end the program, or returned something that is not a box; the
             message names the video, ``name``, and the frame, counted from ``first``.
     """
     for i, image in enumerate(images):
+        given = image.copy() if copies else image
         with guarded(f"{name}, frame {first + i}"):
             if truth is not None and is_oracle(tracker):
                 tracker.reveal(truth[i].copy())
             begin = time.perf_counter()
-            answer = tracker.update(image) if i else tracker.init(image, box.copy())
+            answer = tracker.update(given) if i else tracker.init(given, box.copy())
             seconds = time.perf_counter() - begin
             found = as_box(answer) if i else box.copy()
         yield image, found, seconds
@@ -57,9 +66,10 @@ def guarded(where: str, *passing: type[BaseException]) -> Iterator[None]:
         if isinstance(error, (KeyboardInterrupt, *passing)):
             raise
         try:
-            text = str(error).strip().split("\n")[0]
-        except Exception:  # the text is the plugin's code as well
+            text = (str(error).strip().splitlines() or [""])[0][:LONGEST]
+        except BaseException:  # the text is the plugin's code as well
             text = ""
+        text = "".join(c if c.isprintable() else " " for c in text).strip()
         if not (text and isinstance(error, RoloBenchError)):
             text = f"{type(error).__name__}: {text or 'no message'}"
         log.debug("%s", where, exc_info=error)

@@ -41,8 +41,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
-from rolo_bench.errors import DataError
-from rolo_bench.protocols import segments
+from rolo_bench.errors import DataError, UsageError
+from rolo_bench.protocols import PROTOCOLS, segments
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.conventions import Convention, find_convention
 from rolo_bench.sequence import Sequence
@@ -56,7 +56,7 @@ CURVES = ("success", "precision", "norm_precision")
 
 def score(
     store: Store | str | os.PathLike[str],
-    suite: Suite | str,
+    suite: Suite | str | os.PathLike[str],
     trackers: str | Iterable[str] = (),
     protocol: str = "ope",
     convention: str = "otb",
@@ -78,7 +78,7 @@ def score(
         segments: one row per segment of TRE or SRE; otherwise a sequence's score is the mean of its segments.
 
     Raises:
-        UsageError: unknown convention.
+        UsageError: unknown convention or protocol.
         DataError: nothing to score, a result is missing, malformed, of the wrong length, or was made with
             another annotation; the message names tracker, sequence and lengths.
     """
@@ -87,8 +87,10 @@ def score(
     rule = find_convention(convention)
     if isinstance(store, str | os.PathLike):
         store = Store(Path(store))
-    if isinstance(suite, str):
-        suite = load_suite(suite, data, partial, images=False)
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
+    if isinstance(suite, str | os.PathLike):
+        suite = load_suite(str(suite), data, partial, images=False)
     names = (trackers,) if isinstance(trackers, str) else tuple(trackers)
     names = names or store.trackers(suite.name, protocol)
     if not names:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ def chosen_suite(store: Store, suite: str | None) -> str:
 
     if suite:
         return suite
-    found = [s for s in store.suites() if any((store.root / s / p).is_dir() for p in ("ope", "tre", "sre"))]
+    found = [s for s in store.suites() if any((store.root / s / p).is_dir() for p in PROTOCOLS)]
     if not found:
         raise DataError(
             f"{store.root}: no results there; make some with `rolo-bench run --tracker ncc --suite demo`, or "

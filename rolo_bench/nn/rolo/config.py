@@ -98,6 +98,9 @@ class RoloConfig:
         ):
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+        for name in ("hidden", "steps", "feature_size", "projection", "history"):
+            if not isinstance(getattr(self, name), int):
+                raise UsageError(f"{name} must be a whole number, not {getattr(self, name)!r}")
         if self.hidden < 1 or self.steps < 0 or self.feature_size < 0 or self.projection < 0:
             raise UsageError("hidden must be 1 or more; steps, feature_size and projection 0 or more")
         if (self.judge or self.motion == "output") and (self.steps or self.form != "offset"):
