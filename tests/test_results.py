@@ -138,3 +138,22 @@ def test_names_cannot_leave_the_store(tmp_path, name):
 def test_nothing_half_written_is_left(tmp_path):
     Store(tmp_path).save("mini", result())
     assert sorted(p.name for p in (tmp_path / "mini/ope/ncc").iterdir()) == ["Dog.txt", "Dog_time.txt"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"sequences": null}',
+        '{"sequences": {"One": "x"}}',
+        '{"sequences": {"One": {"start": "x"}}}',
+        '{"fingerprint": 5}',
+        '{"versions": 7}',
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_run_json_is_one_line(tmp_path, text):
+    folder = tmp_path / "mini/ope/ncc"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(text)
+    with pytest.raises(DataError, match="delete its folder and run again"):
+        Store(tmp_path).meta("mini", "ope", "ncc")

@@ -29,10 +29,12 @@ from rolo_bench.scores.summary import (
     matrix,
     mean_curves,
     summary,
+    view,
     with_published,
 )
 from rolo_bench.scores.tables import for_people, render
 from rolo_bench.sequence import Sequence
+from tests.helpers_scores import made_up
 
 SQUARE = np.array([10.0, 10.0, 10.0, 10.0])
 
@@ -345,6 +347,16 @@ def test_an_oracle_is_marked_in_every_view(
         marked = {(r[name], r[flag]) for r in rows if name in r}
         assert marked <= {("good", True), ("bad_one", False)} and (marked or name == "other")
     assert any("good" in (r["tracker"], r.get("other")) for r in rows)
+
+
+def test_an_oracle_takes_no_part_in_comparisons():
+    store, suite = made_up(("cheat", "a", "b"))
+    scores = score(store, suite)
+    scores["oracle"] = scores["tracker"] == "cheat"
+    alone = scores[~scores["oracle"]]
+    for name in ("pairs", "wins"):
+        pd.testing.assert_frame_equal(view(scores, name), view(alone, name))
+        assert "cheat" not in set(view(scores, name)["tracker"])
 
 
 def test_command_writes_a_file_and_names_errors(

@@ -177,25 +177,34 @@ class Store:
         """The contents of ``run.json``; empty where there is none.
 
         Raises:
-            DataError: the file is not valid JSON.
+            DataError: the file is damaged.
         """
         path = self.folder(suite, protocol, tracker) / "run.json"
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{path}: not valid JSON ({error}); delete the folder or run with --force"
-            ) from None
-        if not isinstance(value, dict) or not isinstance(value.get("sequences", {}), dict):
-            raise DataError(f"{path}: not a run description; delete the folder or run with --force")
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{path}: not valid JSON ({error}); delete its folder and run again") from None
+        if not _describes_a_run(value):
+            raise DataError(f"{path}: not a run description; delete its folder and run again")
         return value
 
     def write_meta(self, suite: str, protocol: str, tracker: str, meta: dict[str, Any]) -> None:
         """Replace ``run.json``."""
         path = self.folder(suite, protocol, tracker) / "run.json"
         write_atomic(path, json.dumps(meta, indent=1, sort_keys=True) + "\n")
+
+
+def _describes_a_run(value: Any) -> bool:
+    """Whether tables are where ``run.json`` has tables, and starts are whole numbers."""
+    tables = ("sequences", "fingerprint", "options", "versions", "machine")
+    if not isinstance(value, dict) or not all(isinstance(value.get(k) or {}, dict) for k in tables):
+        return False
+    entries = value.get("sequences", {})
+    return isinstance(entries, dict) and all(
+        isinstance(e, dict) and isinstance(e.get("start", 0), int) for e in entries.values()
+    )
 
 
 def _folders(root: Path) -> tuple[str, ...]:
