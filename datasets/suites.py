@@ -171,7 +171,7 @@ def load_suite(
         data: folder of the videos (with ``images=False`` also one of annotation files ``<Seq>.txt``).
         partial: take what is there instead of refusing an incomplete suite.
         images: False loads the truth alone, for scoring.
-        only: names of sequences to keep; the suite then counts as these alone.
+        only: names of sequences to keep; the others then count as missing.
 
     Raises:
         UsageError: unknown suite or sequence.
@@ -194,7 +194,10 @@ def load_suite(
                 f"{', '.join(unknown)}: not in suite {suite.name}; it has {', '.join(suite.expected)}"
             )
         sequences = tuple(s for s in suite.sequences if s.name in only)
-        suite = replace(suite, sequences=sequences, missing=tuple(n for n in suite.expected if n not in only))
+        found = {s.name for s in sequences}
+        suite = replace(
+            suite, sequences=sequences, missing=tuple(n for n in suite.expected if n not in found)
+        )
     if not suite.sequences:
         raise DataError(f"suite {suite.name}: no sequence found in {data_folder(data)}; {_hint(suite.name)}")
     return suite
@@ -237,7 +240,7 @@ def read_table(path: Path) -> tuple[Entry, ...]:
     Raises:
         DataError: a column or value is wrong, with its row.
     """
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(line for line in file if line.strip() and not line.startswith("#"))
         fields = reader.fieldnames or []
         if "name" not in fields:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rolo_bench.boxes import Array, as_boxes
+from rolo_bench.boxes import Array, as_boxes, valid
 from rolo_bench.errors import DataError, UsageError
 
 TRE_SEGMENTS = 20
@@ -52,7 +52,9 @@ PROTOCOLS = {
     "sre": Protocol(
         "spatial robustness (SRE)",
         len(SRE_SHIFTS),
-        lambda truth, size, omit: [(0, sre_box(truth[0], shift, size())) for shift in SRE_SHIFTS],
+        lambda truth, size, omit: [
+            (0, sre_box(truth[0], shift, wide)) for wide in [size()] for shift in SRE_SHIFTS
+        ],
     ),
 }
 
@@ -64,6 +66,16 @@ class Segment:
     start: int
     box: Array
     label: str | None = None
+
+
+def check_protocol(name: str) -> None:
+    """Refuse what is none of `PROTOCOLS`.
+
+    Raises:
+        UsageError: such a name.
+    """
+    if name not in PROTOCOLS:
+        raise UsageError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
 
 
 def segments(
@@ -82,10 +94,9 @@ def segments(
         UsageError: unknown protocol.
     """
     truth = as_boxes(truth)
-    if not (np.isfinite(truth[0]).all() and (truth[0, 2:] > 0).all()):
+    check_protocol(protocol)
+    if not valid(truth[0])[0]:
         raise DataError("the first frame has no valid truth box, so no tracker can be started")
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     found = PROTOCOLS[protocol].starts(truth, size, omit)
     labels = [None] if protocol == "ope" else [f"{protocol}{i:02d}" for i in range(1, len(found) + 1)]
     return tuple(Segment(start, box, label) for (start, box), label in zip(found, labels))

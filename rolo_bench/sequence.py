@@ -99,8 +99,7 @@ class Sequence:
         first_frame: the number in the video of the first frame (BlurCar1 starts at 247).
 
     Raises:
-        DataError: the number of frames differs from the number of truth rows, or the first
-            row is not a box.
+        DataError: the number of frames differs from the number of truth rows, or there are none.
     """
 
     name: str

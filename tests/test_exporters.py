@@ -115,7 +115,7 @@ def test_the_folder_of_an_oracle_carries_the_word(tmp_path: Path) -> None:
     store = Store(tmp_path / "res")
     store.save("mini", result())
     store.write_meta("mini", "ope", "T", {"oracle": True, "sequences": {}})
-    assert list(exporters.export_results(store, "mini", (), "pysot", tmp_path / "out")) == [("T", 1)]
+    assert list(exporters.export_results(store, "mini", (), "pysot", tmp_path / "out")) == [("T-oracle", 1)]
     assert [p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.txt")] == [
         "T-oracle/Alpha.txt"
     ]

@@ -401,3 +401,9 @@ def test_meta_is_read_for_marks_and_device(demo_store, tmp_path, capsys):
     assert found.published == {"drifting"}
     assert found.device == "Test CPU, 2 cores, device cuda:0"
     assert found.metas["steady"]["machine"] == machine
+
+
+def test_oracles_alone_can_be_drawn():
+    store, suite = made_up(("a", "b"))
+    scores = score(store, suite).assign(oracle=True)
+    assert plots.sequences(scores).axes

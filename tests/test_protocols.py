@@ -84,3 +84,9 @@ def test_misuse():
         segments("ope", np.full((3, 4), np.nan))
     with pytest.raises(UsageError, match="unknown SRE shift"):
         sre_box(np.array([1.0, 1, 5, 5]), "sideways", (10, 10))
+
+
+def test_the_first_image_is_looked_at_once():
+    asked = []
+    segments("sre", track(30), lambda: asked.append(1) or (640, 480))
+    assert len(asked) == 1

@@ -191,7 +191,7 @@ def toy_video(frames: int = 40) -> Sequence:
 def toy(monkeypatch: pytest.MonkeyPatch):
     from rolo_bench.trackers.rolo_plus import RoloPlus
 
-    monkeypatch.setattr("rolo_bench.nn.detect.registry.load_detector", lambda *a, **k: ToyDetector())
+    monkeypatch.setattr("rolo_bench.nn.detect.registry.open_detector", lambda *a, **k: ToyDetector())
     return RoloPlus
 
 
@@ -238,11 +238,11 @@ def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
     from rolo_bench.trackers.rolo_plus import RoloPlus
 
     monkeypatch.setattr(
-        "rolo_bench.nn.detect.registry.load_detector", lambda *a, **k: SimpleNamespace(size=96)
+        "rolo_bench.nn.detect.registry.open_detector", lambda *a, **k: SimpleNamespace(size=96)
     )
     with pytest.raises(UsageError, match="network"):
         RoloPlus(detector="plugin.py")
-    monkeypatch.setattr("rolo_bench.nn.detect.registry.load_detector", lambda *a, **k: ToyDetector())
+    monkeypatch.setattr("rolo_bench.nn.detect.registry.open_detector", lambda *a, **k: ToyDetector())
     with pytest.raises(WeightsError, match="train plus"):
         RoloPlus(network=str(tmp_path / "none.safetensors"))
 
@@ -343,13 +343,15 @@ def test_rolo_plus_is_trained_from_python_and_goes_on_to_the_same_files(toy, tmp
     annotations.mkdir()
     np.savetxt(annotations / "m.txt", videos[0].truth[:50], delimiter=",")
     for options, word in (
-        ({"videos": videos[:1]}, "data"),
+        ({"videos": [videos[0], replace(videos[1], name="c")]}, "data"),
         ({"motion": annotations}, "motion"),
         ({"start": str(parts / "plus.safetensors")}, "start"),
         ({"recipe": replace(recipe, frames=11)}, "recipe"),
     ):
         with pytest.raises(UsageError, match=rf"other settings \(.*{word}"):
             call(parts, **options)
+    with pytest.raises(UsageError, match="two or more recordings"):
+        call(tmp_path / "few", videos=videos[:1])
 
 
 def test_movement_of_one_step_equals_the_expectation_that_undoes_it():

@@ -222,6 +222,28 @@ def test_an_unreadable_image_costs_its_sequence_alone(tmp_path):
     assert "0003.jpg" in outcomes[0].error
 
 
+def test_a_sequence_without_a_start_costs_itself_alone(tmp_path):
+    videos = otb_folder(tmp_path / "videos")
+    rows = (videos / "Other" / "groundtruth_rect.txt").read_text().splitlines()
+    (videos / "Other" / "groundtruth_rect.txt").write_text("\n".join(["NaN,NaN,NaN,NaN", *rows[1:]]))
+    outcomes = run("static", str(videos), results=tmp_path / "results")
+    assert [(o.stem, o.what) for o in outcomes] == [("Other", "failed"), ("Square", "done")]
+
+
+def test_another_seed_is_another_making(tmp_path):
+    videos = str(otb_folder(tmp_path / "videos"))
+    run("static", videos, results=tmp_path / "results")
+    with pytest.raises(UsageError, match="made with other seed;"):
+        run("static", videos, results=tmp_path / "results", seed=1)
+    assert Store(tmp_path / "results").meta("videos", "ope", "static")["seed"] == 0
+
+
+def test_an_unknown_protocol_leaves_nothing(tmp_path):
+    with pytest.raises(UsageError, match="known: ope, tre, sre"):
+        run("static", str(otb_folder(tmp_path / "v")), results=tmp_path / "results", protocol="foo")
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_tracker_that_changes_the_working_folder_moves_nothing(tmp_path, monkeypatch):
     (tmp_path / "away.py").write_text(
         "import os\n" + OFFSET.replace("self.box = box", "self.box = box; os.chdir('/')")

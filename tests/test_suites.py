@@ -205,3 +205,12 @@ def test_training_folder_with_shared_videos(shared):
     folder = shared / "data" / "train"
     suite = suites.load_suite(str(folder))
     assert len(suite.sequences) == len(list(folder.glob("*/groundtruth_rect.txt"))) >= 18
+
+
+def test_what_was_asked_for_and_is_not_there_counts_as_missing(tmp_path):
+    from tests.helpers_video import otb_folder
+
+    videos = otb_folder(tmp_path / "videos", ("One",))
+    (tmp_path / "two.csv").write_text("\ufeffname\nOne\nTwo\n", encoding="utf-8")
+    loaded = suites.load_suite(str(tmp_path / "two.csv"), videos, True, only=("One", "Two"))
+    assert loaded.missing == ("Two",) and loaded.note() == "1 of 2 sequences"

@@ -53,7 +53,7 @@ class RoloPlus:
         weights: str | None = None,
     ) -> None:  # fmt: skip
         from rolo_bench.files import digest
-        from rolo_bench.nn.detect.registry import load_detector
+        from rolo_bench.nn.detect.registry import open_detector
         from rolo_bench.nn.plus.file import load_plus, shipped_path
         from rolo_bench.nn.plus.filter import FilterConfig
 
@@ -61,7 +61,7 @@ class RoloPlus:
         self.follow, self.sharpness, self.learn, self.rate = follow, sharpness, learn, rate
         self.redetect = redetect
         self.filter_config = FilterConfig(regularisation, sigma, first, forget, support)
-        self.detector = load_detector(detector, size=size, device=device, half=half, weights=weights)
+        self.detector = open_detector(detector, size=size, device=device, half=half, weights=weights)
         if not hasattr(self.detector, "network"):
             raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")
         name = network or f"rolo-plus-{Path(detector).stem}"

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rolo_bench.cli.options import console, data_option, partial_option, results_option, trackers_option
+from rolo_bench.cli.options import (
+    console,
+    data_option,
+    partial_option,
+    results_option,
+    suite_option,
+    trackers_option,
+)
 
 if TYPE_CHECKING:
     from rolo_bench.plots.frames import Drawn
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.argument("sequence")
 @trackers_option
-@click.option("--suite", metavar="NAME", help="Suite [default: the only one in the results].")
+@suite_option(None)
 @data_option
 @partial_option
 @results_option
@@ -83,7 +90,8 @@ def show(
     maps: list[Any] = []
     if heatmap:
         tracker, label, marked = _heatmap_tracker(heatmap, pairs, loaded.name)
-        rows, maps = pictures.run_with_maps(one, tracker, max(numbers) + 1)
+        stop = len(one) if failures else max(numbers) + 1
+        rows, maps = pictures.run_with_maps(one, tracker, stop)
         boxes, oracle = {label: rows} | boxes, oracle + [label] * marked
     shown = pictures.tracks(one, boxes, oracle)
     if failures:

@@ -71,7 +71,7 @@ def vot_rows(boxes: Array) -> str:
 def export_results(
     store: Store, suite: str, trackers: tuple[str, ...], format_: str, folder: Path, protocol: str = "ope"
 ) -> Iterator[tuple[str, int]]:
-    """Write all results of trackers on a suite into a folder; yields each tracker with its number of sequences.
+    """Write all results of trackers on a suite; yields the name of each folder with its number of sequences.
 
     Each file is written to a temporary name and renamed. Files of the same names are replaced. These layouts have
     no place for a mark, so the folder of an oracle is named ``<tracker>-oracle``.
@@ -94,6 +94,6 @@ def export_results(
             for result in store.load(suite, protocol, tracker, name, meta):
                 for path, text in layout(format_, replace(result, tracker=label)).items():
                     write_atomic(folder / path, text)
-        yield tracker, len(names)
+        yield label, len(names)
     if not known and not trackers:
         raise UsageError(f"no results on {suite} ({protocol}) in {store.root}; run or import some first")

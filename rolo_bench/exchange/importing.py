@@ -259,6 +259,8 @@ def _import_file(order: _Order, found: Found, protocol: str | None) -> Imported:
     extra: tuple[str, ...] = ()
     if len(readings) != PROTOCOLS[kind].usual:
         extra = (f"{len(readings)} of {PROTOCOLS[kind].usual} starts of {kind.upper()}",)
+    if not meta["sequences"]:  # never files of two makings side by side
+        order.store.clear(order.suite, kind, label)
     for reading, spot, result in zip(readings, fitted, results):
         order.store.save(order.suite, result)
         meta["sequences"][result.stem] = marks[result.stem] | {

@@ -54,7 +54,7 @@ def trained_step_networks(
     videos: Iterable[str], folder: Path, detector: str, *, motion: Path | None = None, seed: int = 0,
     cache: str | None = None, scenes: int = 150, report: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:  # fmt: skip
-    """Networks for `STEPS` trained as by `train tracker`; those that are in ``folder`` already are taken.
+    """Networks for `STEPS` trained as by `train tracker`, which takes what is finished and refuses a run of others.
 
     Args:
         videos: folders of videos, or ``synthetic``, of which there are so many ``scenes``.
@@ -68,13 +68,14 @@ def trained_step_networks(
     sequences = training_sequences(names, scenes=scenes, seed=seed)
     more = synthetic_paths(scenes, seed) if "synthetic" in names else ()
     paths = [folder / f"steps-{detector}-{n}" / "rolo.safetensors" for n in STEPS]
+    words = ["rolo-bench study steps", *(f"--train {Path(name).name}" for name in names)]
+    words += [f"--detector {detector} --seed {seed}", *([f"--motion {motion.name}"] if motion else [])]
     for n, path in zip(STEPS, paths):
-        if not path.is_file():
-            report(f"{n} steps: training on {len(sequences)} videos")
-            train_tracker(
-                sequences, path.parent, detector=detector, cache=cache, motion=motion, more=more, steps=n,
-                recipe=RoloRecipe(seed=seed), command=f"rolo-bench study steps --seed {seed}",
-            )  # fmt: skip
+        report(f"{n} steps: training on {len(sequences)} videos")
+        train_tracker(
+            sequences, path.parent, detector=detector, cache=cache, motion=motion, more=more, steps=n,
+            recipe=RoloRecipe(seed=seed), command=" ".join(words),
+        )  # fmt: skip
     return paths
 
 
@@ -115,7 +116,7 @@ def step_sizes(
 
 
 def occlusion(
-    store: Store, suite: Suite, trackers: Iterable[str] = TRACKERS, detector: str | None = None,
+    store: Store, suite: Suite, trackers: str | Iterable[str] = TRACKERS, detector: str | None = None,
     cache: str | bool = True, valid_iou: float = VALID_IOU, threshold: float = 0.1,
     report: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:  # fmt: skip
@@ -136,7 +137,7 @@ def occlusion(
 
     from rolo_bench.nn.detect.registry import open_detector
 
-    names = tuple(trackers)
+    names = (trackers,) if isinstance(trackers, str) else tuple(trackers)
     lost = [n for n in names if n not in store.trackers(suite.name)]
     if lost:
         raise UsageError(

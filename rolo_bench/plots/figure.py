@@ -21,6 +21,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rolo_bench.errors import UsageError
+from rolo_bench.files import write_atomic
 from rolo_bench.plots.style import RC, Look
 
 FORMATS = ("png", "pdf", "svg")
@@ -70,8 +71,7 @@ def save(figure: Figure, path: Path | str, dpi: int = 150) -> Path:
     buffer = io.BytesIO()
     with house_style():
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=dateless[kind])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(buffer.getvalue())
+    write_atomic(path, buffer.getvalue())
     return path
 
 

@@ -6,6 +6,7 @@ they stay legible when boxes lie on top of each other.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable
 from collections.abc import Sequence as Items
@@ -22,6 +23,7 @@ from PIL import ImageDraw, ImageFont
 
 from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.errors import DataError, TrackerError, UsageError
+from rolo_bench.files import write_atomic
 from rolo_bench.plots.style import TRUTH_COLOUR, looks, rgb
 from rolo_bench.run.film import draw_box
 from rolo_bench.run.store import Store
@@ -327,6 +329,7 @@ def write_image(path: Path, image: Image) -> Path:
     """
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"{path}: pictures are written as .png or .jpg")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Picture.fromarray(image).save(path, quality=90)
+    buffer = io.BytesIO()
+    Picture.fromarray(image).save(buffer, "PNG" if path.suffix.lower() == ".png" else "JPEG", quality=90)
+    write_atomic(path, buffer.getvalue())
     return path

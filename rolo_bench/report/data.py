@@ -16,7 +16,7 @@ from rolo_bench.plots.context import KINDS, Setting, describe, significance
 from rolo_bench.plots.style import TRUTH_COLOUR
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.conventions import Convention, find_convention
-from rolo_bench.scores.provenance import metas_of
+from rolo_bench.scores.provenance import imported, metas_of
 from rolo_bench.scores.score import CURVES, score
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Collected:
 def collect(
     store: Store,
     suite: Suite,
-    trackers: Iterable[str] = (),
+    trackers: str | Iterable[str] = (),
     protocol: str = "ope",
     conventions: Iterable[str] = ("otb",),
     partial: bool = False,
@@ -89,11 +89,11 @@ def collect(
     """
     rules = tuple(dict.fromkeys(find_convention(c) for c in conventions))
     once = cast(Store, ReadOnce(store))
-    frames = {rule.name: score(once, suite, tuple(trackers), protocol, rule.name, partial) for rule in rules}
+    names = trackers if isinstance(trackers, str) else tuple(trackers)
+    frames = {rule.name: score(once, suite, names, protocol, rule.name, partial) for rule in rules}
     first = frames.pop(rules[0].name)
     metas = metas_of(first, once)
-    published = frozenset(name for name, meta in metas.items() if meta.get("imported"))
-    return Collected(suite, once, first, frames, rules, metas, published)
+    return Collected(suite, once, first, frames, rules, metas, imported(metas))
 
 
 def payload(found: Collected, setting: Setting) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError
-from rolo_bench.protocols import Segment, segments
+from rolo_bench.protocols import Segment, check_protocol, segments
 from rolo_bench.run.plugins import Plugin, find_plugin
 from rolo_bench.run.stamp import differences, fingerprint, provenance
 from rolo_bench.run.store import RunResult, Store, check_name
@@ -118,6 +118,7 @@ def run_suite(
         UsageError: results under that name were made with other options, and ``force`` is not given.
         TrackerError: the tracker cannot even be made.
     """
+    check_protocol(protocol)
     options = plugin.defaults(suite.name) | (options or {})
     label = check_name("tracker", name or plugin.name)
     store = Store(store.root.absolute())  # a tracker may change the working folder
@@ -125,7 +126,14 @@ def run_suite(
     folder = store.folder(suite.name, protocol, label)
     for sequence in suite.sequences:
         digest = sequence.truth_digest()
-        for segment in segments(protocol, sequence.truth, sequence.size, tre_omit(sequence)):
+        try:
+            starts = segments(protocol, sequence.truth, sequence.size, tre_omit(sequence))
+        except DataError as error:
+            meta["sequences"][sequence.name] = {"truth": digest, "status": "failed", "error": str(error)}
+            store.write_meta(suite.name, protocol, label, meta)
+            yield Outcome(sequence.name, "failed", str(error))
+            continue
+        for segment in starts:
             stem = sequence.name + (f"_{segment.label}" if segment.label else "")
             if not force and _is_complete(folder, stem, meta["sequences"].get(stem, {}), digest):
                 yield Outcome(stem, "skipped")
@@ -160,11 +168,11 @@ def _begin(
         mark = fingerprint(plugin, options, tracker)
         made = provenance(plugin, label, protocol, suite, mark, is_oracle(tracker), seed, tracker)
     meta = store.meta(suite.name, protocol, label)
-    other = bool(meta) and meta.get("fingerprint") != mark
+    other = bool(meta) and (meta.get("fingerprint") != mark or meta.get("seed", seed) != seed)
     if other and not force:
         raise UsageError(
             f"{store.folder(suite.name, protocol, label)}: results of {label} made with other "
-            f"{differences(meta, mark)}; keep them and choose --name OTHER, or make them anew with --force"
+            f"{differences(meta, mark, seed)}; keep them and choose --name OTHER, or make them anew with --force"
         )
     if other or not meta:  # never files of two makings side by side
         store.clear(suite.name, protocol, label)

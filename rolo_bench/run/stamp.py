@@ -24,11 +24,12 @@ def fingerprint(plugin: Plugin, options: dict[str, Any], tracker: Any) -> dict[s
     return {"source": plugin.source_digest, "options": kept, "weights": weights}
 
 
-def differences(meta: dict[str, Any], mark: dict[str, Any]) -> str:
-    """What of the fingerprint of earlier results is another now, in words."""
+def differences(meta: dict[str, Any], mark: dict[str, Any], seed: int) -> str:
+    """What of that on which earlier results depend is another now, in words."""
     old = meta.get("fingerprint") or {}
     names = {"source": "tracker code", "options": "options", "weights": "weights"}
     changed = [names[k] for k in names if old.get(k) != mark.get(k)]
+    changed += ["seed"] if meta.get("seed", seed) != seed else []
     return " and ".join(changed) if old else "means (imported)"
 
 
@@ -73,7 +74,7 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
-    for package in ("rolo-bench", "numpy", "opencv-python", "torch"):
+    for package in ("rolo-bench", "numpy", "opencv-python", "opencv-contrib-python", "torch"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -91,7 +92,7 @@ def _processor() -> str:
 
 
 def _git_revision() -> str | None:
-    """Revision of the working folder where it is a git checkout, ``+`` when it has changes."""
+    """Revision of the checkout that rolo-bench runs from, if it is one, ``+`` when it has changes."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12"]
     try:
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5)

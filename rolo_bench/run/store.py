@@ -201,7 +201,7 @@ def _describes_a_run(value: Any) -> bool:
     tables = ("sequences", "fingerprint", "options", "versions", "machine")
     if not isinstance(value, dict) or not all(isinstance(value.get(k) or {}, dict) for k in tables):
         return False
-    entries = value.get("sequences", {})
+    entries = value.get("sequences")
     return isinstance(entries, dict) and all(
         isinstance(e, dict) and isinstance(e.get("start", 0), int) for e in entries.values()
     )

@@ -20,6 +20,11 @@ def metas_of(scores: pd.DataFrame, store: Store) -> dict[str, dict[str, Any]]:
     return {t: store.meta(first["suite"], first["protocol"], t) for t in dict.fromkeys(scores["tracker"])}
 
 
+def imported(metas: dict[str, dict[str, Any]]) -> frozenset[str]:
+    """Trackers whose results were taken in from elsewhere."""
+    return frozenset(name for name, meta in metas.items() if meta.get("imported"))
+
+
 def device_of(meta: dict[str, Any]) -> str:
     """What one run was timed on: ``AMD EPYC 7B13, 2 cores, cpu``; empty where unknown."""
     machine = meta.get("machine") or {}

@@ -41,8 +41,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
-from rolo_bench.errors import DataError, UsageError
-from rolo_bench.protocols import PROTOCOLS, segments
+from rolo_bench.errors import DataError
+from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.conventions import Convention, find_convention
 from rolo_bench.sequence import Sequence
@@ -87,8 +87,7 @@ def score(
     rule = find_convention(convention)
     if isinstance(store, str | os.PathLike):
         store = Store(Path(store))
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
+    check_protocol(protocol)
     if isinstance(suite, str | os.PathLike):
         suite = load_suite(str(suite), data, partial, images=False)
     names = (trackers,) if isinstance(trackers, str) else tuple(trackers)

@@ -64,12 +64,11 @@ def load_scores(
         DataError, UsageError: as `chosen_suite` and `rolo_bench.scores.score.score`.
     """
     from rolo_bench.run.store import Store
-    from rolo_bench.scores.provenance import device_words, metas_of
+    from rolo_bench.scores.provenance import device_words, imported, metas_of
     from rolo_bench.scores.score import score
 
     store = Store(Path(results))
     name = chosen_suite(store, suite)
     scores = score(store, name, trackers, protocol, convention, partial, common, data=data)
     metas = metas_of(scores, store)
-    published = frozenset(name for name, meta in metas.items() if meta.get("imported"))
-    return Scored(scores, metas, published, device_words(metas))
+    return Scored(scores, metas, imported(metas), device_words(metas))

@@ -118,10 +118,12 @@ def sequence_ranks(table: ArrayLike) -> Array:
 def sequences_won(table: pd.DataFrame) -> pd.DataFrame:
     """Per tracker: sequences on which it is alone best (``won``) or best with others (``shared``), and mean rank.
 
-    Only sequences on which every tracker has a score count.
+    Only sequences on which every tracker has a score count. No trackers give no rows.
     """
     import pandas as pd
 
+    if table.shape[1] == 0:
+        return pd.DataFrame(columns=["tracker", "won", "shared", "mean_rank"])
     scores = table.dropna().to_numpy(float)
     top = scores >= scores.max(axis=1, keepdims=True) - TIE
     alone = top & (top.sum(axis=1, keepdims=True) == 1)

@@ -193,9 +193,7 @@ def view(
         return by_attribute(scores)
     if name in ("pairs", "wins"):
         fair = scores[~scores["oracle"].astype(bool)]
-        scores = (
-            fair if fair["tracker"].nunique() > 1 else scores
-        )  # else marked, as there is nobody to compare with
+        scores = fair if len(fair) else scores  # oracles alone are compared, and marked
         table = (pairwise if name == "pairs" else sequences_won)(matrix(scores))
         table = mark_oracles(table, scores).assign(on=coverage(scores))
         return table if name == "pairs" else table.sort_values("mean_rank", ignore_index=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import inspect
 from dataclasses import replace
 from functools import lru_cache
@@ -55,6 +55,7 @@ def load_detector(name: str, **options: Any) -> Detector:
     Raises:
         UsageError: unknown name, device or option.
         WeightsError: the weights are missing, damaged or of another network.
+        TrackerError: a plugin file fails, or making its detector does.
     """
     return make_detector(name, DetectorOptions.of(options))
 
@@ -81,14 +82,15 @@ def load_plugin(path: Path, options: DetectorOptions) -> Detector:
         TrackerError: the file itself fails, or making the detector does.
     """
     made = plugin_class(path)
-    taken = inspect.signature(made).parameters
+    with guarded(f"{path}: options of detector {made.__name__} cannot be read"):
+        taken = inspect.signature(made).parameters
     given = options.given()
     refused = [k for k in given if k not in taken]
     if refused and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
         raise UsageError(f"{path}: detector {made.__name__} has no option {refused[0]!r}")
     with guarded(f"{path}: detector {made.__name__} cannot be made", RoloBenchError):
         detector = made(**given)
-    missing = [a for a in Detector.__annotations__ if not hasattr(detector, a)]
+        missing = [a for a in Detector.__annotations__ if not hasattr(detector, a)]
     if missing:
         raise UsageError(f"{path}: detector {made.__name__} has no attribute {missing[0]!r}")
     return detector

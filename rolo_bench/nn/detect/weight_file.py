@@ -33,8 +33,16 @@ def usable(path: Path, what: str, remedy: str) -> Iterator[None]:
         raise WeightsError(f"{path}: no such weight file; {remedy}")
     try:
         yield
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        line = str(error).splitlines()[0][:100]
+    except (
+        SafetensorError,
+        OSError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:
+        line = (str(error).splitlines() or [""])[0][:100]
         raise WeightsError(f"{path}: damaged or not {what} ({line}); {remedy}") from None
 
 

@@ -39,7 +39,10 @@ def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
     path, known = Path(path), {f.name for f in fields(RoloConfig)}
     with usable(path, "ROLO weights", "train them with `rolo-bench train tracker`"):
         tensors, notes = unpack(path, FORMAT)
-        stored = RoloConfig(**{k: v for k, v in notes["config"].items() if k in known})
+        try:
+            stored = RoloConfig(**{k: v for k, v in notes["config"].items() if k in known})
+        except UsageError as error:  # of the file, not of the caller
+            raise ValueError(str(error)) from None
         network = Rolo(replace(stored, **{k: v for k, v in changes.items() if v is not None}))
         network.load_state_dict(tensors)
     return network.eval(), notes.get("about", {})

@@ -145,8 +145,10 @@ def step(
     judge = network.config.judge
     miss = advance(network, state, features, nothing) if predict or judge else state
     hit = advance(network, state, features, choose(miss.output.detach()))._replace(predicted=miss.output)
+    if not judge:
+        return hit
     refused = (hit.said[:, 4:] < 0) & (hit.missed == 0)[:, None]  # not the target: as if not detected
-    if not judge or not refused.any():
+    if not refused.any():
         return hit
     kept = {
         name: torch.where(refused.view(-1, *[1] * (value.ndim - 1)), getattr(miss, name), value)

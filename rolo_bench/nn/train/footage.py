@@ -6,6 +6,7 @@ same as in use.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +52,11 @@ def corners(boxes: NDArray[np.float32]) -> Array:
     return from_relative(boxes.reshape(-1, 4), (1, 1)).reshape(boxes.shape)
 
 
-def footage(tracks: list[DetectedVideo], config: RoloConfig) -> Footage:
-    """What stretches are drawn from; detections below the threshold of the configuration are left out."""
+def footage(tracks: list[DetectedVideo], config: RoloConfig, leave_out: Collection[str] = ()) -> Footage:
+    """What stretches are drawn from; detections below the threshold of the configuration are left out.
+
+    No stretch begins in the videos to ``leave_out``; they keep their rows, since features are found by row.
+    """
     parts: list[tuple[NDArray[Any], ...]] = []
     base = 0
     for track in tracks:
@@ -70,6 +74,7 @@ def footage(tracks: list[DetectedVideo], config: RoloConfig) -> Footage:
         good = known & (overlaps(corners(truth), corners(boxes)) >= SAME_OBJECT).any(axis=1)
         first, last = np.full(count, base), np.full(count, base + count - 1)
         starts = base + np.flatnonzero(good if good.any() else known)
+        starts = starts[:0] if track.name in leave_out else starts
         parts.append((boxes, scores, classes, truth, first, last, starts))
         base += count
     return Footage(*map(np.concatenate, zip(*parts)))

@@ -334,6 +334,8 @@ def train_plus(
     Raises:
         UsageError: too short trajectories, or a folder of another run.
     """
+    if folds and min(folds, len({video_group(v.name) for v in videos})) < 2:
+        raise UsageError("folds are two or more, over videos of two or more recordings")
     recipe = recipe or PlusRecipe()
     size = size or (None if detector == "demo" else 320)
 

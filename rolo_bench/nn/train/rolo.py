@@ -164,7 +164,12 @@ def train(
     torch.manual_seed(recipe.seed)
     network = Rolo(config)
     if begin_with is not None:
-        network.load_state_dict(begin_with)
+        try:
+            network.load_state_dict(begin_with)
+        except RuntimeError:
+            raise UsageError(
+                "the weights to start from are of another configuration; give the settings they were trained with"
+            ) from None
     objective = RoloObjective(
         recipe, simulated, real, features, closed, Stream(np.random.default_rng(recipe.seed))
     )
@@ -245,6 +250,7 @@ def train_tracker(
         projection=projection, no_features=no_features, centre=centre, widen=widen,
     )  # fmt: skip
     recipe = recipe or RoloRecipe()
+    begin = load_rolo(start)[0].state_dict() if start else None
     led = not config.steps and config.centre == "prediction"  # by its own predictions, which are learnt, too
     recipe = replace(recipe, predict=1.0 if led else recipe.predict)
     paths = motion_paths(motion, [])
@@ -257,10 +263,9 @@ def train_tracker(
     runs = prepare_runs(
         tracks, config, paths, hold_out, recipe.seed, simulated=max(600, 2 * len(tracks)), more=more
     )
-    learnt = [t for t in tracks if t.name not in runs.held_out_names]
     fit = train(
         config, recipe, runs.simulated, runs.real, runs.held_out, features, out, report,
-        load_rolo(start)[0].state_dict() if start else None, footage(learnt, config) if led else None, identity,
+        begin, footage(tracks, config, runs.held_out_names) if led else None, identity,
     )  # fmt: skip
     about = {
         "videos": [t.name for t in tracks], "held_out": runs.held_out_names, "split": split,
