@@ -132,7 +132,7 @@ def test_float_count_of_the_tiny_network():
 
 
 def darknet_file(path, plan, seed=3):
-    """A weight file of random floats, and the cfg that a plan of convolutions and one of l, f, n comes to."""
+    """A weight file of random floats, and the cfg that a plan of convolutions and one of p, l, f, n comes to."""
     rng = np.random.default_rng(seed)
     values = rng.uniform(0.05, 0.4, float_count(plan)).astype("<f4")
     path.write_bytes(np.array([0, 1, 0, 0], "<i4").tobytes() + values.tobytes())
@@ -141,6 +141,8 @@ def darknet_file(path, plan, seed=3):
         numbers = [int(v) for v in word[1:].split("-") if v]
         if word[0] == "c":
             text += CONV.format(norm=int(plan.norm), n=numbers[0], k=numbers[1], s=(numbers + [1])[2])
+        elif word[0] == "p":
+            text += f"[crop]\ncrop_width={plan.size}\ncrop_height={plan.size}\n"
         elif word[0] == "m":
             text += "[maxpool]\nsize=2\nstride=2\n"
         elif word[0] == "l":
@@ -161,8 +163,9 @@ def darknet_file(path, plan, seed=3):
         small_plan(layers="c4-3-2 m c6-3 f10", norm=False),
         small_plan(layers="c4-7-2 m c6-3 n5 f10", norm=False),
         small_plan(layers="c4-3-2 m c6-3 l5-3", boxes=3),
+        small_plan(layers="p c4-3-2 m c6-3 n5 f10", norm=False),
     ],
-    ids=["norm", "full", "linear", "local"],
+    ids=["norm", "full", "linear", "local", "signed"],
 )
 def test_darknet_file_gives_what_the_generic_reader_gives(tmp_path, plan):
     text = darknet_file(tmp_path / "a.weights", plan)
@@ -316,6 +319,11 @@ def test_loading_a_darknet_file_by_name(tmp_path, monkeypatch):
     assert detector.classes[14] == "person"
     found = detector([np.zeros((20, 30, 3), np.uint8)])[0]
     assert found.map("last").values.shape == (8, 7, 7)
+    signed = replace(plan, layers="p " + plan.layers)
+    monkeypatch.setitem(yolov1.FORMS, "yolov1-tiny", (signed,))
+    assert (
+        load_detector("yolov1-tiny", weights=path).identity != detector.identity
+    )  # the same floats, other answers
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(WeightsError, match="truncated or of another network"):
         load_detector("yolov1-tiny", weights=path)

@@ -42,8 +42,18 @@ def darknet_header(head: bytes) -> int:
     """Bytes of the header that Darknet weights begin with; 0 where they begin with something else."""
     major, minor = np.frombuffer(head, "<i4", 2).tolist()
     if not (0 <= major < 1000 and 0 <= minor < 1000):
-        return 0
+        return 16 if unversioned(head) else 0
     return 20 if major * 10 + minor >= 2 else 16  # the count of images seen grew from 4 to 8 bytes
+
+
+def unversioned(head: bytes) -> bool:
+    """Whether Darknet weights are of before December 2015: three floats lie where the version came to lie.
+
+    They are learning rate, momentum and decay. Read as integers they are far above 1000, by which Darknet knows files
+    whose connected layers lie transposed.
+    """
+    floats = np.frombuffer(head, "<f4", 3)
+    return bool(((floats > 1e-9) & (floats < 1)).all())
 
 
 def _darknet(path: Path, head: bytes) -> str:

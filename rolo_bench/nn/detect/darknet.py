@@ -27,6 +27,7 @@ from rolo_bench.nn.detect.torch_detector import Raw, pooled_side
 ACTIVATIONS = {
     "linear": lambda x: x,
     "leaky": lambda x: F.leaky_relu(x, 0.1),
+    "ramp": lambda x: F.relu(x) + 0.1 * x,
     "relu": F.relu,
     "relu6": F.relu6,
     "logistic": torch.sigmoid,
@@ -37,7 +38,27 @@ ACTIVATIONS = {
     "hardtan": F.hardtanh,
 }
 # Layers whose input must be a map.
-ON_MAPS = ("convolutional", "local", "maxpool", "reorg", "upsample", "avgpool", "yolo", "region")
+ON_MAPS = ("crop", "convolutional", "local", "maxpool", "reorg", "upsample", "avgpool", "yolo", "region")
+
+
+class Crop(nn.Module):
+    """``[crop]``: the middle of the input, and pixels of 0 … 1 as -1 … 1 unless ``noadjust`` says otherwise.
+
+    Source: Darknet ``forward_crop_layer`` outside of training, where nothing is flipped, turned or coloured.
+    """
+
+    def __init__(self, section: Section, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.out = tuple(section.number(key, 1) for key in ("crop_height", "crop_width"))
+        self.low = tuple((s - o) // 2 for s, o in zip(shape[1:], self.out))
+        if min(self.out) < 1 or min(self.low) < 0:
+            raise section.error(f"{self.out[1]} x {self.out[0]} cannot be cut out of {shape[2]} x {shape[1]}")
+        self.adjust = not section.number("noadjust", 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        (top, left), (h, w) = self.low, self.out
+        x = x[:, :, top : top + h, left : left + w]
+        return x * 2 - 1 if self.adjust else x
 
 
 class Convolutional(nn.Module):
@@ -81,7 +102,7 @@ class Connected(nn.Module):
         """Take bias, weights and batch norm, in that order."""
         n = self.linear.out_features
         bias = floats.take((n,), self.section, "biases")
-        weight = floats.take(tuple(self.linear.weight.shape), self.section, "weights")
+        weight = floats.take_connected(tuple(self.linear.weight.shape), self.section)
         fill(self.linear, weight, bias, take_norm(floats, self.section, n) if self.norm else None)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,14 +122,26 @@ def fill(
 
 
 class Local(nn.Module):
-    """``[local]``: a convolution with a kernel of its own at each place."""
+    """``[local]``: a convolution with a kernel of its own at each place.
+
+    With ``pad`` there is a place for every step of the stride, and a kernel reaches ``size // 2`` pixels before its
+    place.
+
+    Source: Darknet ``local_out_height``, and ``im2col_cpu`` as it was when the layer was written (2015). Later ones
+    pad by one pixel whatever the size; the public networks have size 3, where that is the same.
+    """
 
     def __init__(self, section: Section, shape: tuple[int, ...]) -> None:
         super().__init__()
         o = section.number
-        self.size, self.stride, self.pad, n = o("size", 1), o("stride", 1), o("pad", 0), o("filters", 1)
-        # Source: local_layer.c, local_out_height; pad is in pixels here.
-        self.out = tuple((s - (1 if self.pad else self.size)) // self.stride + 1 for s in shape[1:])
+        self.size, self.stride, n = o("size", 1), o("stride", 1), o("filters", 1)
+        low, high = (self.size // 2, (self.size - 1) // 2) if o("pad", 0) else (0, 0)
+        self.padding = (low, high, low, high)
+        self.out = tuple((s + low + high - self.size) // self.stride + 1 for s in shape[1:])
+        if min(self.out) < 1:
+            raise section.error(
+                f"kernels of {self.size} x {self.size} do not fit a map of {shape[2]} x {shape[1]}"
+            )
         places = self.out[0] * self.out[1]
         self.weight = nn.Parameter(torch.zeros(places, n, shape[0] * self.size**2))
         self.bias = nn.Parameter(torch.zeros(n, places))
@@ -120,8 +153,7 @@ class Local(nn.Module):
         self.weight.copy_(floats.take(tuple(self.weight.shape), self.section, "weights"))
 
     def forward(self, x: Tensor) -> Tensor:
-        padding = 1 if self.pad else 0
-        columns = F.unfold(x, self.size, padding=padding, stride=self.stride)  # (B, C * k * k, L)
+        columns = F.unfold(F.pad(x, self.padding), self.size, stride=self.stride)  # (B, C * k * k, L)
         y = torch.einsum("bkl,lnk->bnl", columns, self.weight) + self.bias
         return self.act(y.unflatten(2, self.out))  # (B, n, h, w)
 
@@ -348,6 +380,7 @@ def _softmax(section: Section, shape: tuple[int, ...]) -> nn.Module:
 
 
 _LAYERS: dict[str, Any] = {
+    "crop": Crop,
     "convolutional": Convolutional,
     "connected": Connected,
     "local": Local,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rolo_bench.errors import WeightsError
-from rolo_bench.fetch.formats import darknet_header
+from rolo_bench.fetch.formats import darknet_header, unversioned
 
 _TRAINING = {
     "jitter", "random", "ignore_thresh", "truth_thresh", "iou_thresh", "cls_normalizer", "iou_normalizer",
@@ -21,6 +21,9 @@ _TRAINING = {
 }  # fmt: skip
 # Options of each layer that are understood; whatever else a cfg says is refused.
 OPTIONS: dict[str, set[str]] = {
+    "crop": {
+        "crop_height", "crop_width", "noadjust", "flip", "angle", "saturation", "exposure", "shift",
+    },
     "convolutional": {
         "filters", "size", "stride", "pad", "padding", "groups", "batch_normalize", "activation", "dilation",
         "stopbackward",
@@ -128,6 +131,9 @@ def read_cfg(path: Path) -> list[Section]:
 class Floats:
     """The floats of a weights file, taken from front to back.
 
+    Attributes:
+        transposed: whether the weights of connected layers lie by input, then output: files of before December 2015.
+
     Raises:
         WeightsError: no such file, or it has no header, is truncated, or holds values that are not finite.
     """
@@ -148,6 +154,7 @@ class Floats:
                 f"{path}: {len(data)} bytes are no whole number of floats; truncated, fetch it again"
             )
         self.path, self.values, self.at = path, np.frombuffer(data, "<f4", offset=header), 0
+        self.transposed = unversioned(data)
 
     def take(self, shape: tuple[int, ...], section: Section, part: str) -> Tensor:
         """The next floats in a shape."""
@@ -165,6 +172,12 @@ class Floats:
             )
         self.at += count
         return torch.from_numpy(values.astype(np.float32).reshape(shape))
+
+    def take_connected(self, shape: tuple[int, ...], section: Section) -> Tensor:
+        """The next weights of a connected layer, ``(outputs, inputs)``."""
+        if self.transposed:
+            return self.take(shape[::-1], section, "weights").T
+        return self.take(shape, section, "weights")
 
     def finish(self) -> None:
         """Demand that nothing is left."""

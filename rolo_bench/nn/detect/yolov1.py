@@ -33,8 +33,9 @@ class Plan:
     Attributes:
         layers: words: ``c64-7-2`` convolution (filters, kernel, stride 1 if left out), ``m`` max pooling 2 × 2,
             ``l256-3`` locally connected, ``f4096`` fully connected; all followed by leaky ReLU 0.1; ``n256`` is
-            fully connected without it. ``r`` two 3 × 3 convolutions whose result is added to what goes in;
-            ``s`` keeps the map, ``u`` doubles the side of a later one and puts the kept map behind it.
+            fully connected without it. ``p`` turns pixels of 0 … 1 into -1 … 1, Darknet's ``[crop]``.
+            ``r`` two 3 × 3 convolutions whose result is added to what goes in; ``s`` keeps the map, ``u``
+            doubles the side of a later one and puts the kept map behind it.
         size: side of the input in pixels.
         cells, boxes, classes: S, B and C.
         norm: whether convolutions are batch-normalised.
@@ -65,13 +66,14 @@ DEMO = Plan(_DEMO, size=320, cells=40, classes=8, last="cell", logits=True, feat
 # file holds shows in its number of floats.
 FORMS: dict[str, tuple[Plan, ...]] = {
     "yolov1": (
-        Plan(_PAPER + " f4096", norm=False),  # the paper
+        Plan("p " + _PAPER + " f4096", norm=False),  # the paper; yolo.weights of 2015
         Plan(_PAPER + " l256-3", boxes=3),  # yolov1.weights: locally connected, three boxes
+        Plan(_PAPER + " l256-3"),  # the same with two boxes, as one reader of yolov1.weights reports
     ),
-    "yolov1-small": (Plan(_PAPER + " f512 f4096", norm=False),),
+    "yolov1-small": (Plan("p " + _PAPER + " f512 f4096", norm=False),),
     "yolov1-tiny": (
         Plan(_TINY + " c256-3"),  # tiny-yolov1.weights
-        Plan(_TINY + " c1024-3 c1024-3 n256 f4096", norm=False),  # the earlier yolo-tiny.weights
+        Plan("p " + _TINY + " c1024-3 c1024-3 n256 f4096", norm=False),  # the earlier yolo-tiny.weights
     ),
 }
 PLANS: dict[str, Plan] = {"demo": DEMO, **{name: forms[0] for name, forms in FORMS.items()}}
@@ -131,6 +133,13 @@ def decode(prediction: Prediction, plan: Plan) -> tuple[Tensor, Tensor]:
     boxes = torch.cat([(t[..., :2] + corners) / plan.cells, t[..., 2:] ** 2], dim=3) * plan.size
     scores = confidence.clamp(0, 1)[..., None] * classes.clamp(0, 1)[:, :, None]  # (N, S * S, B, C)
     return boxes.flatten(1, 2), scores.flatten(1, 2)
+
+
+class Signed(nn.Module):
+    """Pixels of 0 … 1 as -1 … 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 - 1
 
 
 class Conv(nn.Module):
@@ -201,6 +210,8 @@ def make_layer(
         filters, kernel, stride = (*numbers, 1)[:3]
         layer = Conv(channels, filters, kernel, stride, norm)
         channels, side = filters, (side + 2 * (kernel // 2) - kernel) // stride + 1
+    elif kind == "p":
+        layer = Signed()
     elif kind == "m":
         layer, side = nn.MaxPool2d(2), side // 2
     elif kind == "r":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +20,7 @@ from rolo_bench.nn.detect.darknet_file import NORM_EPS, Floats, Section, take_no
 from rolo_bench.nn.detect.options import DetectorOptions
 from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector
 from rolo_bench.nn.detect.weight_file import pack, unpack, usable
-from rolo_bench.nn.detect.yolov1 import FORMS, Conv, Full, Local, Plan, Residual, YoloV1
+from rolo_bench.nn.detect.yolov1 import FORMS, Conv, Full, Local, Plan, Residual, Signed, YoloV1
 
 FORMAT = "rolo-bench detector 1"
 SHIPPED = shipped_folder() / "demo-detector.safetensors"
@@ -124,11 +125,14 @@ def take_layer(layer: nn.Module, floats: Floats, section: Section) -> None:
         layer.norm.running_var.copy_(variances)  # type: ignore[union-attr]
         layer.norm.eps = NORM_EPS
         fill(layer.conv.weight, "weights")
-    elif not isinstance(layer, nn.MaxPool2d):
+    elif not isinstance(layer, nn.MaxPool2d | Signed):
         holder = {Conv: "conv", Full: "linear"}.get(type(layer))
         inner: Any = getattr(layer, holder) if holder else layer
         fill(inner.bias, "biases")
-        fill(inner.weight, "weights")
+        if isinstance(inner, nn.Linear):
+            inner.weight.copy_(floats.take_connected(tuple(inner.weight.shape), section))
+        else:
+            fill(inner.weight, "weights")
 
 
 def fusible(module: nn.Module) -> tuple[nn.Conv2d, str] | None:
@@ -151,16 +155,19 @@ def load(name: str, options: DetectorOptions) -> TorchDetector:
     path = Path(options.weights or (SHIPPED if name == "demo" else obtain(name)[0]))
     if path.suffix == ".safetensors":
         network, classes = read_network(path)
+        content = digest(path)
     elif name == "demo":
         raise WeightsError(f"{path}: the demo detector's weights are a .safetensors file")
     else:
         network, classes = read_darknet(path, FORMS[name]), VOC
+        # the floats alone do not say what network they are of
+        content = hashlib.sha256(f"{digest(path)} {network.plan}".encode()).hexdigest()
     plan = network.plan
     if options.size not in (None, plan.size):
         raise UsageError(f"{name} takes images of {plan.size} pixels only, not {options.size}")
     flat = any(isinstance(m, Full) for m in network.layers)
     return TorchDetector(
-        name, fold(network), options, classes=classes, size=plan.size, weights_digest=digest(path),
+        name, fold(network), options, classes=classes, size=plan.size, weights_digest=content,
         preparation=Preparation("stretch"), strides={} if flat else {"last": plan.size / plan.cells},
         fusible=fusible,
     )  # fmt: skip
