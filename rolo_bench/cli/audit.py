@@ -14,15 +14,21 @@ from rolo_bench.errors import UsageError
 @stored_options("otb30")
 @format_option
 @click.option("--printed", metavar="NUMBER", help="A number as a paper prints it: which rule gives it?")
+@click.option(
+    "--sort",
+    metavar="NAME",
+    help="Results of yolo with association=oracle: YOLO + SORT as the authors ran it.",
+)
 @click.option("--decimals", default=5, show_default=True, help="Decimals of the recomputed values.")
 def audit(
     suite: str, trackers: tuple[str, ...], data: str | None, results: Path, partial: bool, protocol: str,
-    format_: str | None, printed: str | None, decimals: int,
+    format_: str | None, printed: str | None, sort: str | None, decimals: int,
 ) -> None:  # fmt: skip
     """Recompute the legends of the ROLO paper's figure 5, or find the rule behind any printed number.
 
     Without --printed: every number of the legends beside what imported boxes give under the authors' rule and
-    under the benchmark's. With --printed and --tracker: which convention and measure give that number.
+    under the benchmark's. With --printed and --tracker: which convention and measure give that number. With --sort:
+    the authors' protocol for YOLO + SORT beside yolo-sort.
     """
     from rolo_bench.datasets.suites import load_annotations
     from rolo_bench.paper import audit as auditing
@@ -40,6 +46,12 @@ def audit(
         raise UsageError(
             "--tracker goes with --printed NUMBER; without it all of the paper's trackers are listed"
         )
+    if sort is not None:
+        table = auditing.sort_readings(store, loaded, sort, protocol, partial=partial)
+        click.echo(render(table, format_, decimals), nl=False)
+        if format_ is None:
+            click.echo(f"\n{auditing.SORT_RULE}")
+        return
     click.echo(render(auditing.all_legends(store, loaded, protocol, partial), format_, decimals), nl=False)
     if format_ is None:
         click.echo(f"\n{auditing.RULE}\nBesides, three differences from a fair test:")

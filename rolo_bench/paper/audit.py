@@ -2,7 +2,8 @@
 
 `paper_legends` sets each number in the legends of the paper's success plots beside what the same boxes give under
 the authors' own rule (`rolo2016`) and under the benchmark authors'. `readings` lists every number that the named
-conventions draw from one tracker's boxes, `explain` says which of them round to a printed one.
+conventions draw from one tracker's boxes, `explain` says which of them round to a printed one. `sort_readings` sets
+what the authors' protocol makes of YOLO + SORT beside an honest run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from rolo_bench.datasets.suites import Suite
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.paper.sort2016 import SHORTEST, chosen_detections, compared
 from rolo_bench.run.store import Store
 from rolo_bench.scores import published as reference
 from rolo_bench.scores.conventions import CONVENTIONS
@@ -46,6 +48,10 @@ DIFFERENCES = (
     "(outputs are numbered by their last frame and compared with the truth one frame earlier).",
     "Experiments 2 and 3 train on the very sequences that they test on: on the first third of each, and on all "
     "frames of each with a third of the truth.",
+)
+SORT_RULE = (
+    "All rows are over the frames that the authors score. Their SORT is fed the one detection that overlaps the truth "
+    "most; its box is compared with the truth of two frames earlier, and is all zeros where no track of theirs lives."
 )
 PROTOCOL_NOTES = {
     "tre": "TRE: ROLO, YOLO and YOLO+SORT were not started anew; one run from frame 1 was scored from later frames on.",
@@ -269,6 +275,66 @@ def compare(
     table = mark_oracles(pd.concat(tables, ignore_index=True), frames["otb"])
     order = {t: i for i, t in enumerate(base.mean().sort_values(ascending=False).index)}
     return table.sort_values("tracker", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+
+
+def sort_readings(
+    store: Store,
+    suite: Suite,
+    chosen: str,
+    protocol: str = "ope",
+    honest: str = "yolo-sort",
+    partial: bool = False,
+) -> pd.DataFrame:
+    """What the authors' protocol makes of YOLO + SORT, beside an honest run on the same frames.
+
+    Columns ``reading, rolo2016_mean_iou, official_auc, no_box, frames, sequences, oracle``: the legends' number and the
+    benchmark's, means over sequences; ``no_box`` is the share of frames without a box.
+
+    Args:
+        chosen: name of stored results of `yolo` with ``association=oracle``: the detections chosen by the truth.
+        honest: name of the run to set beside it.
+
+    Raises:
+        UsageError: another protocol than OPE, or ``chosen`` was not shown the truth.
+        DataError: results are missing, or a video is too short.
+    """
+    import pandas as pd
+
+    if protocol != "ope":
+        raise UsageError(f"the authors' SORT ran once from the first frame: --protocol ope, not {protocol}")
+    names = (chosen, honest)
+    scores = score(store, suite, names, protocol, "rolo2016", partial)
+    if chosen not in oracles(scores):
+        raise UsageError(
+            f"{chosen} was not shown the truth; make what --sort needs with `rolo-bench run --tracker yolo "
+            "-o association=oracle --name yolo-oracle`"
+        )
+    parts: dict[str, list[tuple[float, float, float]]] = {}
+    frames, there = 0, set(scores["sequence"])
+    for sequence in (s for s in suite.sequences if s.name in there):
+        if len(sequence) < SHORTEST:
+            raise DataError(f"{sequence.name}: {len(sequence)} frames; the authors' SORT needs {SHORTEST}")
+        taken, own = (store.load(suite.name, protocol, n, sequence.name)[0].boxes for n in names)
+        detections = chosen_detections(taken)
+        theirs, in_place, rows = compared(detections)
+        truth = sequence.truth[rows]
+        frames += len(truth)
+        for reading, boxes in (
+            (f"{honest}, honest", own[rows]),
+            ("the authors' YOLO: detections chosen by the truth", detections[rows]),
+            ("their SORT on these, frame by frame", in_place),
+            ("their protocol: SORT two frames ahead", theirs),
+        ):
+            values = [CONVENTIONS[rule].score(boxes, truth) for rule in ("rolo2016", "otb")]
+            parts.setdefault(reading, []).append(
+                (values[0].mean_iou, values[1].auc, float(np.isnan(boxes).any(axis=1).mean()))
+            )
+    table = pd.DataFrame(
+        [(reading, *np.mean(part, axis=0)) for reading, part in parts.items()],
+        columns=["reading", "rolo2016_mean_iou", "official_auc", "no_box"],
+    )
+    sequences = f"{len(there)} of {len(suite.expected)}"
+    return table.assign(frames=frames, sequences=sequences, oracle=[False, True, True, True])
 
 
 def require_tracker(store: Store, suite: Suite, protocol: str, trackers: tuple[str, ...]) -> str:
