@@ -183,7 +183,14 @@ def test_struck_reproduces_the_paper(
 def test_audit_says_by_which_rule(struck: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", *struck]) == 0
     text = capsys.readouterr().out
-    for words in ("mean overlap under the rule rolo2016", "ground truth most", "frame t + 1", "first third"):
+    said = (
+        "mean overlap under the rule rolo2016",
+        "ground truth most",
+        "frame t + 1",
+        "first third",
+        "--sort shows",
+    )
+    for words in said:
         assert words in text
     assert main(["audit", *struck, "--printed", "0.410", "--tracker", "STRUCK"]) == 0
     out = capsys.readouterr()

@@ -54,6 +54,8 @@ SORT_RULE = (
     "most; its box is compared with the truth of two frames earlier, and is all zeros where no track of theirs lives."
 )
 PROTOCOL_NOTES = {
+    "ope": "YOLO+SORT: SORT is fed that same detection, its boxes are compared with the truth of two frames earlier, "
+    "and zeros are scored where it has none; --sort shows what that makes of a detector at hand.",
     "tre": "TRE: ROLO, YOLO and YOLO+SORT were not started anew; one run from frame 1 was scored from later frames on.",
     "sre": "SRE: the curves of ROLO, YOLO and YOLO+SORT are those of OPE (the plotting code loads that file), which is "
     "why 0.564, 0.440 and 0.341 stand in both.",
