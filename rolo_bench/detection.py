@@ -1,7 +1,7 @@
 """What a detection is, and the contract of a detector; no torch here.
 
 A detector takes RGB uint8 images and gives, per image, boxes, scores, classes and one feature vector of the
-whole image; on request also the feature maps behind them, for region features of candidates.
+whole image; on request also what each box looks like, and the feature maps behind all that.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Detections:
         names: the class names of the detector.
         feature: ``(F,)`` float32, the whole image.
         maps: feature maps, empty unless the detector was made with ``keep_maps``.
+        appearance: ``(D, L)`` float16, what each box looks like: vectors of length 1 whose product is near 1 for
+            the same object and near 0 for others; None unless the detector was made with ``appearance``.
     """
 
     boxes: Array
@@ -58,6 +60,7 @@ class Detections:
     names: tuple[str, ...]
     feature: NDArray[np.float32]
     maps: tuple[FeatureMap, ...] = field(default=(), repr=False, compare=False)
+    appearance: NDArray[np.float16] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -87,3 +90,18 @@ class Detector(Protocol):
 
     def __call__(self, images: Sequence[Image]) -> list[Detections]:
         """Detections of each RGB uint8 image ``(H, W, 3)``, in order."""
+
+
+@runtime_checkable
+class Describer(Protocol):
+    """A detector that can also say what boxes look like which it did not find."""
+
+    def describe(self, image: Image, boxes: Array) -> NDArray[np.float16]:
+        """Appearance ``(N, L)``, as in `Detections`, of boxes ``(N, 4)`` in pixels of an RGB uint8 image."""
+
+
+def look_at(detector: Detector, image: Image, boxes: Array) -> NDArray[np.float16] | None:
+    """Appearance ``(N, L)`` of boxes ``(N, 4)``, None of a detector that cannot tell."""
+    if not getattr(detector, "appearance", False) or not isinstance(detector, Describer):
+        return None
+    return detector.describe(image, boxes)

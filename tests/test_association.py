@@ -144,8 +144,10 @@ def test_the_first_detection_joins_the_history_where_it_is_the_object():
     st.sampled_from([0.0, 0.3]),
     st.sampled_from([0.0, 0.8]),
     st.sampled_from([0.0, 0.4]),
+    st.sampled_from([{}, {"buffer": 0.5, "floor": 0.01, "size_cost": 0.5, "least": -2.0}]),
+    st.sampled_from([0.0, 4.0]),
 )
-def test_a_batch_is_what_each_target_is_alone(seed, history, widen, size_limit, prefer):
+def test_a_batch_is_what_each_target_is_alone(seed, history, widen, size_limit, prefer, more, alike):
     """Targets side by side, filled up with boxes of NaN to one number, choose as one by one."""
     rng = np.random.default_rng(seed)
     rule = dict(
@@ -156,6 +158,8 @@ def test_a_batch_is_what_each_target_is_alone(seed, history, widen, size_limit, 
         size_limit=size_limit,
         prefer=prefer,
         joins=0.5,
+        alike=alike,
+        **more,
     )
     given_boxes = rng.uniform(5, 12, (4, 4))
 
@@ -164,24 +168,85 @@ def test_a_batch_is_what_each_target_is_alone(seed, history, widen, size_limit, 
         rows = np.column_stack([box + rng.normal(0, 1.5, (count, 4)), rng.uniform(0, 1, count)])
         rows[:, 2:4] = np.maximum(rows[:, 2:4], 1)
         some = found(*rows)
-        return replace(some, classes=rng.integers(0, 2, count))
+        return replace(some, classes=rng.integers(0, 2, count), appearance=unit(rng, count))
 
+    looks = unit(rng, 4)
     frames = [[scene(box) for box in given_boxes] for _ in range(6)]
     together, single = Association(**rule), [Association(**rule) for _ in given_boxes]
     for t, scenes in enumerate(frames):
         boxes, scores = np.full((4, 5, 4), np.nan), np.zeros((4, 5), np.float32)
-        classes = np.full((4, 5), -1)
+        classes, seen = np.full((4, 5), -1), np.zeros((4, 5, 7), np.float32)
         for i, some in enumerate(scenes):
             n = len(some.scores)
             boxes[i, :n], scores[i, :n], classes[i, :n] = some.boxes, some.scores, some.classes
-        batch = boxes, scores, classes
-        index = together.choose(batch) if t else together.begin(given_boxes, batch)
+            seen[i, :n] = some.appearance
+        batch = boxes, scores, classes, seen
+        index = together.choose(batch) if t else together.begin(given_boxes, batch, looks.astype(np.float32))
         if t:
-            together.take(np.concatenate([box_of(s, None if i < 0 else i) for s, i in zip(scenes, index)]))
+            together.take(
+                np.concatenate([box_of(s, None if i < 0 else i) for s, i in zip(scenes, index)]),
+                np.concatenate(
+                    [np.zeros((1, 7)) if i < 0 else s.appearance[[i]] for s, i in zip(scenes, index)]
+                ).astype(np.float32),
+            )
             alone = [one.step(some) for one, some in zip(single, scenes)]
         else:
-            alone = [one.start(box, some) for one, box, some in zip(single, given_boxes, scenes)]
+            parts = zip(single, given_boxes, scenes, looks)
+            alone = [one.start(box, some, look[None]) for one, box, some, look in parts]
         assert index.tolist() == [-1 if i is None else i for i in alone]
         for name in ("recent", "missed", "usual", "target"):
             parts = np.concatenate([getattr(one, name) for one in single])
             np.testing.assert_array_equal(getattr(together, name), parts)
+        np.testing.assert_allclose(together.latest, np.concatenate([one.latest for one in single]), atol=1e-6)
+
+
+def unit(rng, count):
+    """Appearances: vectors of length 1."""
+    values = rng.normal(0, 1, (count, 7))
+    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16)
+
+
+def test_likeness_tells_two_targets_apart_that_cross():
+    """Two boxes swap places; the one that looks like the target is followed, the paper's rule stays where it was."""
+    a, b = np.eye(7, dtype=np.float16)[:2]
+    box = np.array([0.0, 0, 10, 10])
+    first = replace(found([0, 0, 10, 10, 0.9], [12, 0, 10, 10, 0.9]), appearance=np.stack([a, b]))
+    after = replace(found([0, 0, 10, 10, 0.9], [8, 0, 10, 10, 0.9]), appearance=np.stack([b, a]))
+    for alike, expected in ((0.0, 0), (4.0, 1)):
+        state = Association(iou_min=0.0, buffer=0.5, floor=0.01, alike=alike)
+        assert state.start(box, first, a[None]) == 0
+        assert state.step(after) == expected
+    np.testing.assert_allclose(state.likeness[0], [[0, 0], [1, 1]], atol=1e-3)
+
+
+def test_without_appearance_likeness_is_zero_and_says_nothing():
+    state = Association(alike=4.0, least=-1.0)
+    assert state.start(np.array([0.0, 0, 10, 10]), found([0, 0, 10, 10, 0.9])) == 0
+    assert state.step(found([1, 0, 10, 10, 0.9])) == 0
+    assert not state.likeness.any() and state.latest is None
+
+
+def test_the_slow_mean_follows_what_was_accepted_and_stays_through_misses():
+    a, b = np.eye(7, dtype=np.float16)[:2]
+    one = replace(found([0, 0, 10, 10, 0.9]), appearance=b[None])
+    state = Association(iou_min=0.1, alike=1.0)
+    state.start(np.array([0.0, 0, 10, 10]), one, a[None])
+    state.step(one)
+    kept = state.latest.copy()
+    np.testing.assert_allclose(kept[0, :2], np.array([0.9, 0.1]) / np.hypot(0.9, 0.1), atol=1e-3)
+    state.step(replace(found([90, 0, 10, 10, 0.9]), appearance=b[None]))
+    np.testing.assert_array_equal(state.latest, kept)
+
+
+def test_the_worth_of_a_detection_by_hand():
+    """Overlap of the widened boxes, score and size: log(IoU + floor) + prefer log(score) - cost |log sides|."""
+    box, seen = np.array([0.0, 0, 10, 10]), found([10, 0, 10, 20, 0.5])
+    # both by a half: -2.5 … 12.5 and 7.5 … 22.5 wide, 15 and 30 high, one in the other
+    iou = 5 * 15 / (15 * 15 + 15 * 30 - 5 * 15)
+    worth = np.log(iou + 0.01) + 0.5 * np.log(0.5) - 0.4 * np.log(2)
+    for least, expected in ((worth - 1e-6, 0), (worth + 1e-6, None)):
+        state = Association(
+            history=1, iou_min=0.0, buffer=0.5, floor=0.01, size_cost=0.4, prefer=0.5, alike=1.0, least=least
+        )
+        state.start(box, found())
+        assert state.step(seen) == expected

@@ -436,9 +436,7 @@ def test_the_tracker_is_trained_from_python_and_goes_on_to_the_same_file(tmp_pat
     whole = small_tracker(tmp_path / "whole", hold_out=0.4, command="as told")
     network, about = load_rolo(tmp_path / "whole/rolo.safetensors")
     assert about["held_out"] == ["c"] and about["command"] == "as told" and about["best_step"] == whole.step
-    assert (
-        about["held_out_iou"] == whole.score and network.config.hidden == 8 and network.config.widen == 0.05
-    )
+    assert about["held_out_iou"] == whole.score and network.config.hidden == 8 and network.config.likeness
     with pytest.raises(Stop):
         small_tracker(tmp_path / "parts", hold_out=0.4, command="as told", report=stop_at(20))
     assert not (tmp_path / "parts/rolo.safetensors").exists()
@@ -511,11 +509,11 @@ def test_the_command_is_noted_without_the_folders_of_one_machine(tmp_path):
 
     motion = tmp_path / "annotations"
     motion.mkdir()
-    words = f"--data /some/where/train --motion {motion} --detector yolo-nano-voc --seed 2 --no-features"
+    words = f"--data /some/where/train --motion {motion} --detector yolo-nano-voc --seed 2 --paper-size"
     with tracker.make_context("tracker", f"{words} --out runs --threads 1".split()) as context:
         noted = command_line(context)
     assert noted == (
-        "rolo-bench train tracker --data train --motion annotations --detector yolo-nano-voc --no-features --seed 2"
+        "rolo-bench train tracker --data train --motion annotations --detector yolo-nano-voc --paper-size --seed 2"
     )
 
 

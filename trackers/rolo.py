@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rolo_bench.association import best_overlap
 from rolo_bench.boxes import Array, as_boxes
+from rolo_bench.detection import look_at
 from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.sequence import Image
+
+log = logging.getLogger(__name__)
 
 
 class Rolo:
     """ROLO with weights that come with rolo-bench or were trained by ``rolo-bench train tracker``.
 
     Args:
-        detector: name of a detector, or path of a detector plugin.
+        detector: name of a detector, or path of a detector plugin. The network takes nothing that only one detector
+            has; it was trained with ``yolox-nano`` (``demo`` has its own), and says so with another.
         size: side of the detector's input in pixels; by default that of the network's training.
         network: a weights file, or the name of one that comes along; by default the one for the detector.
-        variant: which of those for the detector: ``coordinates``, ``heatmap``, or ``steps1``, ``steps3``,
-            ``steps9`` of the step-size study.
+        variant: which of those: ``default``; ``paper``, the network as the paper prints it, which does not come along
+            since it holds 135 million numbers (``rolo-bench train tracker --paper-size`` makes it); ``heatmap``; or
+            ``steps1``, ``steps3``, ``steps9`` of the step-size study.
         steps: frames in a window; by default the network's own. ``streaming`` keeps one state for the whole
             video instead.
-        threshold, history, iou_min, widen, size_limit, prefer, centre: of the association
-            (`rolo_bench.association`); by default those of the network's training.
-        device, half, weights: for the detector.
+        device, half, weights: for the detector; ``device`` is the network's, too.
         cache: folder for detections (True: the default one), so that a second run need not detect again.
         association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
             ROLO authors' code chose it; a study of what that is worth, never a fair result.
+        settings: of the association (`rolo_bench.association`) and ``centre``, ``share``
+            (`rolo_bench.nn.rolo.config.RoloConfig`), such as ``alike=0``; by default those of the network's training.
 
     What differs from the paper is named in `rolo_bench.nn.rolo.network`.
     """
@@ -39,34 +46,35 @@ class Rolo:
 
     def __init__(
         self, detector: str = "yolox-nano", size: int | None = None, network: str | None = None,
-        variant: str = "coordinates", steps: int | None = None, streaming: bool = False,
-        threshold: float | None = None, history: int | None = None, iou_min: float | None = None,
-        widen: float | None = None, size_limit: float | None = None, prefer: float | None = None,
-        centre: str | None = None, device: str = "cpu", half: bool = False, weights: str | None = None,
-        cache: str | bool | None = None, association: str = "causal",
+        variant: str = "default", steps: int | None = None, streaming: bool = False, device: str = "cpu",
+        half: bool = False, weights: str | None = None, cache: str | bool | None = None,
+        association: str = "causal", **settings: Any,
     ) -> None:  # fmt: skip
         from rolo_bench.files import digest
-        from rolo_bench.nn.rolo.file import load_rolo, shipped_path
+        from rolo_bench.nn.rolo.file import load_rolo, network_path
 
         if association not in ("causal", "oracle"):
             raise UsageError(f"association must be causal or oracle, not {association!r}")
         self.oracle = association == "oracle"
-        name = network or f"rolo-{Path(detector).stem}" + ("" if variant == "coordinates" else f"-{variant}")
-        path = Path(name) if Path(name).suffix == ".safetensors" else shipped_path(name)
-        self.network, self.about = load_rolo(
-            path, steps=0 if streaming else steps, threshold=threshold, history=history, iou_min=iou_min,
-            widen=widen, size_limit=size_limit, prefer=prefer, centre=centre,
-        )  # fmt: skip
+        path = network_path(network, Path(detector).stem, variant)
+        self.network, self.about = load_rolo(path, steps=0 if streaming else steps, **settings)
         config = self.network.config
+        own = config.detector == detector
+        if not own and network is None:
+            log.warning(
+                "%s: trained with %s; `rolo-bench train tracker --detector %s` makes one for this detector",
+                path.stem, config.detector, detector,
+            )  # fmt: skip
         self.detector = open_detector(
-            detector, size=size or config.size, threshold=config.threshold, device=device, half=half,
-            weights=weights, cache=cache,
+            detector, size=size or (config.size if own else None), threshold=config.threshold, device=device,
+            half=half, weights=weights, cache=cache, appearance=config.alike > 0,
         )  # fmt: skip
         if config.feature_size not in (0, self.detector.feature_size):
             raise WeightsError(
                 f"{path.name} expects features of {config.feature_size} values, {detector} gives "
                 f"{self.detector.feature_size}; choose the network for it with -o network=FILE"
             )
+        self.network.to(device)
         self.weights_digests = {path.name: digest(path)}
         self.truth: Array = np.full(4, np.nan)
 
@@ -84,7 +92,9 @@ class Rolo:
         from rolo_bench.nn.rolo.follower import Follower
 
         self.follower = Follower(self.network, (image.shape[1], image.shape[0]))
-        self.follower.start(self.detector([image])[0], as_boxes(box)[0])
+        self.follower.start(
+            self.detector([image])[0], as_boxes(box)[0], look_at(self.detector, image, as_boxes(box))
+        )
 
     def update(self, image: Image) -> Array:
         """The network's box for this frame."""

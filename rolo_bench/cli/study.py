@@ -1,4 +1,4 @@
-"""``rolo-bench study``: step size and occlusion."""
+"""``rolo-bench study``: step size, occlusion, and transfer to other videos."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ shared_options = together(
 
 @click.group(epilog="Example: rolo-bench study occlusion --suite demo")
 def study() -> None:
-    """Studies of the paper: step size, occlusion."""
+    """Studies: step size, occlusion, transfer to videos not trained on."""
 
 
 def _line(text: str) -> None:
@@ -100,3 +100,49 @@ def occlusion(
     store, names = Store(results), trackers or studies.TRACKERS
     table = studies.occlusion(store, loaded, names, detector, cache or True, valid_iou, threshold, _line)
     _show(table, format_, results / "study" / f"occlusion-{loaded.name}.csv")
+
+
+@study.command(
+    epilog='Example: rolo-bench study transfer --data videos/train rolo "rolo feature=zero" "rolo steps=1" yolo'
+)
+@click.argument("variants", nargs=-1, required=True, metavar="VARIANT...")
+@click.option(
+    "--data", "folders", multiple=True, required=True, metavar="DIR", help="Training videos; repeatable."
+)
+@click.option("--motion", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
+              help="Annotations for pre-training, as in `train tracker`.")  # fmt: skip
+@click.option("--detector", default="yolox-nano", show_default=True, metavar="NAME", help="Detector.")
+@click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder].")
+@click.option(
+    "--folds", type=click.IntRange(2), default=5, show_default=True, help="Parts of the recordings."
+)
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each part.")
+@click.option("--starts", type=click.IntRange(1), default=2, show_default=True, help="First frames each way.")
+@click.option("--steps", type=click.IntRange(1), default=6, show_default=True, help="Window that is trained.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Processor threads.")
+@results_option
+@format_option
+def transfer(
+    variants: tuple[str, ...], folders: tuple[str, ...], motion: Path | None, detector: str, cache: str | None,
+    folds: int, seeds: int, starts: int, steps: int, threads: int, results: Path, format_: str | None,
+) -> None:  # fmt: skip
+    """Cross-validation over whole recordings, from stored detections.
+
+    A VARIANT is a tracker and its options, such as "rolo alike=0"; `feature=zero`, `feature=other` (the first frame
+    looks as that of another video) and `network=none` take something away. ROLO is trained on the other recordings.
+    Differences are to the first variant, paired by recording.
+    """
+    from rolo_bench.files import write_atomic
+    from rolo_bench.nn.train.loop import use_threads
+    from rolo_bench.nn.train.tracks import training_sequences
+    from rolo_bench.paper import transfer as study_
+    from rolo_bench.scores.tables import render
+
+    use_threads(threads)
+    table = study_.transfer(
+        training_sequences(folders), [study_.Variant.of(v) for v in variants], results / "study" / "transfer",
+        detector=detector, cache=cache, motion=motion, folds=folds, seeds=seeds, starts=starts, steps=steps,
+        report=_line,
+    )  # fmt: skip
+    write_atomic(results / "study" / "transfer-recordings.csv", render(table, "csv"))
+    _show(study_.summary(table), format_, results / "study" / "transfer.csv")

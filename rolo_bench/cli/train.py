@@ -30,6 +30,7 @@ out_option = click.option(
 seed_option = click.option(
     "--seed", type=int, default=0, show_default=True, help="Of everything that is drawn."
 )
+device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 threads_option = click.option("--threads", type=click.IntRange(1), help="Processor threads [default: all].")
 data_option = click.option(
     "--data", "folders", multiple=True, metavar="DIR",
@@ -55,7 +56,7 @@ def common(command: Any) -> Any:
                      help="Steps between evaluations and checkpoints."),
         click.option("--patience", type=click.IntRange(0), default=0, show_default=True,
                      help="Stop after so many evaluations without a better score; 0 for never."),
-        click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
+        device_option,
         threads_option,
     ):  # fmt: skip
         command = option(command)
@@ -204,14 +205,13 @@ def backbone(
     "--form", type=click.Choice(["offset", "absolute", "heatmap"]), default="offset", show_default=True,
     help="Of the output: an offset to the detection or last box, the paper's absolute box, or its heatmap.",
 )  # fmt: skip
-@click.option("--paper-size", is_flag=True, help="The paper's network: 4102 inputs and states.")
+@click.option(
+    "--paper-size", is_flag=True, help="The paper's network: absolute boxes, 4102 inputs and states."
+)
 @click.option("--steps", type=click.IntRange(0), default=6, show_default=True, help="Window; 0 is streaming.")
 @click.option(
     "--hidden", type=click.IntRange(1), default=None, help="Size of the state [default: 64; heatmap: 128]."
 )
-@click.option("--projection", type=click.IntRange(0), default=16, show_default=True,
-              help="Features are projected to so many; 0 feeds them as they are.")  # fmt: skip
-@click.option("--no-features", is_flag=True, help="Boxes alone.")
 @click.option("--centre", type=click.Choice(["history", "prediction"]), default=None,
               help="Centre of the association's reference: the paper's, or the network's prediction "
               "[default: by detector].")  # fmt: skip
@@ -239,6 +239,7 @@ def backbone(
 @click.option("--scenes", default=150, show_default=True,
               help="Number of scenes with --data synthetic; as many more for simulated runs.")  # fmt: skip
 @seed_option
+@device_option
 @threads_option
 @click.pass_context
 def tracker(
@@ -268,7 +269,7 @@ def command_line(context: click.Context) -> str:
     """The command with the options that were given; of a path only its name, since folders differ by machine."""
     words = ["rolo-bench train tracker"]
     for option in context.command.params:
-        if option.name in ("cache", "threads", "out"):  # say nothing about the result
+        if option.name in ("cache", "device", "threads", "out"):  # say nothing about the result
             continue
         value = context.params[option.name or ""]
         if value is None or value is False or value in ((), option.get_default(context)):

@@ -45,9 +45,9 @@ def step_networks(detector: str) -> list[Path]:
     Raises:
         UsageError: there are none for this detector.
     """
-    from rolo_bench.nn.rolo.file import shipped_path
+    from rolo_bench.nn.rolo.file import network_path
 
-    return [shipped_path(f"rolo-{detector}" + ("" if n == 6 else f"-steps{n}")) for n in STEPS]
+    return [network_path(None, detector, "default" if n == 6 else f"steps{n}") for n in STEPS]
 
 
 def trained_step_networks(

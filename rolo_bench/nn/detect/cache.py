@@ -6,7 +6,7 @@ file of its own; all segments are memory-mapped for reading. A record counts onl
 torn or damaged one is simply made again. Any number of processes may share a folder.
 
     folder/<identity digest>/identity.txt      what the digest stands for
-    folder/<identity digest>/<name>.segment    records: header, boxes, scores, classes, feature
+    folder/<identity digest>/<name>.segment    records: header, boxes, scores, classes, feature, appearance
 """
 
 from __future__ import annotations
@@ -23,17 +23,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rolo_bench.detection import Detections, Detector
+from rolo_bench.boxes import Array
+from rolo_bench.detection import Describer, Detections, Detector
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.files import write_atomic
 from rolo_bench.sequence import Image
 
 log = logging.getLogger(__name__)
 STORED = 0.01  # least score of what is stored of a built-in detector
-MAGIC = b"RBDET\x01\x00\x00"
-# magic, key of the image, checksum of header and payload, number of detections, length of the feature
-HEADER = struct.Struct("<8s16s16sII")
+MAGIC = b"RBDET\x02\x00\x00"
+# magic, key of the image, checksum of header and payload, number of detections, lengths of feature and appearance
+HEADER = struct.Struct("<8s16s16sIII")
+Counts = tuple[int, int, int]  # the last three
 
 
 def image_digest(image: Image) -> bytes:
@@ -43,24 +46,28 @@ def image_digest(image: Image) -> bytes:
     return h.digest()
 
 
-def payload_size(detections: int, feature: int) -> int:
-    """Bytes of a record after its header: boxes float64, scores float32, classes int32, feature float32."""
-    return detections * (32 + 4 + 4) + feature * 4
+def payload_size(counts: Counts) -> int:
+    """Bytes after the header: boxes float64, scores float32, classes int32, feature float32, appearance float16."""
+    detections, feature, appearance = counts
+    return detections * (32 + 4 + 4 + 2 * appearance) + feature * 4
 
 
-def checksum(key: bytes, detections: int, feature: int, payload: bytes | memoryview) -> bytes:
+def checksum(key: bytes, counts: Counts, payload: bytes | memoryview) -> bytes:
     """16 bytes over everything in a record that could be damaged."""
-    h = hashlib.blake2b(key + struct.pack("<II", detections, feature), digest_size=16)
+    h = hashlib.blake2b(key + struct.pack("<III", *counts), digest_size=16)
     h.update(payload)
     return h.digest()
 
 
 def encode(key: bytes, found: Detections) -> bytes:
     """One record."""
-    parts = ((found.boxes, "<f8"), (found.scores, "<f4"), (found.classes, "<i4"), (found.feature, "<f4"))
+    looks = np.zeros((len(found), 0)) if found.appearance is None else found.appearance
+    parts = (
+        (found.boxes, "<f8"), (found.scores, "<f4"), (found.classes, "<i4"), (found.feature, "<f4"), (looks, "<f2")
+    )  # fmt: skip
     payload = b"".join(np.ascontiguousarray(values, kind).tobytes() for values, kind in parts)
-    n, f = len(found.boxes), len(found.feature)
-    return HEADER.pack(MAGIC, key, checksum(key, n, f, payload), n, f) + payload
+    counts = len(found.boxes), len(found.feature), looks.shape[1]
+    return HEADER.pack(MAGIC, key, checksum(key, counts, payload), *counts) + payload
 
 
 @dataclass
@@ -80,8 +87,8 @@ class Segment:
             with open(self.path, "rb") as file:
                 self.view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         while self.end + HEADER.size <= len(self.view):
-            magic, key, _, n, f = HEADER.unpack_from(self.view, self.end)
-            stop = self.end + HEADER.size + payload_size(n, f)
+            magic, key, _, *counts = HEADER.unpack_from(self.view, self.end)
+            stop = self.end + HEADER.size + payload_size(tuple(counts))
             if magic != MAGIC or stop > len(self.view):
                 return
             yield key, self.end
@@ -90,16 +97,17 @@ class Segment:
     def read(self, offset: int, names: tuple[str, ...]) -> Detections | None:
         """The record at ``offset``, of a detector with these classes; None if it is damaged."""
         assert self.view is not None
-        _, key, stored, n, f = HEADER.unpack_from(self.view, offset)
+        _, key, stored, n, f, a = HEADER.unpack_from(self.view, offset)
         start = offset + HEADER.size
-        if start + payload_size(n, f) > len(self.view):
-            return None
-        if checksum(key, n, f, memoryview(self.view)[start : start + payload_size(n, f)]) != stored:
+        stop = start + payload_size((n, f, a))
+        if stop > len(self.view) or checksum(key, (n, f, a), memoryview(self.view)[start:stop]) != stored:
             return None
         boxes = np.frombuffer(self.view, "<f8", n * 4, start).reshape(n, 4)
         scores = np.frombuffer(self.view, "<f4", n, start + n * 32)
         classes = np.frombuffer(self.view, "<i4", n, start + n * 36).astype(np.int64)
-        return Detections(boxes, scores, classes, names, np.frombuffer(self.view, "<f4", f, start + n * 40))
+        feature = np.frombuffer(self.view, "<f4", f, start + n * 40)
+        looks = np.frombuffer(self.view, "<f2", n * a, start + n * 40 + f * 4).reshape(n, a) if a else None
+        return Detections(boxes, scores, classes, names, feature, appearance=looks)
 
 
 class Cached:
@@ -132,6 +140,7 @@ class Cached:
         if threshold:
             self.identity += f":from={threshold:g}"
         self.feature_size, self.size = detector.feature_size, detector.size
+        self.appearance = getattr(detector, "appearance", False)
         self.hits = self.misses = 0
         self.folder = Path(folder) / hashlib.blake2b(detector.identity.encode(), digest_size=16).hexdigest()
         self._segments: dict[str, Segment] = {}
@@ -160,6 +169,11 @@ class Cached:
                 found[i] = new
                 self._append(encode(keys[i], new))
         return [above(f, self.threshold) for f in found if f is not None]
+
+    def describe(self, image: Image, boxes: Array) -> NDArray[np.float16]:
+        """As of the detector; not stored."""
+        assert isinstance(self.detector, Describer)
+        return self.detector.describe(image, boxes)
 
     def _lookup(self, key: bytes) -> Detections | None:
         if key not in self._index:
@@ -208,4 +222,7 @@ def above(found: Detections, threshold: float) -> Detections:
     n = int((found.scores >= threshold).sum())
     if n == len(found.scores):
         return found
-    return replace(found, boxes=found.boxes[:n], scores=found.scores[:n], classes=found.classes[:n])
+    looks = None if found.appearance is None else found.appearance[:n]
+    return replace(
+        found, boxes=found.boxes[:n], scores=found.scores[:n], classes=found.classes[:n], appearance=looks
+    )

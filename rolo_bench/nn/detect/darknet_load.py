@@ -63,9 +63,15 @@ def load(name: str, options: DetectorOptions) -> TorchDetector:
     if keep is True:
         chosen = sorted({network.feature_layer, *network.head_inputs()})
         keep = tuple(f"layer{i}" for i in chosen if f"layer{i}" in maps)
-    network.keep = {int(m.removeprefix("layer")) for m in keep if m in maps}
+    heads = [f"layer{i}" for i in network.head_inputs()]
+    looks = tuple(
+        sorted(heads, key=lambda m: (maps[m], m))[:1]
+    )  # the finest map that boxes are predicted from
+    kept = (*keep, *looks) if options.appearance else keep
+    network.keep = {int(m.removeprefix("layer")) for m in kept if m in maps}
     both = hashlib.sha256(f"{digest(path)} {digest(cfg)}".encode()).hexdigest()
     return TorchDetector(
         Path(name).stem, network, replace(options, keep_maps=keep), classes=class_names(network.n_classes, cfg),
         size=network.side, weights_digest=both, preparation=Preparation("stretch"), strides=maps, fusible=fusible,
+        looks=looks,
     )  # fmt: skip

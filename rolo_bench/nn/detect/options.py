@@ -26,6 +26,7 @@ class DetectorOptions:
         half: float16 on CUDA, bfloat16 on a processor.
         weights: a file to use in place of the registry's.
         keep_maps: True for all feature maps or names of those to hand out in `Detections.maps`.
+        appearance: also say what each box looks like, where the detector can (`Detections.appearance`).
 
     Raises:
         UsageError: a size, threshold or nms out of its range.
@@ -39,6 +40,7 @@ class DetectorOptions:
     half: bool = False
     weights: str | Path | None = None
     keep_maps: bool | Sequence[str] = ()
+    appearance: bool = False
 
     def __post_init__(self) -> None:
         size = self.size

@@ -85,6 +85,8 @@ def load_plugin(path: Path, options: DetectorOptions) -> Detector:
     with guarded(f"{path}: options of detector {made.__name__} cannot be read"):
         taken = inspect.signature(made).parameters
     given = options.given()
+    if "appearance" not in taken:  # asked of whoever can
+        given.pop("appearance", None)
     refused = [k for k in given if k not in taken]
     if refused and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
         raise UsageError(f"{path}: detector {made.__name__} has no option {refused[0]!r}")

@@ -12,13 +12,15 @@ with others, another processor or another number of threads may differ in the la
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rolo_bench.association import widened
 from rolo_bench.boxes import Array
 from rolo_bench.detection import Detections, FeatureMap, Image
 from rolo_bench.errors import UsageError
@@ -26,6 +28,8 @@ from rolo_bench.nn.detect.fused import accelerate
 from rolo_bench.nn.detect.options import NMS, THRESHOLD, DetectorOptions
 from rolo_bench.nn.detect.suppress import select
 
+LOOKS_CODE = 1  # raised when the same boxes would look otherwise
+AROUND = 1.8  # sides of a box and what is around it, in those of the box
 CODE = 1  # raised when the same weights and options would give other detections
 FEATURE = 4096  # size that a pooled feature comes near to
 
@@ -104,12 +108,14 @@ class TorchDetector:
             convolutions made fast where that is a processor in float32.
         strides: map name to stride, the maps that can be kept.
         keep_maps: names of the maps to hand out.
+        appearance: whether it says what boxes look like; only where that was asked for and there are maps for it.
 
     Args:
         network: in evaluation mode, with its ``feature_size``.
         size: side of its input in pixels.
         weights_digest: SHA-256 that stands for its weights.
         preparation: how an image becomes its input.
+        looks: names of the maps that appearance is read from, see `appearance_of`.
         fusible, method: for `rolo_bench.nn.detect.fused.accelerate`.
     """
 
@@ -126,6 +132,7 @@ class TorchDetector:
         strides: dict[str, float],
         fusible: Callable[[nn.Module], tuple[nn.Conv2d, str] | None],
         method: str = "",
+        looks: Sequence[str] = (),
     ) -> None:
         self.name, self.classes, self.size, self.preparation = name, classes, size, preparation
         self.feature_size: int = network.feature_size  # type: ignore[assignment]
@@ -144,11 +151,13 @@ class TorchDetector:
         unknown = [m for m in self.keep_maps if m not in self.strides]
         if unknown:
             raise UsageError(f"{name} has no feature map {unknown[0]!r}; it has {', '.join(self.strides)}")
+        self.appearance = options.appearance and bool(looks)
+        self.looks = tuple(looks) if self.appearance else ()
         precision = str(self.dtype).removeprefix("torch.")
         self.identity = (
             f"{name}:{weights_digest[:16]}:size={size}:threshold={self.threshold:g}:nms={self.nms:g}"
             f":agnostic={int(self.agnostic)}:{preparation.fit}:{precision}:{self.device.type}:code={CODE}"
-        )
+        ) + (f":appearance={','.join(self.looks)}:{LOOKS_CODE}" if self.appearance else "")
 
     def tensor(self, images: Sequence[Image]) -> Tensor:
         """Images as the network's input ``(B, 3, size, size)``, channels last in memory."""
@@ -187,8 +196,27 @@ class TorchDetector:
             classes=classes.cpu().numpy(),
             names=self.classes,
             feature=raw.feature[i].float().cpu().numpy().copy(),
-            maps=tuple(FeatureMap(m, raw.maps[m][i].float(), self.strides[m], scale) for m in self.keep_maps),
+            maps=self._maps(raw, i, scale, self.keep_maps),
+            appearance=appearance_of(self._maps(raw, i, scale, self.looks), boxes) if self.looks else None,
         )
+
+    def _maps(
+        self, raw: Raw, i: int, scale: tuple[float, float], names: Sequence[str]
+    ) -> tuple[FeatureMap, ...]:
+        return tuple(FeatureMap(m, raw.maps[m][i].float(), self.strides[m], scale) for m in names)
+
+    def describe(self, image: Image, boxes: Array) -> NDArray[np.float16]:
+        """Appearance ``(N, L)`` of boxes ``(N, 4)`` in pixels of an RGB uint8 image.
+
+        Raises:
+            UsageError: the detector was made without ``appearance``.
+        """
+        if not self.looks:
+            raise UsageError(f"{self.name}: made without appearance")
+        with torch.inference_mode():
+            raw = self.network(self.tensor([image]))
+            scale = fitting_scale(image.shape[:2], self.size, self.preparation.fit)
+            return appearance_of(self._maps(raw, 0, scale, self.looks), boxes)
 
 
 def pool_regions(feature_map: FeatureMap, boxes: Array, grid: int = 4) -> Tensor:
@@ -206,7 +234,7 @@ def pool_regions(feature_map: FeatureMap, boxes: Array, grid: int = 4) -> Tensor
     """
     values = feature_map.values
     channels, height, width = values.shape
-    b = torch.as_tensor(np.asarray(boxes), dtype=torch.float32, device=values.device).reshape(-1, 4)
+    b = torch.from_numpy(np.array(boxes, dtype=np.float32)).to(values.device).reshape(-1, 4)
     steps = (torch.arange(grid, dtype=torch.float32, device=values.device) + 0.5) / grid  # (g,)
     x = (b[:, :1] + b[:, 2:3] * steps) * feature_map.scale[0] / feature_map.stride / width * 2 - 1  # (N, g)
     y = (b[:, 1:2] + b[:, 3:] * steps) * feature_map.scale[1] / feature_map.stride / height * 2 - 1  # (N, g)
@@ -217,6 +245,24 @@ def pool_regions(feature_map: FeatureMap, boxes: Array, grid: int = 4) -> Tensor
         values[None], lattice, padding_mode="border", align_corners=False
     )  # (1, C, N * g, g)
     return sampled[0].reshape(channels, n, grid, grid).permute(1, 0, 2, 3)
+
+
+def appearance_of(maps: Sequence[FeatureMap], boxes: Array) -> NDArray[np.float16]:
+    """What boxes ``(N, 4)`` look like: ``(N, L)`` vectors of length 1, from feature maps of one image.
+
+    The parts are the mean over the box of each map, and of the first one the four quarters of `AROUND` times the
+    box; from all of them the map's mean over the image is taken out, each is brought to length 1, and they count
+    alike. Two products of such vectors differ by less than 0.001 from those in float32.
+    """
+    parts = []
+    for number, found in enumerate(maps):
+        flat = replace(found, values=found.values - found.values.mean(dim=(1, 2), keepdim=True))
+        parts.append(pool_regions(flat, boxes).mean(dim=(2, 3)))
+        if not number:
+            quarters = nn.functional.adaptive_avg_pool2d(pool_regions(flat, widened(boxes, AROUND)), 2)
+            parts.append(quarters.flatten(1))
+    together = torch.cat([nn.functional.normalize(p, dim=1) for p in parts], dim=1)  # (N, L)
+    return (together / len(parts) ** 0.5).half().cpu().numpy()
 
 
 def pick_device(device: str, half: bool) -> tuple[torch.device, torch.dtype]:

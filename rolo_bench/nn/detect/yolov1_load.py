@@ -169,5 +169,5 @@ def load(name: str, options: DetectorOptions) -> TorchDetector:
     return TorchDetector(
         name, fold(network), options, classes=classes, size=plan.size, weights_digest=content,
         preparation=Preparation("stretch"), strides={} if flat else {"last": plan.size / plan.cells},
-        fusible=fusible,
+        fusible=fusible, looks=() if flat else ("last",),
     )  # fmt: skip

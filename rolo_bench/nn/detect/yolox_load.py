@@ -160,5 +160,5 @@ def load(name: str, options: DetectorOptions) -> TorchDetector:
     return TorchDetector(
         name, network, options, classes=CLASSES, size=options.size or VARIANTS[name][3],
         weights_digest=digest(path), preparation=Preparation("letterbox", "bgr", divisor=1.0), strides=MAPS,
-        fusible=fusible, method="layers",
+        fusible=fusible, method="layers", looks=("dark4", "p4"),
     )  # fmt: skip

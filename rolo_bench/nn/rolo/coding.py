@@ -38,6 +38,7 @@ def encode(
     drawn: Tensor,
     outputs: tuple[Tensor, Tensor] | None = None,
     score: Tensor | None = None,
+    likeness: Tensor | None = None,
 ) -> Tensor:
     """Box inputs ``(..., box_inputs)`` of a frame.
 
@@ -48,6 +49,7 @@ def encode(
         drawn: ``(..., 4)`` offset from the first detection to the given box; 0 where unknown.
         outputs: the network's last but one and last output, each ``(..., 4)``; needed for motion from the output.
         score: ``(...)`` of the accepted detection, 0 where none is; needed where the network is told.
+        likeness: ``(..., LIKENESS)`` of the accepted detection, 0 where unknown; needed where the network is told.
     """
     if config.form == "heatmap":
         return to_map(config, fed, before)
@@ -68,16 +70,23 @@ def encode(
     parts = [paper, known, moved, drawn.clamp(-1, 1)]
     if config.place:
         parts.append((fed[..., :2] - 0.5) / fed[..., 2:] / 4)
+    if config.likeness:
+        assert likeness is not None
+        parts.append(torch.where(likeness != 0, 4 * likeness - 2, 0.0))
     return torch.cat(parts, dim=-1)
 
 
-def decode(config: RoloConfig, output: Tensor, fed: Tensor, before: Tensor) -> Tensor:
+def decode(
+    config: RoloConfig, output: Tensor, fed: Tensor, before: Tensor, missed: Tensor, drawn: Tensor
+) -> Tensor:
     """The box ``(..., 4)``, relative centre and size, of a network output ``(..., outputs)``; the rest as `encode`."""
     if config.form == "absolute":
         return output
     if config.form == "heatmap":
         box = from_heatmap(heat(config, output, fed, before))
         return out_of_window(box, before, config.window) if config.window else box
+    if config.share:
+        fed = torch.where((missed == 0)[..., None], add_offset(fed, config.share * drawn), fed)
     return add_offset(fed, config.limit * torch.tanh(output[..., :4] / config.limit))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,11 @@ MOTION = 10
 # apart, not up to half of it.
 PACE, MOST = 4, 3.0
 PLACE = 2  # with ``place`` also how far the fed box is from the middle of the image, in box sizes
+LIKENESS = 2  # with ``likeness`` also how like the accepted detection is to the first frame's target and to the latest
 LEAST_FIRST_IOU = 0.5  # below, the first detection says nothing about how the given box was drawn
 # Association (and place) that networks of a detector are trained with and carry, beside `RoloConfig`'s own values;
-# that of others was chosen by cross-validation on 18 training videos with yolox-nano and yolo-nano-voc alike
-# (docs/results.md), the demo detector's on 70 scenes of the generator's domain `valid`.
+# that of others was chosen by cross-validation on the 43 training videos (docs/results.md), the demo detector's on 70
+# scenes of the generator's domain `valid`.
 CHOSEN: dict[str, dict[str, Any]] = {
     "demo": {
         "iou_min": 0.05,
@@ -30,7 +32,19 @@ CHOSEN: dict[str, dict[str, Any]] = {
         "centre": "prediction",
         "place": True,
     },
-    "others": {"threshold": 0.05, "widen": 0.05, "size_limit": 1.2, "prefer": 0.3},
+    "others": {
+        "threshold": 0.02,
+        "iou_min": 0.0,
+        "widen": 0.1,
+        "buffer": 0.5,
+        "floor": 0.01,
+        "size_cost": 0.47,
+        "prefer": 0.33,
+        "alike": 4.0,
+        "least": -2.33,
+        "share": 0.5,
+        "likeness": True,
+    },
 }
 # A streaming network of the offset form is also told the score, judges, and moves up to three box sizes a frame.
 STREAMING: dict[str, Any] = {"motion": "output", "confidence": True, "judge": True, "limit": MOST}
@@ -41,10 +55,10 @@ class RoloConfig:
     """Everything needed to build the network and to use it as it was trained.
 
     Attributes:
-        form: ``offset``, ``absolute`` or ``heatmap``.
+        form: ``offset``, ``absolute`` (the paper's) or ``heatmap``.
         feature_size: length of the detector's feature; 0 leaves features out.
-        projection: features are normalised and projected to this many; 0 feeds them as they are (the paper).
-        hidden: size of the LSTM's state; 4102 is the paper's.
+        projection: features are normalised and projected to this many; the absolute form is fed them as they are.
+        hidden: size of the LSTM's state; of the absolute form always its input's, 4096 + 6.
         steps: frames in a window, whose state starts at zero; 0 is streaming, one state for the whole video.
         missing: what is fed where no detection is accepted: ``output`` (the last output), ``last`` (the last
             accepted box) or ``zero``.
@@ -60,7 +74,12 @@ class RoloConfig:
         limit: bound of the offset in box sizes, and of the logarithm of the change of size.
         window: sides of the heatmap in those of the box fed at the frame before; 0 is the image, the paper.
         dropout: share of projected features dropped in training.
-        history, iou_min, threshold, widen, size_limit, prefer: the association's.
+        share: share of the first frame's offset from detection to given box that the fed box is corrected by before
+            the network corrects it; the offset form's, where a detection was accepted.
+        history, iou_min, threshold, widen, buffer, floor, size_limit, size_cost, prefer, alike, least: the
+            association's.
+        likeness: whether the offset form is told how like the accepted detection is to the target in the first frame
+            and lately.
         centre: centre of the association's reference: ``history`` (the paper) or, as a deviation, ``prediction``,
             where the network would put the target in this frame if no detection were accepted.
         detector, size: the detector whose detections it was trained on, and its input side.
@@ -83,13 +102,23 @@ class RoloConfig:
     iou_min: float = 0.1
     threshold: float = 0.1
     widen: float = 0.0
+    buffer: float = 0.0
+    floor: float = 0.0
     size_limit: float = 0.0
+    size_cost: float = 0.0
     prefer: float = 0.0
+    alike: float = 0.0
+    least: float | None = None
+    share: float = 0.0
+    likeness: bool = False
     centre: str = "history"
     detector: str = "yolox-nano"
     size: int | None = 416
 
     def __post_init__(self) -> None:
+        if self.form == "absolute":  # the paper's; its state is what its input is
+            for name, value in (("projection", 0), ("hidden", self.feature_size + 6)):
+                object.__setattr__(self, name, value)
         for name, known in (
             ("form", FORMS),
             ("missing", ("output", "last", "zero")),
@@ -110,13 +139,16 @@ class RoloConfig:
 
     def association(self) -> Association:
         """A fresh association with these settings."""
-        return Association(self.history, self.iou_min, self.threshold, self.widen, size_limit=self.size_limit,
-                           prefer=self.prefer, joins=LEAST_FIRST_IOU)  # fmt: skip
+        return Association(
+            self.history, self.iou_min, self.threshold, self.widen, self.buffer, floor=self.floor,
+            size_limit=self.size_limit, size_cost=self.size_cost, prefer=self.prefer, alike=self.alike,
+            least=-math.inf if self.least is None else self.least, joins=LEAST_FIRST_IOU,
+        )  # fmt: skip
 
     @property
     def box_inputs(self) -> int:
         """Inputs beside the feature."""
-        motion = MOTION + PACE * (self.motion == "output") + PLACE * self.place
+        motion = MOTION + PACE * (self.motion == "output") + PLACE * self.place + LIKENESS * self.likeness
         return {"offset": 6 + motion, "absolute": 6, "heatmap": CELLS * CELLS}[self.form]
 
     @property
@@ -125,8 +157,6 @@ class RoloConfig:
         return CELLS * CELLS if self.form == "heatmap" else 4 + self.judge
 
 
-def paper_config(feature_size: int = 4096, steps: int = 6, form: str = "absolute") -> RoloConfig:
-    """The paper's own size: 4096 + 6 inputs, a state of the same 4102, features fed as they are."""
-    inputs = feature_size + (CELLS * CELLS if form == "heatmap" else 6)
-    return RoloConfig(form=form, feature_size=feature_size, projection=0, hidden=inputs, steps=steps, widen=0.0,
-                      missing="zero", dropout=0.0)  # fmt: skip
+def paper_config(feature_size: int = 4096, steps: int = 6) -> RoloConfig:
+    """The paper's own: 4096 + 6 inputs fed as they are, a state of the same 4102, absolute boxes, section II.B."""
+    return RoloConfig(form="absolute", feature_size=feature_size, steps=steps, missing="zero", dropout=0.0)

@@ -34,9 +34,12 @@ def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
 
     Raises:
         WeightsError: no such file, damaged, or not a ROLO network.
-        UsageError: a change that makes another network.
+        UsageError: a change that makes another network, or an unknown setting.
     """
     path, known = Path(path), {f.name for f in fields(RoloConfig)}
+    unknown = sorted({*changes} - known)
+    if unknown:
+        raise UsageError(f"rolo has no setting {unknown[0]!r}; it has: {', '.join(sorted(known))}")
     with usable(path, "ROLO weights", "train them with `rolo-bench train tracker`"):
         tensors, notes = unpack(path, FORMAT)
         try:
@@ -48,8 +51,28 @@ def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
     return network.eval(), notes.get("about", {})
 
 
+def network_path(name: str | None, detector: str, variant: str = "default") -> Path:
+    """The weights file of a ROLO: a file or the name of one that comes along, or that of a detector and a variant.
+
+    Where none comes along for the detector it is the one for any.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name is not None:
+        return Path(name) if Path(name).suffix == ".safetensors" else shipped_path(name)
+    if variant == "paper":
+        raise UsageError(
+            "the paper's network is too large to come along; make it with `rolo-bench train tracker --paper-size` "
+            "and give it as -o network=FILE"
+        )
+    ending = "" if variant == "default" else f"-{variant}"
+    own = shipped_folder() / f"rolo-{detector}{ending}.safetensors"
+    return own if own.is_file() else shipped_path(f"rolo{ending}")
+
+
 def shipped_path(name: str) -> Path:
-    """Where weights that come with rolo-bench lie, by name (``rolo-yolox-nano``).
+    """Where weights that come with rolo-bench lie, by name (``rolo-demo``).
 
     Raises:
         UsageError: unknown name; the message lists the known ones.
@@ -57,6 +80,6 @@ def shipped_path(name: str) -> Path:
     folder = shipped_folder()
     path = folder / f"{name}.safetensors"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("rolo-*.safetensors"))) or "none"
+        known = ", ".join(sorted(p.stem for p in folder.glob("rolo*.safetensors"))) or "none"
         raise UsageError(f"no ROLO weights {name!r} come with rolo-bench; known: {known}, or give a file")
     return path

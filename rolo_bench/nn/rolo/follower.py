@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rolo_bench.association import alone, box_of, one
+from rolo_bench.association import alone, box_of, looks_of, one
 from rolo_bench.boxes import Array, as_boxes, from_relative, to_relative
 from rolo_bench.detection import Detections
 from rolo_bench.nn.rolo.coding import first_offset, heat
+from rolo_bench.nn.rolo.config import LIKENESS
 from rolo_bench.nn.rolo.heatmap import CELLS
 from rolo_bench.nn.rolo.network import Choice, Rolo, begin, step
 
@@ -26,16 +27,17 @@ class Follower:
 
     def __init__(self, network: Rolo, size: tuple[int, int]) -> None:
         self.network, self.config, self.size = network, network.config, size
+        self.device = next(network.parameters()).device
         self.association = self.config.association()
         self.accepted: int | None = None
 
     @torch.inference_mode()
-    def start(self, found: Detections, box: Array) -> None:
-        """Begin at the given box ``(4,)`` in pixels."""
-        self.accepted = self.association.start(box, found)
+    def start(self, found: Detections, box: Array, looks: NDArray[np.float16] | None = None) -> None:
+        """Begin at the given box ``(4,)`` in pixels, with its appearance ``(1, L)`` where that is known."""
+        self.accepted = self.association.start(box, found, looks)
         given, choice = self._relative(as_boxes(box)), self._detection(found)
         drawn = first_offset(given, choice[0])
-        self.state = begin(self.network, given, choice, drawn, _features(found))
+        self.state = begin(self.network, given, choice, drawn, self._features(found))
 
     def step(self, found: Detections) -> Array:
         """The box ``(4,)`` of the next frame in pixels."""
@@ -54,10 +56,10 @@ class Follower:
             self.accepted = choose(self.association.reference(place))
             return self._detection(found)
 
-        self.state = step(self.network, self.state, _features(found), chosen, predict)
+        self.state = step(self.network, self.state, self._features(found), chosen, predict)
         if self.state.missed > 0:
             self.accepted = None  # also where the network refused
-        self.association.take(box_of(found, self.accepted))
+        self.association.take(box_of(found, self.accepted), looks_of(found, self.accepted))
         return self._pixels(self.state.output)[0]
 
     def image_map(self) -> NDArray[np.float32] | None:
@@ -67,7 +69,9 @@ class Follower:
         if self.config.form != "heatmap":
             return None
         state = self.state
-        cells = heat(self.config, state.said, state.shown, state.before)[0].numpy().reshape(CELLS, CELLS)
+        cells = (
+            heat(self.config, state.said, state.shown, state.before)[0].cpu().numpy().reshape(CELLS, CELLS)
+        )
         low, sides = np.zeros(2), np.array(self.size, dtype=np.float64)
         if self.config.window:
             x, y, w, h = self._pixels(state.before)[0]
@@ -80,23 +84,28 @@ class Follower:
         return cv2.warpAffine(cells, move, self.size)  # type: ignore[return-value]
 
     def _detection(self, found: Detections) -> Choice:
-        score = 0.0 if self.accepted is None else float(found.scores[self.accepted])
-        return self._relative(box_of(found, self.accepted)), torch.tensor([score])
+        box = self._relative(box_of(found, self.accepted))
+        if self.accepted is None:
+            return box, torch.zeros(1, device=self.device), torch.zeros(1, LIKENESS, device=self.device)
+        likeness = torch.from_numpy(self.association.likeness[:, self.accepted])
+        return box, box.new_tensor([found.scores[self.accepted]]), likeness.to(self.device)
 
     def _relative(self, box: Array) -> Tensor:
-        return torch.from_numpy(to_relative(box, self.size)).float()
+        return torch.from_numpy(to_relative(box, self.size)).float().to(self.device)
 
     def _pixels(self, box: Tensor) -> Array:
-        return from_relative(box.double().numpy(), self.size)
+        return from_relative(box.double().cpu().numpy(), self.size)
+
+    def _features(self, found: Detections) -> Tensor:
+        return torch.from_numpy(np.array(found.feature, dtype=np.float32))[None].to(self.device)
 
 
-def _features(found: Detections) -> Tensor:
-    return torch.from_numpy(np.array(found.feature, dtype=np.float32))[None]
-
-
-def follow(network: Rolo, found: list[Detections], box: Array, size: tuple[int, int]) -> Array:
-    """Boxes ``(N, 4)`` of a whole video whose detections are at hand; row 0 is the given box."""
+def follow(
+    network: Rolo, found: Sequence[Detections], box: Array, size: tuple[int, int],
+    looks: NDArray[np.float16] | None = None,
+) -> Array:  # fmt: skip
+    """Boxes ``(N, 4)`` of a whole video whose detections are at hand; row 0 is the given box, which looks like that."""
     network.eval()
     follower = Follower(network, size)
-    follower.start(found[0], box)
+    follower.start(found[0], box, looks)
     return np.stack([as_boxes(box)[0]] + [follower.step(f) for f in found[1:]])

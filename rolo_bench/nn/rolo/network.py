@@ -7,12 +7,16 @@ frames up to t.
 
 Three forms of network, named in `RoloConfig.form`:
 
-- ``absolute``, the paper: input feature + (0, x, y, w, h, 0), output x, y, w, h relative to the image;
+- ``absolute``, the paper: input feature + (0, x, y, w, h, 0), a state as large, and of its output the units at the
+  box's place are x, y, w, h relative to the image;
 - ``heatmap``, the paper's alternative: 32 × 32 maps in and out (`rolo_bench.nn.rolo.heatmap`). The paper's map spans
   the image; `RoloConfig.window` lets it span, as a deviation, a few times the box that was fed at the frame
   before, so that small targets cover whole cells and place carries no identity;
 - ``offset``, a deviation and the default: the output is a bounded offset to the box that was fed, in units of
-  its size, and the input also holds motion (`MOTION`), which does not depend on the place in the image. A streaming
+  its size, and the input also holds motion (`MOTION`), which does not depend on the place in the image. Its visual
+  feature is a comparison: how like the accepted detection's region of the detector's feature maps is to the target's in
+  the first frame, and to what was accepted since (`RoloConfig.likeness`). Before the network corrects it, the fed
+  box is moved by half of what lay between detection and given box in the first frame (`RoloConfig.share`). A streaming
   network of this form may also be told the score of the detection, in the place that the paper leaves 0, and judge
   whether the detection is the target (`STREAMING`); what it rejects counts as not detected. Trained on
   many scenes of one kind it may be told its place, too (`RoloConfig.place`), which says where things turn.
@@ -28,7 +32,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rolo_bench.nn.rolo.coding import decode, encode
-from rolo_bench.nn.rolo.config import RoloConfig
+from rolo_bench.nn.rolo.config import LIKENESS, RoloConfig
+
+
+class StateBox(nn.Module):
+    """The paper's output: of a state that is laid out as its input, 4096 + (0, x, y, w, h, 0), the box's place.
+
+    Source: the ROLO authors' ``ROLO_network_test_all.py``, units 4097 to 4100.
+    """
+
+    def __init__(self, feature_size: int) -> None:
+        super().__init__()
+        self.first = feature_size + 1
+
+    def forward(self, state: Tensor) -> Tensor:
+        """The box ``(..., 4)`` in a state ``(..., H)``."""
+        return state[..., self.first : self.first + 4]
 
 
 class Rolo(nn.Module):
@@ -45,26 +64,27 @@ class Rolo(nn.Module):
             self.project = None
         self.drop = nn.Dropout(config.dropout)
         self.lstm = nn.LSTM(width + config.box_inputs, config.hidden, batch_first=True)
-        self.head = nn.Linear(config.hidden, config.outputs)
+        self.head: nn.Module = StateBox(config.feature_size)
         if config.form != "absolute":  # starts as "the fed box"
-            nn.init.zeros_(self.head.weight)
-            nn.init.zeros_(self.head.bias)
-        if config.judge:
-            nn.init.constant_(self.head.bias[4:], 2.0)  # starts by believing
+            self.head = linear = nn.Linear(config.hidden, config.outputs)
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+            if config.judge:
+                nn.init.constant_(linear.bias[4:], 2.0)  # starts by believing
 
     def inputs(self, features: Tensor | None, boxes: Tensor) -> Tensor:
         """The LSTM's input ``(..., I)`` from features ``(..., F)`` and box inputs ``(..., box_inputs)``.
 
-        Features are normalised to mean 0 and variance 1 each time; None stands for dropped ones: zeros.
+        The paper's are fed as they are, others normalised to mean 0 and variance 1; None, dropped ones, gives zeros.
         """
         if not self.config.feature_size:
             return boxes
         if features is None:
             width = self.config.projection or self.config.feature_size
             return torch.cat([boxes.new_zeros((*boxes.shape[:-1], width)), boxes], dim=-1)
-        x = F.layer_norm(features, features.shape[-1:])
+        x = features
         if self.project is not None:
-            x = self.drop(torch.tanh(self.project(x)))
+            x = self.drop(torch.tanh(self.project(F.layer_norm(x, x.shape[-1:]))))
         return torch.cat([x, boxes], dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,23 +145,25 @@ class State(NamedTuple):
     predicted: Tensor
 
 
-Choice = tuple[Tensor, Tensor]  # a detection (R, 4), NaN for none, and its score (R,), 0 for none
+# A detection (R, 4), NaN for none; its score (R,), 0 for none; its likeness (R, LIKENESS), 0 where unknown.
+Choice = tuple[Tensor, Tensor, Tensor]
 
 
 def begin(network: Rolo, given: Tensor, choice: Choice, drawn: Tensor, features: Tensor | None) -> State:
     """The state after the first frame, whose output is the given box; the rest as in `advance`."""
-    chosen, score = choice
+    chosen, score, likeness = choice
     first = torch.where(torch.isnan(chosen), given, chosen)
     none = given.new_zeros((len(given), 0, network.config.hidden))
     state = State(none, none, drawn, first, first, first, first, given, given, score, score, chosen, given)
-    return advance(network, state, features, (first, score))._replace(output=given, chosen=chosen)
+    return advance(network, state, features, (first, score, likeness))._replace(output=given, chosen=chosen)
 
 
 def step(
     network: Rolo, state: State, features: Tensor | None, choose: Callable[[Tensor], Choice], predict: bool
 ) -> State:
     """The state after a further frame; ``choose`` is told the output that is predicted, if it is, or the last one."""
-    nothing = torch.full_like(state.fed, float("nan")), torch.zeros_like(state.missed)
+    zero = torch.zeros_like(state.missed)
+    nothing = torch.full_like(state.fed, float("nan")), zero, zero[:, None].expand(-1, LIKENESS)
     judge = network.config.judge
     miss = advance(network, state, features, nothing) if predict or judge else state
     hit = advance(network, state, features, choose(miss.output.detach()))._replace(predicted=miss.output)
@@ -160,7 +182,7 @@ def step(
 
 def advance(network: Rolo, state: State, features: Tensor | None, choice: Choice) -> State:
     """The state after a frame at which that detection was accepted; features ``(R, F)``, None for dropped ones."""
-    config, (chosen, score) = network.config, choice
+    config, (chosen, score, likeness) = network.config, choice
     none = torch.isnan(chosen)
     last = torch.where(none, state.last, chosen)
     fed = torch.where(none, state.output, chosen) if config.missing == "output" else last
@@ -168,10 +190,11 @@ def advance(network: Rolo, state: State, features: Tensor | None, choice: Choice
     seen = fed
     if config.missing == "zero" and config.form != "offset":
         seen = torch.where(none, float("nan"), fed)
-    inputs = encode(config, seen, state.fed, missed, state.drawn, (state.older, state.output), score)
+    outputs = state.older, state.output
+    inputs = encode(config, seen, state.fed, missed, state.drawn, outputs, score, likeness)
     h, c = push(network.lstm, config.steps, state.h, state.c, network.inputs(features, inputs))
     said = network.head(h[:, 0])
-    box = decode(config, said, seen, state.fed)
+    box = decode(config, said, seen, state.fed, missed, state.drawn)
     good = torch.isfinite(box).all(dim=1, keepdim=True) & (box[:, 2:] > 0).all(dim=1, keepdim=True)
     return state._replace(
         h=h, c=c, before=state.fed, fed=fed, shown=seen, last=last, older=state.output,

@@ -18,7 +18,7 @@ from torch import Tensor
 from rolo_bench.association import SAME_OBJECT, Association, Candidates, overlaps
 from rolo_bench.boxes import Array, from_relative, to_relative, valid
 from rolo_bench.nn.rolo.coding import first_offset
-from rolo_bench.nn.rolo.config import RoloConfig
+from rolo_bench.nn.rolo.config import LIKENESS, RoloConfig
 from rolo_bench.nn.rolo.network import Choice, State
 from rolo_bench.nn.train.runs import DetectedVideo, Runs, moved
 
@@ -112,16 +112,16 @@ class Chooser:
     def take(self, state: State) -> None:
         """Let what a step accepted join the history."""
         box = torch.where((state.missed > 0)[:, None], float("nan"), state.chosen)
-        self.association.take(corners(box.numpy()))
+        self.association.take(corners(box.cpu().numpy()))
 
     def _candidates(self, t: int) -> Candidates:
-        return corners(self.boxes[:, t]), self.scores[:, t], self.classes[:, t]
+        return corners(self.boxes[:, t]), self.scores[:, t], self.classes[:, t], None  # likeness is not asked
 
     def _chosen(self, t: int, index: NDArray[np.int64]) -> Choice:
         row, none = np.arange(len(index)), index < 0
         box = np.where(none[:, None], np.float32(np.nan), self.boxes[row, t, index])
         score = np.where(none, np.float32(0), self.scores[row, t, index])
-        return torch.from_numpy(box), torch.from_numpy(score)
+        return torch.from_numpy(box), torch.from_numpy(score), torch.zeros(len(index), LIKENESS)
 
 
 def draw_footage(
@@ -167,9 +167,10 @@ def draw_footage(
         config.centre == "prediction",
     )  # fmt: skip
     accepted, scores = torch.full((count, frames, 4), float("nan")), torch.zeros((count, frames))
-    accepted[:, 0], scores[:, 0] = chooser.begin(given.numpy())
+    accepted[:, 0], scores[:, 0], _ = chooser.begin(given.numpy())
     drawn = first_offset(given, accepted[:, 0])
-    runs = Runs(accepted.numpy(), truth.numpy(), drawn.numpy(), given.numpy(), rows, scores.numpy())
+    likeness = np.zeros((count, frames, LIKENESS), dtype=np.float32)
+    runs = Runs(accepted.numpy(), truth.numpy(), drawn.numpy(), given.numpy(), rows, scores.numpy(), likeness)
     return runs, chooser
 
 

@@ -49,17 +49,21 @@ def unroll(
     With ``predict`` also what the network would put out at each frame if nothing were accepted there. A ``chooser``
     chooses the detections of the frames after the first, where the network's predictions let it look.
     """
-    values = runs.accepted, runs.given, runs.drawn, runs.rows, runs.scores
-    accepted, given, drawn, rows, scores = map(torch.from_numpy, values)
+    values = runs.accepted, runs.given, runs.drawn, runs.rows, runs.scores, runs.likeness
+    device = next(network.parameters()).device
+    accepted, given, drawn, rows, scores, likeness = (torch.from_numpy(v).to(device) for v in values)
 
     def choose(t: int, predicted: Tensor) -> Choice:
-        return chooser.choose(t, predicted) if chooser else (accepted[:, t], scores[:, t])
+        if chooser is None:
+            return accepted[:, t], scores[:, t], likeness[:, t]
+        box, score, like = chooser.choose(t, predicted.cpu())
+        return box.to(device), score.to(device), like.to(device)
 
     frames = []
     for t in range(accepted.shape[1]):
         seen = shown_features(features, rows[:, t], network)
         if t == 0:
-            s = begin(network, given, (accepted[:, 0], scores[:, 0]), drawn, seen)
+            s = begin(network, given, (accepted[:, 0], scores[:, 0], likeness[:, 0]), drawn, seen)
         else:
             s = step(network, s, seen, partial(choose, t), predict or chooser is not None)
             if chooser:
@@ -78,14 +82,15 @@ def shown_features(table: Tensor | None, rows: Tensor, network: Rolo) -> Tensor 
     """
     if table is None or not network.config.feature_size:
         return None
+    device, rows = next(network.parameters()).device, rows.cpu()
     values = table[rows.clamp(min=0)].float()
-    return torch.where((rows >= 0)[..., None], values, torch.zeros(()))
+    return torch.where((rows >= 0)[..., None], values, torch.zeros(())).to(device)
 
 
 @torch.no_grad()
 def score(network: Rolo, runs: Runs, features: Tensor | None = None) -> NDArray[np.float64]:
     """Mean IoU of each run ``(R,)`` over the frames with truth, the first left out."""
-    outputs = rollout(network, runs, features).outputs
+    outputs = rollout(network, runs, features).outputs.cpu()
     truth = torch.from_numpy(runs.truth)
     values = torch.nan_to_num(relative_iou(outputs, truth), nan=0.0)[:, 1:]
     known = ~torch.isnan(truth[:, 1:, 0])

@@ -18,6 +18,7 @@ from rolo_bench.errors import UsageError
 from rolo_bench.files import digest
 from rolo_bench.nn.detect.options import chosen_for
 from rolo_bench.nn.detect.registry import open_detector
+from rolo_bench.nn.detect.torch_detector import pick_device
 from rolo_bench.nn.rolo.config import CHOSEN, STREAMING, RoloConfig, paper_config
 from rolo_bench.nn.rolo.file import load_rolo, save_rolo
 from rolo_bench.nn.rolo.network import Rolo
@@ -137,7 +138,7 @@ class RoloObjective:
         ):  # fmt: skip
             if runs is not None:
                 fed = rollout(network, runs, features)
-                self.stream.kept[name] = fed.boxes, fed.missed
+                self.stream.kept[name] = fed.boxes.cpu(), fed.missed.cpu()
         network.train()
 
 
@@ -145,7 +146,7 @@ def train(
     config: RoloConfig, recipe: RoloRecipe, simulated: Runs | None, real: Runs | None,
     held_out: Runs | None = None, features: Tensor | None = None, folder: Path | None = None,
     report: Callable[[Row], None] | None = None, begin_with: dict[str, Tensor] | None = None,
-    closed: Footage | None = None, identity: dict[str, Any] | None = None,
+    closed: Footage | None = None, identity: dict[str, Any] | None = None, device: str = "cpu",
 ) -> Fit:  # fmt: skip
     """Train a network: simulated runs first, then real ones among them; the best on held-out runs is kept.
 
@@ -155,6 +156,7 @@ def train(
         features, closed: as in `RoloObjective`.
         folder, report: as in `rolo_bench.nn.train.loop.run`.
         identity: what the data are; a checkpoint of others is refused.
+        device: of the network.
 
     Raises:
         UsageError: a streaming network of the heatmap form, or a folder of another run.
@@ -170,6 +172,7 @@ def train(
             raise UsageError(
                 "the weights to start from are of another configuration; give the settings they were trained with"
             ) from None
+    network = network.to(pick_device(device, False)[0])
     objective = RoloObjective(
         recipe, simulated, real, features, closed, Stream(np.random.default_rng(recipe.seed))
     )
@@ -191,22 +194,26 @@ def train(
 
 
 def set_up(
-    detector: str, size: int | None, cache: str | None, *, form: str, paper_size: bool, steps: int,
-    hidden: int | None, projection: int, no_features: bool, centre: str | None, widen: float | None,
+    detector: str, size: int | None = None, cache: str | None = None, *, form: str = "offset",
+    paper_size: bool = False, steps: int = 6, hidden: int | None = None, centre: str | None = None,
+    widen: float | None = None, device: str = "cpu",
 ) -> tuple[Detector, RoloConfig]:  # fmt: skip
     """The detector, and the configuration of a network on it, with the association chosen for it."""
     size = size or (None if detector == "demo" else 416)
     chosen = chosen_for({"others": {}} if paper_size else CHOSEN, detector, centre=centre, widen=widen)
-    made = open_detector(detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True)
-    width = 0 if no_features else made.feature_size
+    streaming = form == "offset" and not steps and not paper_size
+    if streaming:  # the association is led by the network, see `footage`, which knows no likeness
+        chosen = chosen | STREAMING | {"alike": 0.0, "likeness": False}
+    made = open_detector(
+        detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True, device=device,
+        appearance=chosen.get("alike", 0.0) > 0,
+    )  # fmt: skip
     if paper_size:
-        return made, replace(paper_config(width, steps, form), detector=detector, size=size, **chosen)
-    if form == "offset" and not steps:
-        chosen = chosen | STREAMING
+        return made, replace(paper_config(made.feature_size, steps), detector=detector, size=size, **chosen)
     heatmap = form == "heatmap"
     return made, RoloConfig(
-        form=form, feature_size=width, projection=projection, steps=steps, detector=detector, size=size,
-        hidden=hidden or (128 if heatmap else 64), missing="zero" if form == "absolute" else "output",
+        form=form, feature_size=0 if form == "offset" else made.feature_size, steps=steps, detector=detector,
+        size=size, hidden=hidden or (128 if heatmap else 64), missing="zero" if form == "absolute" else "output",
         window=WINDOW if heatmap else 0.0, **chosen,
     )  # fmt: skip
 
@@ -215,8 +222,8 @@ def train_tracker(
     videos: Sequence[Video], out: Path, *, detector: str = "yolox-nano", size: int | None = None,
     cache: str | None = None, motion: Path | None = None, more: Sequence[Array] = (), split: str = "all",
     hold_out: float = 0.0, start: Path | None = None, form: str = "offset", paper_size: bool = False,
-    steps: int = 6, hidden: int | None = None, projection: int = 16, no_features: bool = False,
-    centre: str | None = None, widen: float | None = None, recipe: RoloRecipe | None = None, command: str = "",
+    steps: int = 6, hidden: int | None = None, centre: str | None = None, widen: float | None = None,
+    recipe: RoloRecipe | None = None, command: str = "", device: str = "cpu",
     note: Callable[[str], None] = lambda line: None, report: Callable[[Row], None] | None = None,
 ) -> Fit:  # fmt: skip
     """Train ROLO on videos, or go on training, and write ``<out>/rolo.safetensors``.
@@ -230,11 +237,12 @@ def train_tracker(
         split: of `rolo_bench.nn.train.tracks.SPLITS`.
         hold_out: share of the videos for early stopping; 0 trains to the end.
         start: weights to fine-tune.
-        form, steps, hidden, projection: as in `RoloConfig`; hidden None is 64, of a heatmap 128.
-        paper_size: the paper's network of 4102 inputs and states, with the paper's association.
-        no_features: boxes alone.
+        form, steps, hidden: as in `RoloConfig`; hidden None is 64, of a heatmap 128.
+        paper_size: the paper's network: absolute boxes, 4102 inputs and states, the paper's association; it learns from
+            real runs alone, since simulated ones have no features.
         centre, widen: of the association, as in `RoloConfig`; by default what was chosen for the detector.
         command: what the weights file is to say made it.
+        device: of detector and network: ``cpu``, ``cuda`` or ``cuda:N``.
         note: called with the name and length of each video once its detections are there.
         report: called with each row of the curves.
 
@@ -246,8 +254,8 @@ def train_tracker(
         DataError: a video without truth.
     """
     made, config = set_up(
-        detector, size, cache, form=form, paper_size=paper_size, steps=steps, hidden=hidden,
-        projection=projection, no_features=no_features, centre=centre, widen=widen,
+        detector, size, cache, form=form, paper_size=paper_size, steps=steps, hidden=hidden, centre=centre,
+        widen=widen, device=device,
     )  # fmt: skip
     recipe = recipe or RoloRecipe()
     begin = load_rolo(start)[0].state_dict() if start else None
@@ -259,13 +267,13 @@ def train_tracker(
         "hold_out": hold_out, "start": digest(start) if start else None,
         "motion": paths_digest(paths), "more": paths_digest(more),
     }  # fmt: skip
-    tracks, features = collect(videos, made, not no_features, split, note)
+    tracks, features = collect(videos, made, config.feature_size > 0, split, note)
     runs = prepare_runs(
         tracks, config, paths, hold_out, recipe.seed, simulated=max(600, 2 * len(tracks)), more=more
     )
     fit = train(
-        config, recipe, runs.simulated, runs.real, runs.held_out, features, out, report,
-        begin, footage(tracks, config, runs.held_out_names) if led else None, identity,
+        config, recipe, None if paper_size else runs.simulated, runs.real, runs.held_out, features, out, report,
+        begin, footage(tracks, config, runs.held_out_names) if led else None, identity, device,
     )  # fmt: skip
     about = {
         "videos": [t.name for t in tracks], "held_out": runs.held_out_names, "split": split,
@@ -273,5 +281,5 @@ def train_tracker(
         "held_out_iou": fit.score if runs.held_out is not None else None, "command": command,
     }  # fmt: skip
     assert isinstance(fit.network, Rolo)
-    save_rolo(fit.network, out / "rolo.safetensors", about)
+    save_rolo(fit.network.cpu(), out / "rolo.safetensors", about)
     return fit

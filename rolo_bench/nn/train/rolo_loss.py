@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rolo_bench.nn.rolo.coding import box_offset, decode, encode, relative_iou, to_map
+from rolo_bench.nn.rolo.coding import add_offset, box_offset, decode, encode, relative_iou, to_map
 from rolo_bench.nn.rolo.network import Rolo
 from rolo_bench.nn.train.footage import Chooser
 from rolo_bench.nn.train.rollout import unroll
@@ -72,6 +72,7 @@ class Window:
     drawn: Tensor
     rows: Tensor
     scores: Tensor
+    likeness: Tensor
     weight: Tensor
 
 
@@ -105,14 +106,17 @@ def draw_windows(
         boxes = torch.cat([boxes[..., :2] + wobble * boxes[..., 2:], boxes[..., 2:]], dim=-1)
     if move:
         boxes, before, truth, drawn = moved((boxes, before, truth, drawn), rng)
-    scores = torch.from_numpy(runs.scores)[r, t]
-    return Window(boxes, before, truth, missed[r, t], drawn, rows, scores, weight)
+    scores, likeness = torch.from_numpy(runs.scores)[r, t], torch.from_numpy(runs.likeness)[r, t]
+    return Window(boxes, before, truth, missed[r, t], drawn, rows, scores, likeness, weight)
 
 
 def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: RoloRecipe) -> Tensor:
     """The loss of a batch of windows; frames whose truth is unknown or out of reach do not count."""
-    config = network.config
-    boxes = encode(config, window.fed, window.before, window.missed, window.drawn, score=window.scores)
+    config, device = network.config, next(network.parameters()).device
+    window = Window(*(value.to(device) for value in vars(window).values()))
+    boxes = encode(
+        config, window.fed, window.before, window.missed, window.drawn, score=window.scores, likeness=window.likeness
+    )  # fmt: skip
     x = network.inputs(features, boxes)
     raw = network(x)
     known = ~torch.isnan(window.truth[..., 0])
@@ -120,19 +124,26 @@ def window_loss(network: Rolo, window: Window, features: Tensor | None, recipe: 
     fed = torch.nan_to_num(window.fed, nan=0.5)
     near = relative_iou(fed, truth) > 0.02 if config.form != "absolute" else known
     weight = window.weight * known * near
+
+    def boxes_of(output: Tensor) -> Tensor:
+        return decode(config, output, fed, window.before, window.missed, window.drawn)
+
     if config.form == "heatmap":
         # the map before it is cut to 0 … 1, so that gradients pass
         map_ = to_map(config, window.fed, window.before) + raw
         each = ((map_ - to_map(config, truth, window.before)) ** 2).sum(dim=-1)
     elif recipe.loss == "mse" or config.form == "absolute":
-        each = ((decode(config, raw, fed, window.before) - truth) ** 2).sum(dim=-1)
+        each = ((boxes_of(raw) - truth) ** 2).sum(dim=-1)
     else:
-        box = decode(config, raw, fed, window.before)
-        wanted = box_offset(truth, fed).clamp(-config.limit, config.limit)
-        slack = F.smooth_l1_loss(box_offset(box, fed), wanted, reduction="none", beta=0.1).sum(dim=-1)
+        box = boxes_of(raw)
+        start = boxes_of(torch.zeros_like(raw))  # what the network corrects
+        wanted = add_offset(start, box_offset(truth, start).clamp(-config.limit, config.limit))
+        slack = F.smooth_l1_loss(
+            box_offset(box, fed), box_offset(wanted, fed), reduction="none", beta=0.1
+        ).sum(dim=-1)
         each = 1 - relative_iou(box, truth) + 0.25 * slack
     if recipe.auxiliary and config.form != "heatmap":
-        each = each + recipe.auxiliary * ((decode(config, raw, fed, window.before) - fed) ** 2).sum(dim=-1)
+        each = each + recipe.auxiliary * ((boxes_of(raw) - fed) ** 2).sum(dim=-1)
     return (each * weight).sum() / weight.sum().clamp(min=1)
 
 
@@ -161,8 +172,9 @@ def draw_stretches(
     parts = (accepted, runs.truth[run, start][:, None], runs.truth[r, at], runs.drawn[run][:, None])
     shown, given, truth, drawn = moved(tuple(map(torch.from_numpy, parts)), rng, stay)  # type: ignore[arg-type]
     return Runs(
-        shown.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at], scores
-    )
+        shown.numpy(), truth.numpy(), drawn[:, 0].numpy(), given[:, 0].numpy(), runs.rows[r, at], scores,
+        runs.likeness[r, at],
+    )  # fmt: skip
 
 
 def stretch_loss(
@@ -173,7 +185,7 @@ def stretch_loss(
     """
     config = network.config
     fed = unroll(network, runs, features, recipe.predict > 0, chooser)
-    truth = torch.from_numpy(runs.truth)
+    truth = torch.from_numpy(runs.truth).to(fed.outputs.device)
     known = ~torch.isnan(truth[..., 0])
     weight = known.float()
     weight[:, 0] = 0
@@ -191,7 +203,12 @@ def stretch_loss(
         each = each + recipe.predict * errors(fed.predictions)
     if fed.verdicts is not None:
         detected = fed.accepted
-        label = torch.nan_to_num(relative_iou(detected, torch.from_numpy(runs.truth)), nan=0.0) >= RIGHT
+        label = (
+            torch.nan_to_num(
+                relative_iou(detected, torch.from_numpy(runs.truth).to(detected.device)), nan=0.0
+            )
+            >= RIGHT
+        )
         doubt = F.binary_cross_entropy_with_logits(fed.verdicts, label.float(), reduction="none")
         asked = ~torch.isnan(detected[..., 0])
         asked[:, 0] = False

@@ -7,7 +7,7 @@ that mirroring, shifting and scaling a run is exact, and runs of any video stand
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -29,6 +29,7 @@ class DetectedVideo:
     Attributes:
         group: videos of one group (two targets in one recording) stay on one side of a split.
         counted: ``(N,)`` frames whose truth may be learnt from; all by default.
+        look: what the truth of a frame looks like ``(1, L)``, of detectors that can tell.
     """
 
     name: str
@@ -37,6 +38,7 @@ class DetectedVideo:
     size: tuple[int, int]
     group: str = ""
     counted: NDArray[np.bool_] | None = None
+    look: Callable[[int], NDArray[np.float16] | None] = lambda frame: None
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Runs:
         given: ``(R, 4)`` the given box.
         rows: ``(R, T)`` row of the frame's feature in the table of features, -1 for none.
         scores: ``(R, T)`` of accepted detections, 0 where none.
+        likeness: ``(R, T, 2)`` of accepted detections to the first frame and to the latest, 0 where unknown.
     """
 
     accepted: NDArray[np.float32]
@@ -58,6 +61,7 @@ class Runs:
     given: NDArray[np.float32]
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
+    likeness: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.accepted)
@@ -75,27 +79,28 @@ def join(parts: Iterable[Runs]) -> Runs:
 
 def associate(
     track: DetectedVideo, order: NDArray[np.int64], config: RoloConfig
-) -> tuple[Array, Array, Array]:
-    """Accepted boxes ``(T, 4)`` in pixels, their scores ``(T,)`` and the offset ``(4,)`` of the given box, on frames
-    in an order.
+) -> tuple[Array, Array, Array, Array]:
+    """Accepted boxes ``(T, 4)`` in pixels on frames in an order, their scores ``(T,)`` and likeness ``(T, 2)``, and the
+    offset ``(4,)`` of the given box.
 
     Where the network's prediction is to be the centre of the association's reference, the truth stands in for it.
     """
     association = config.association()
     given = track.truth[order[0]]
     accepted = np.full((len(order), 4), np.nan)
-    scores = np.zeros(len(order))
-    index = association.start(given, track.found[order[0]])
-    if index is not None:
-        accepted[0], scores[0] = track.found[order[0]].boxes[index], track.found[order[0]].scores[index]
-    relative = torch.from_numpy(to_relative(np.stack([given, accepted[0]]), track.size))
-    drawn = first_offset(relative[0], relative[1]).numpy()
-    for t, frame in enumerate(order[1:], 1):
-        place = track.truth[frame][None] if config.centre == "prediction" else None
-        index = association.step(track.found[frame], association.reference(place))
+    scores, likeness = np.zeros(len(order)), np.zeros((len(order), 2))
+    for t, frame in enumerate(order):
+        found = track.found[frame]
+        if t == 0:
+            index = association.start(given, found, track.look(int(frame)) if config.alike else None)
+        else:
+            place = track.truth[frame][None] if config.centre == "prediction" else None
+            index = association.step(found, association.reference(place))
         if index is not None:
-            accepted[t], scores[t] = track.found[frame].boxes[index], track.found[frame].scores[index]
-    return accepted, scores, drawn
+            accepted[t], scores[t] = found.boxes[index], found.scores[index]
+            likeness[t] = association.likeness[0, index]
+    relative = torch.from_numpy(to_relative(np.stack([given, accepted[0]]), track.size))
+    return accepted, scores, likeness, first_offset(relative[0], relative[1]).numpy()
 
 
 def real_runs(
@@ -116,18 +121,24 @@ def real_runs(
                 order = order[first:]
                 if len(order) < 8:
                     continue
-                accepted, scores, drawn = associate(track, order, config)
+                accepted, scores, likeness, drawn = associate(track, order, config)
                 truth = to_relative(track.truth[order], track.size)
                 truth[~known[order]] = np.nan
                 seen = to_relative(accepted, track.size)
-                parts.append(padded(seen, truth, drawn, base + order, scores, length))
+                parts.append(padded(seen, truth, drawn, base + order, scores, likeness, length))
                 owner.append(number)
         base += count
     return join(parts), owner
 
 
 def padded(
-    accepted: Array, truth: Array, drawn: Array, rows: NDArray[np.int64], scores: Array, length: int
+    accepted: Array,
+    truth: Array,
+    drawn: Array,
+    rows: NDArray[np.int64],
+    scores: Array,
+    likeness: Array,
+    length: int,
 ) -> Runs:
     """One run, filled up to ``length`` frames; the given box is the first of the truth."""
 
@@ -137,7 +148,7 @@ def padded(
 
     return Runs(
         pad(accepted, np.nan), pad(truth, np.nan), drawn[None].astype(np.float32),
-        truth[:1].astype(np.float32), pad(rows, -1, np.int64), pad(scores, 0),
+        truth[:1].astype(np.float32), pad(rows, -1, np.int64), pad(scores, 0), pad(likeness, 0),
     )  # fmt: skip
 
 

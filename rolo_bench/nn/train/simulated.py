@@ -81,7 +81,9 @@ def simulated_runs(
             scores = _cover(seen, rng, noise)
         seen[_misses(len(piece), rng, noise)] = np.nan
         scores[np.isnan(seen[:, 0])] = 0
-        parts.append(padded(seen, relative, drawn, np.full(len(piece), -1), scores, length))
+        parts.append(
+            padded(seen, relative, drawn, np.full(len(piece), -1), scores, np.zeros((len(piece), 2)), length)
+        )
     return join(parts)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rolo_bench import sequence as seq
 from rolo_bench.boxes import Array, valid
-from rolo_bench.detection import Detections, Detector
+from rolo_bench.detection import Detections, Detector, look_at
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.nn.train.runs import DetectedVideo
 
@@ -22,9 +24,8 @@ BATCH = 8
 
 
 def video_group(name: str) -> str:
-    """The recording of a target: ``Jogging-2`` and ``Jogging-1`` are one."""
-    stem, _, last = name.rpartition("-")
-    return stem if stem and last.isdigit() else name
+    """The recording of a target: a name less its number; ``Jogging-2`` and ``Jogging-1`` are one, Bolt2 and Bolt."""
+    return name.rstrip("0123456789").rstrip("-_") or name
 
 
 def cut(sequence: seq.Sequence, split: str) -> seq.Sequence:
@@ -59,7 +60,13 @@ def make_track(
                 found.append(replace(one, feature=one.feature[:0]))
             images = []
     counted = np.arange(len(part)) % 3 == 0 if split == "third-truth" else None
-    track = DetectedVideo(part.name, part.truth, tuple(found), size, video_group(part.name), counted)
+
+    def look(frame: int) -> NDArray[np.float16] | None:
+        return look_at(detector, part.frames.image(frame), part.truth[frame : frame + 1])
+
+    track = DetectedVideo(
+        part.name, part.truth, tuple(found), size, video_group(part.name), counted, lru_cache(None)(look)
+    )
     return track, torch.stack(features) if keep_features else None
 
 
