@@ -36,6 +36,8 @@ class Rolo:
         cache: folder for detections (True: the default one), so that a second run need not detect again.
         association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
             ROLO authors' code chose it; a study of what that is worth, never a fair result.
+        without: a study of what is worth what: ``feature`` compares nothing with the first frame, ``network``
+            leaves the box uncorrected.
         settings: of the association (`rolo_bench.association`) and ``centre``, ``share``
             (`rolo_bench.nn.rolo.config.RoloConfig`), such as ``alike=0``; by default those of the network's training.
 
@@ -48,13 +50,18 @@ class Rolo:
         self, detector: str = "yolox-nano", size: int | None = None, network: str | None = None,
         variant: str = "default", steps: int | None = None, streaming: bool = False, device: str = "cpu",
         half: bool = False, weights: str | None = None, cache: str | bool | None = None,
-        association: str = "causal", **settings: Any,
+        association: str = "causal", without: str = "", **settings: Any,
     ) -> None:  # fmt: skip
+        import torch
+
         from rolo_bench.files import digest
         from rolo_bench.nn.rolo.file import load_rolo, network_path
 
         if association not in ("causal", "oracle"):
             raise UsageError(f"association must be causal or oracle, not {association!r}")
+        if without not in ("", "feature", "network"):
+            raise UsageError(f"without must be feature or network, not {without!r}")
+        self.without = without
         self.oracle = association == "oracle"
         path = network_path(network, Path(detector).stem, variant)
         self.network, self.about = load_rolo(path, steps=0 if streaming else steps, **settings)
@@ -67,13 +74,16 @@ class Rolo:
             )  # fmt: skip
         self.detector = open_detector(
             detector, size=size or (config.size if own else None), threshold=config.threshold, device=device,
-            half=half, weights=weights, cache=cache, appearance=config.alike > 0,
+            half=half, weights=weights, cache=cache, appearance=config.alike > 0 and without != "feature",
         )  # fmt: skip
         if config.feature_size not in (0, self.detector.feature_size):
             raise WeightsError(
                 f"{path.name} expects features of {config.feature_size} values, {detector} gives "
                 f"{self.detector.feature_size}; choose the network for it with -o network=FILE"
             )
+        if without == "network":
+            for parameter in self.network.head.parameters():
+                torch.nn.init.zeros_(parameter)
         self.network.to(device)
         self.weights_digests = {path.name: digest(path)}
         self.truth: Array = np.full(4, np.nan)
@@ -92,9 +102,8 @@ class Rolo:
         from rolo_bench.nn.rolo.follower import Follower
 
         self.follower = Follower(self.network, (image.shape[1], image.shape[0]))
-        self.follower.start(
-            self.detector([image])[0], as_boxes(box)[0], look_at(self.detector, image, as_boxes(box))
-        )
+        looks = None if self.without == "feature" else look_at(self.detector, image, as_boxes(box))
+        self.follower.start(self.detector([image])[0], as_boxes(box)[0], looks)
 
     def update(self, image: Image) -> Array:
         """The network's box for this frame."""

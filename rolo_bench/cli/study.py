@@ -103,7 +103,7 @@ def occlusion(
 
 
 @study.command(
-    epilog='Example: rolo-bench study transfer --data videos/train rolo "rolo feature=zero" "rolo steps=1" yolo'
+    epilog='Example: rolo-bench study transfer --data videos/train rolo "rolo without=feature" "rolo steps=1" yolo'
 )
 @click.argument("variants", nargs=-1, required=True, metavar="VARIANT...")
 @click.option(
@@ -128,9 +128,9 @@ def transfer(
 ) -> None:  # fmt: skip
     """Cross-validation over whole recordings, from stored detections.
 
-    A VARIANT is a tracker and its options, such as "rolo alike=0"; `feature=zero`, `feature=other` (the first frame
-    looks as that of another video) and `network=none` take something away. ROLO is trained on the other recordings.
-    Differences are to the first variant, paired by recording.
+    A VARIANT is a tracker and its options, such as "rolo without=feature"; with "rolo feature=other" the first frame
+    looks as that of another video. ROLO is trained on the other recordings. Differences are to the first variant,
+    paired by recording.
     """
     from rolo_bench.files import write_atomic
     from rolo_bench.nn.train.loop import use_threads

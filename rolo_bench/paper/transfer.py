@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rolo_bench.boxes import Array, valid
 from rolo_bench.detection import Detections
 from rolo_bench.errors import UsageError
-from rolo_bench.run.plugins import find_plugin
+from rolo_bench.run.plugins import find_plugin, parse_options
 from rolo_bench.run.worker import track_frames
 from rolo_bench.scores.conventions import otb
 from rolo_bench.sequence import Image, Sequence
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from rolo_bench.nn.train.runs import DetectedVideo
 
 LEAST = 10  # frames of a run
-ABLATIONS = ("feature=zero", "feature=other", "network=none")
+OTHER = "feature=other"  # of a variant: the first frame looks as that of another video
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A tracker, its options, and what is taken away from it; written ``rolo steps=1`` or ``rolo feature=zero``."""
+    """A tracker and its options, written ``rolo steps=1``; ``other`` where `OTHER` is among them."""
 
     text: str
     tracker: str
     options: dict[str, Any]
-    without: tuple[str, ...]
+    other: bool
 
     @classmethod
     def of(cls, text: str) -> Variant:
@@ -48,16 +48,9 @@ class Variant:
         Raises:
             UsageError: a word that is not KEY=VALUE, or an unknown tracker.
         """
-        from rolo_bench.run.plugins import parse_options
-
-        tracker, *words = text.split()
-        without = tuple(w for w in words if w in ABLATIONS)
-        return cls(
-            text,
-            find_plugin(tracker).name,
-            parse_options(tuple(w for w in words if w not in without)),
-            without,
-        )
+        tracker, *words = text.split() or [""]
+        options = parse_options(tuple(w for w in words if w != OTHER))
+        return cls(text, find_plugin(tracker).name, options, OTHER in words)
 
 
 class Replay:
@@ -108,21 +101,13 @@ def measure(
     variant: Variant, tracks: Rows[DetectedVideo], options: dict[str, Any], starts: int
 ) -> Iterator[tuple[str, float]]:
     """Recording and AUC of each run of a variant over tracks."""
-    from dataclasses import replace
-
     tracker = find_plugin(variant.tracker).make(options | variant.options)
     if not hasattr(tracker, "detector"):
         raise UsageError(
             f"{variant.text}: study transfer needs a tracker that reads a detector, as rolo and yolo do"
         )
-    if "network=none" in variant.without:
-        for parameter in tracker.network.head.parameters():
-            parameter.data.zero_()
     for number, track in enumerate(tracks):
-        other = tracks[number - 1] if "feature=other" in variant.without else None
-        if "feature=zero" in variant.without:
-            bare = tuple(replace(f, appearance=None) for f in track.found)
-            track = replace(track, found=bare, look=lambda frame: None)
+        other = tracks[number - 1] if variant.other else None
         for order in runs(track, starts):
             yield track.group, run_auc(tracker, track, order, other)
 

@@ -132,10 +132,8 @@ class RoloConfig:
                 raise UsageError(f"{name} must be a whole number, not {getattr(self, name)!r}")
         if self.hidden < 1 or self.steps < 0 or self.feature_size < 0 or self.projection < 0:
             raise UsageError("hidden must be 1 or more; steps, feature_size and projection 0 or more")
-        if (self.judge or self.motion == "output") and (self.steps or self.form != "offset"):
-            raise UsageError(
-                "motion from the output and judging need the offset form and steps 0 (streaming)"
-            )
+        if (self.judge or self.motion == "output") and self.form != "offset":
+            raise UsageError("motion from the output and judging need the offset form")
 
     def association(self) -> Association:
         """A fresh association with these settings."""

@@ -1,0 +1,121 @@
+"""Cross-validation over recordings, on made-up videos."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rolo_bench.cli import main
+from rolo_bench.detection import Detections
+from rolo_bench.errors import UsageError
+from rolo_bench.nn.train import rolo_loss
+from rolo_bench.nn.train.runs import DetectedVideo
+from rolo_bench.nn.train.tracks import video_group
+from rolo_bench.paper.transfer import Variant, measure, runs, summary
+from tests.helpers_video import otb_folder
+
+DETECTOR = '''
+import numpy as np
+from rolo_bench.detection import Detections
+
+class Bright:
+    """Finds what differs most from the image's median."""
+
+    name, classes, feature_size, size, identity = "bright", ("thing",), 0, 0, "bright:1"
+
+    def __init__(self, threshold=0.0):
+        self.threshold = threshold
+
+    def __call__(self, images):
+        return [self.one(image.astype(float)) for image in images]
+
+    def one(self, image):
+        apart = np.abs(image - np.median(image, axis=(0, 1))).sum(axis=2)
+        y, x = np.nonzero(apart > apart.max() / 2)
+        box = np.array([[x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]], dtype=float)
+        return Detections(box, np.array([0.9], np.float32), np.array([0]), self.classes, np.zeros(0, np.float32))
+'''
+
+
+def track(name="a", count=30, missing=()):
+    truth = np.column_stack([np.arange(count) * 2.0, np.full(count, 20), np.full((count, 2), 10)])
+    truth[list(missing)] = np.nan
+    found = [
+        Detections(b[None], np.array([0.9], np.float32), np.array([0]), ("x",), np.zeros(0, np.float32))
+        for b in np.nan_to_num(truth, nan=1.0)
+    ]
+    return DetectedVideo(name, truth, tuple(found), (200, 100), video_group(name))
+
+
+def test_runs_begin_at_several_frames_with_truth_both_ways():
+    got = [r.tolist() for r in runs(track(missing=(0, 1)), 2)]
+    assert [(r[0], r[-1]) for r in got] == [(2, 29), (15, 29), (29, 0), (14, 0)]
+    assert all(np.abs(np.diff(r)).max() == 1 for r in got)
+    assert list(runs(track(count=9), 1)) == []
+
+
+def test_a_detector_that_is_right_scores_as_the_truth_does():
+    got = list(measure(Variant.of("yolo"), [track("Bolt2"), track("Bolt")], {"detector": "demo"}, 1))
+    assert [recording for recording, _ in got] == ["Bolt"] * 4
+    assert [auc for _, auc in got] == pytest.approx([20 / 21] * 4, abs=1e-6)
+
+
+def test_differences_are_paired_by_recording():
+    rows = [("a", 0, "x", 0.5), ("a", 0, "y", 0.9), ("b", 0, "x", 0.4), ("b", 0, "y", 0.8)]
+    table = summary(pd.DataFrame(rows, columns=["variant", "seed", "recording", "auc"]))
+    assert table["auc"].tolist() == pytest.approx([0.7, 0.6])
+    assert table["error"].tolist() == pytest.approx([0.2, 0.2])  # the deviation 0.283 over the root of 2
+    assert table["difference"].tolist() == pytest.approx([0, -0.1])
+    assert table["difference_error"].tolist() == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_variants_are_read_and_refused():
+    one = Variant.of("rolo steps=1 feature=other")
+    assert (one.tracker, one.options, one.other) == ("rolo", {"steps": 1}, True)
+    with pytest.raises(UsageError, match="unknown tracker"):
+        Variant.of("nobody")
+    with pytest.raises(UsageError, match="reads a detector"):
+        list(measure(Variant.of("static"), [track()], {}, 1))
+
+
+def test_the_command_trains_on_the_other_recordings_and_measures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ROLO_BENCH_CACHE", str(tmp_path / "cache"))
+    whole = rolo_loss.RoloRecipe
+    monkeypatch.setattr(
+        rolo_loss, "RoloRecipe", lambda seed: whole(pretrain=4, finetune=4, batch=8, seed=seed)
+    )
+    otb_folder(tmp_path / "videos", ("One", "Other", "Third"))
+    (tmp_path / "bright.py").write_text(DETECTOR)
+    words = [
+        "--data",
+        tmp_path / "videos",
+        "--detector",
+        tmp_path / "bright.py",
+        "--folds",
+        "3",
+        "--seeds",
+        "2",
+    ]
+    main(
+        [
+            "study",
+            "transfer",
+            "rolo",
+            "rolo without=network",
+            "yolo",
+            *map(str, words),
+            "--results",
+            str(tmp_path),
+        ]
+    )
+    table = pd.read_csv(tmp_path / "study" / "transfer.csv").set_index("variant")
+    assert table["recordings"].tolist() == [3, 3, 3] and (table["seeds"] == 2).all()
+    assert table.loc["yolo", "auc"] > 0.9 and table.loc["rolo without=network", "auc"] > 0.9
+    assert "rolo without=network" in capsys.readouterr().out
+    weights = sorted((tmp_path / "study" / "transfer").glob("*/rolo.safetensors"))
+    assert len(weights) == 6
+    from rolo_bench.nn.rolo.file import load_rolo
+
+    trained = [set(load_rolo(p)[1]["videos"]) for p in weights]
+    assert all(len(names) == 2 for names in trained) and set.union(*trained) == {"One", "Other", "Third"}
