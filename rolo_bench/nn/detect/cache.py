@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,6 +175,19 @@ class Cached:
         assert isinstance(self.detector, Describer)
         return self.detector.describe(image, boxes)
 
+    def recall(self, key: bytes) -> Detections:
+        """What is stored of the image with that `image_digest`.
+
+        Raises:
+            DataError: nothing, or a damaged record.
+        """
+        if key not in self._index:
+            self._refresh()
+        found = self._lookup(key)
+        if found is None:
+            raise DataError(f"{self.folder}: detections that were stored are gone; run again")
+        return above(found, self.threshold)
+
     def _lookup(self, key: bytes) -> Detections | None:
         if key not in self._index:
             return None
@@ -215,6 +228,21 @@ class Cached:
     def __del__(self) -> None:
         if getattr(self, "_own", None) is not None:
             self.close()
+
+
+@dataclass(frozen=True)
+class Stored(Sequence[Detections]):
+    """Detections of a video's frames that are read when they are looked at, less the feature of the whole image."""
+
+    store: Cached
+    keys: tuple[bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self.store.recall(self.keys[index])
+        return replace(found, feature=found.feature[:0])
 
 
 def above(found: Detections, threshold: float) -> Detections:

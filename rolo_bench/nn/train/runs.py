@@ -7,7 +7,7 @@ that mirroring, shifting and scaling a run is exact, and runs of any video stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -34,7 +34,7 @@ class DetectedVideo:
 
     name: str
     truth: Array
-    found: tuple[Detections, ...]
+    found: Sequence[Detections]
     size: tuple[int, int]
     group: str = ""
     counted: NDArray[np.bool_] | None = None

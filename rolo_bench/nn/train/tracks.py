@@ -17,6 +17,7 @@ from rolo_bench import sequence as seq
 from rolo_bench.boxes import Array, valid
 from rolo_bench.detection import Detections, Detector, look_at
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.nn.detect.cache import Cached, Stored, image_digest
 from rolo_bench.nn.train.runs import DetectedVideo
 
 SPLITS = ("all", "first-third", "third-truth")
@@ -47,6 +48,7 @@ def make_track(
         raise UsageError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
     part = cut(sequence, split)
     found: list[Detections] = []
+    keys: list[bytes] = []  # a store is read when it is needed, so that any number of videos fits
     features: list[Tensor] = []
     images: list[seq.Image] = []
     size = (1, 1)
@@ -54,18 +56,22 @@ def make_track(
         images.append(image)
         size = (image.shape[1], image.shape[0])
         if len(images) == BATCH or i + 1 == len(part):
-            for one in detector(images):
-                if keep_features:
-                    features.append(torch.from_numpy(np.array(one.feature, dtype=np.float16)))
-                found.append(replace(one, feature=one.feature[:0]))
+            several = detector(images)
+            if keep_features:
+                features += [torch.from_numpy(np.array(one.feature, dtype=np.float16)) for one in several]
+            if isinstance(detector, Cached):
+                keys += map(image_digest, images)
+            else:
+                found += [replace(one, feature=one.feature[:0]) for one in several]
             images = []
+    seen = Stored(detector, tuple(keys)) if isinstance(detector, Cached) else tuple(found)
     counted = np.arange(len(part)) % 3 == 0 if split == "third-truth" else None
 
     def look(frame: int) -> NDArray[np.float16] | None:
         return look_at(detector, part.frames.image(frame), part.truth[frame : frame + 1])
 
     track = DetectedVideo(
-        part.name, part.truth, tuple(found), size, video_group(part.name), counted, lru_cache(None)(look)
+        part.name, part.truth, seen, size, video_group(part.name), counted, lru_cache(None)(look)
     )
     return track, torch.stack(features) if keep_features else None
 
