@@ -60,12 +60,17 @@ class Entry:
 
 @dataclass(frozen=True, repr=False)
 class Suite:
-    """A suite as loaded: its sequences, the names that belong to it, and those that are missing."""
+    """A suite as loaded: its sequences, the names that belong to it, and those that are missing.
+
+    ``family`` says which data set it is of, by which it has an official scoring rule: ``otb``, ``got10k`` …; own
+    videos are of none.
+    """
 
     name: str
     sequences: tuple[Sequence, ...]
     expected: tuple[str, ...]
     missing: tuple[str, ...] = ()
+    family: str = ""
 
     def __repr__(self) -> str:
         names = ", ".join(s.name for s in self.sequences[:3]) + (", …" if len(self.sequences) > 3 else "")
@@ -181,9 +186,11 @@ def load_suite(
         from rolo_bench.datasets.synthetic.suite import demo_sequences
 
         sequences = demo_sequences()
-        suite = Suite("demo", sequences, tuple(s.name for s in sequences))
+        suite = Suite("demo", sequences, tuple(s.name for s in sequences), family="otb")
     elif name in TABLES:
-        suite = _load_table(name, entries(name), data_folder(data), partial, images, only)
+        suite = replace(
+            _load_table(name, entries(name), data_folder(data), partial, images, only), family="otb"
+        )
     else:
         suite = _load_path(name, data, partial, images, only)
     if only:

@@ -97,6 +97,10 @@ class Sequence:
         truth: ``(N, 4)`` x, y, w, h in 0-based pixels; NaN rows where the target has no box.
         attributes: challenge flags such as ``OCC`` and ``SV``.
         first_frame: the number in the video of the first frame (BlurCar1 starts at 247).
+        visibility: ``(N,)`` share of the target that is seen, 0 … 1, where that is known.
+        absent: ``(N,)`` True where the annotation says that the target is not to be seen, where it says so.
+        annotated: ``(N,)`` False on frames that nobody annotated, which are then not scored; None for all.
+        extent: width and height of the images as the data set states them.
 
     Raises:
         DataError: the number of frames differs from the number of truth rows, or there are none.
@@ -108,6 +112,9 @@ class Sequence:
     attributes: tuple[str, ...] = ()
     first_frame: int = 1
     visibility: Array | None = None
+    absent: NDArray[np.bool_] | None = None
+    annotated: NDArray[np.bool_] | None = None
+    extent: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         truth = as_boxes(self.truth).copy()
@@ -135,12 +142,15 @@ class Sequence:
 
     def slice(self, start: int, stop: int) -> Sequence:
         """Frames ``start`` up to ``stop`` (indices from 0) as a sequence of its own."""
+        part = slice(start, stop)
         return replace(
             self,
             frames=_Part(self.frames, start, stop),
-            truth=self.truth[start:stop],
+            truth=self.truth[part],
             first_frame=self.first_frame + start,
-            visibility=None if self.visibility is None else self.visibility[start:stop],
+            visibility=None if self.visibility is None else self.visibility[part],
+            absent=None if self.absent is None else self.absent[part],
+            annotated=None if self.annotated is None else self.annotated[part],
         )
 
     def truth_digest(self) -> str:

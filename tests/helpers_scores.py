@@ -69,4 +69,4 @@ def made_up(
         }
         for t in trackers
     }  # fmt: skip
-    return MemoryStore(results, metas), Suite("made-up", tuple(sequences), names + missing, missing)
+    return MemoryStore(results, metas), Suite("made-up", tuple(sequences), names + missing, missing, "otb")

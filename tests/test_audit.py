@@ -14,7 +14,7 @@ from rolo_bench.datasets.suites import NoFrames, Suite, entries, load_annotation
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.paper import audit
 from rolo_bench.run.store import RunResult, Store
-from rolo_bench.scores.conventions import CONVENTIONS
+from rolo_bench.scores.conventions import CONVENTIONS, OTB_RULES
 from rolo_bench.scores.tables import render
 from rolo_bench.sequence import Sequence
 
@@ -63,7 +63,7 @@ def synthetic(tmp_path: Path, names: tuple[str, ...] = OTB30) -> tuple[Store, Su
     for name in names:
         store.save("otb30", RunResult("STRUCK", name, "ope", truth + [1, 0, 0, 0], np.full(25, 0.1)))
     sequences = tuple(Sequence(name, NoFrames(25), truth) for name in names)
-    return store, Suite("otb30", sequences, OTB30, tuple(n for n in OTB30 if n not in names))
+    return store, Suite("otb30", sequences, OTB30, tuple(n for n in OTB30 if n not in names), "otb")
 
 
 def test_boxes_of_another_run_are_recognised(tmp_path: Path) -> None:
@@ -109,15 +109,13 @@ def test_legends_are_of_otb30(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no legend for otb30-test and sre"):
         audit.paper_legends(store, suite, "sre", "otb30-test")
     with pytest.raises(UsageError, match="of the suite otb30, not of otb50"):
-        audit.paper_legends(store, Suite("otb50", suite.sequences, suite.expected))
+        audit.paper_legends(store, Suite("otb50", suite.sequences, suite.expected, family="otb"))
 
 
 def test_readings_leave_out_what_a_rule_does_not_have(tmp_path: Path) -> None:
     store, suite = synthetic(tmp_path)
     table = audit.readings(store, suite, "STRUCK")
-    assert (
-        len(table) == len(CONVENTIONS) * len(audit.MEASURES) - 2
-    )  # rolo2016 has no precision of either kind
+    assert len(table) == len(OTB_RULES) * len(audit.MEASURES) - 2  # rolo2016 has no precision of either kind
     with pytest.raises(DataError, match=r"CSK: no results on otb30 \(ope\) in .*; there are: STRUCK"):
         audit.require_tracker(store, suite, "ope", ("CSK",))
 
@@ -128,8 +126,8 @@ def test_compare_has_a_row_per_tracker_and_convention(tmp_path: Path) -> None:
     for name in OTB30:
         store.save("otb30", RunResult("exact", name, "ope", truth, np.full(25, 0.1)))
     table = audit.compare(store, suite)
-    assert len(table) == 2 * len(CONVENTIONS)
-    assert table["tracker"].tolist() == ["exact"] * len(CONVENTIONS) + ["STRUCK"] * len(CONVENTIONS)
+    assert len(table) == 2 * len(OTB_RULES)
+    assert table["tracker"].tolist() == ["exact"] * len(OTB_RULES) + ["STRUCK"] * len(OTB_RULES)
     struck = table[table["tracker"] == "STRUCK"].set_index("convention")
     # pysot scores the first output too: 29/31 there as elsewhere, so mean overlap drops below otb's
     assert struck.loc["otb", "mean_iou"] == pytest.approx((1 + 24 * 29 / 31) / 25)
@@ -148,7 +146,7 @@ def test_an_oracle_is_marked_and_has_no_rank(tmp_path: Path) -> None:
         ("exact", True, 0), ("STRUCK", False, 1),
     }  # fmt: skip
     text = render(table)
-    assert text.count("exact") == text.count("exact (oracle)") == len(CONVENTIONS)
+    assert text.count("exact") == text.count("exact (oracle)") == len(OTB_RULES)
     assert audit.readings(store, suite, "exact")["oracle"].all()
     assert "oracle" not in audit.readings(store, suite, "STRUCK")
 
@@ -202,11 +200,11 @@ def test_audit_says_by_which_rule(struck: list[str], capsys: pytest.CaptureFixtu
 def test_compare_conventions_command(struck: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare-conventions", *struck, "--format", "json"]) == 0
     rows = {r["convention"]: r for r in json.loads(capsys.readouterr().out)}
-    assert set(rows) == set(CONVENTIONS)
+    assert set(rows) == set(OTB_RULES)
     assert rows["rolo2016"]["mean_iou"] == pytest.approx(0.41008, abs=5e-6)
     assert main(["compare-conventions", *struck]) == 0
     text = capsys.readouterr().out
-    assert all(rule.rule in text for rule in CONVENTIONS.values())
+    assert all(rule.rule in text for rule in map(CONVENTIONS.get, OTB_RULES))
 
 
 @pytest.mark.shared

@@ -47,7 +47,11 @@ def suite(*names: str, expected: tuple[str, ...] = ()) -> Suite:
     missing = tuple(n for n in expected if n not in names)
     flags = {"One": ("OCC", "SV"), "Two": ("SV",)}
     return Suite(
-        "tiny", tuple(sequence(n, attributes=flags.get(n, ())) for n in names), expected or names, missing
+        "tiny",
+        tuple(sequence(n, attributes=flags.get(n, ())) for n in names),
+        expected or names,
+        missing,
+        "otb",
     )
 
 
@@ -71,7 +75,7 @@ def test_columns_and_values(store: Store) -> None:
     scores = score(store, suite("One", "Two", "Three"))
     columns = (
         "tracker sequence segment suite protocol convention expected oracle attributes auc precision20 norm_auc "
-        "success50 success75 mean_iou failures fps seconds frames"
+        "success50 success75 mean_iou failures dropped counted fps seconds frames"
     )
     assert set(scores.columns) == {*columns.split(), *(f"{c}_curve" for c in CURVES)}
     assert len(scores) == 6 and scores.attrs["notes"] == []
@@ -135,26 +139,52 @@ def test_a_missing_result_is_an_error_unless_partial(store: Store) -> None:
     with pytest.raises(
         DataError, match=r"half: no result on 2 of 3 sequences of tiny \(ope\): Two, Three; run or"
     ):
-        score(store, whole)
-    scores = score(store, whole, partial=True)
-    assert set(scores["sequence"]) == {"One"}  # the same ground for all three trackers
-    assert (
-        "half 1 of 3" in scores.attrs["notes"][0]
-        and "compared on the 1 that all have" in scores.attrs["notes"][0]
+        score(store, whole, "half")
+    for partial in (
+        False,
+        True,
+    ):  # one tracker with few results neither shrinks nor stops the others' comparison
+        scores = score(store, whole, partial=partial)
+        assert scores.groupby("tracker").size().to_dict() == {"bad": 3, "good": 3}
+        assert (
+            scores.attrs["compared"]
+            == scores.attrs["notes"][0]
+            == (
+                "2 trackers on 3 of 3 sequences of tiny; incomplete: half has 1 of 3; left out: half "
+                "(--require all: trackers that have all sequences)"
+            )
+        )
+    common = score(store, whole, require="common")
+    assert set(common["sequence"]) == {"One"} and set(common["tracker"]) == {"good", "bad", "half"}
+    assert common.attrs["compared"] == (
+        "3 trackers on 1 of 3 sequences of tiny; incomplete: half has 1 of 3 "
+        "(--require common: the sequences that all trackers have)"
     )
-    assert coverage(scores) == "1 of 3 sequences"
-    own = score(store, whole, partial=True, common=False)
+    assert coverage(common) == "1 of 3 sequences"
+    own = score(store, whole, require="any")
     assert own.groupby("tracker").size().to_dict() == {"bad": 3, "good": 3, "half": 1}
-    assert coverage(own) == "1 to 3 of 3 sequences"
+    assert coverage(own) == "1 to 3 of 3 sequences" and "3 trackers on 1 to 3 of 3" in own.attrs["compared"]
+    assert score(store, whole, ["good", "bad"]).attrs["notes"] == []
+    store.save("tiny", result("stray", "Elsewhere", 30))
+    assert "stray has 0 of 3" in score(store, whole).attrs["compared"]
+    with pytest.raises(DataError, match="stray: no result on 3 of 3"):
+        score(store, whole, ["good", "stray"], require="any")
+    with pytest.raises(UsageError, match="unknown --require 'some'; known: all, common, any"):
+        score(store, whole, require="some")
 
 
 def test_that_trackers_have_different_sequences_is_told_by_its_own_entry(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = importlib.import_module("rolo_bench.scores.score")
-    monkeypatch.setattr(module, "_uneven", lambda found, total: ["otherwise put"])
+    choose = module._chosen
+    monkeypatch.setattr(
+        module, "_chosen", lambda *a: (*choose(*a)[:2], ["otherwise put"] if choose(*a)[2] else [])
+    )
     store.save("tiny", result("half", "One", 30))
-    odd = Suite("tiny", suite("One", "Two").sequences, ("One", "Two", "of different"), ("of different",))
+    odd = Suite(
+        "tiny", suite("One", "Two").sequences, ("One", "Two", "of different"), ("of different",), "otb"
+    )
     monkeypatch.setattr(Suite, "note", lambda self: "one of different ones is missing")
     scores = score(store, odd, partial=True)
     assert scores.attrs["notes"] == ["one of different ones is missing", "otherwise put"]
@@ -168,6 +198,8 @@ def test_trackers_without_a_common_sequence(tmp_path: Path) -> None:
     store.save("tiny", result("a", "One", 30))
     store.save("tiny", result("b", "Two", 30))
     with pytest.raises(DataError, match="no sequence of tiny on which all have results"):
+        score(store, suite("One", "Two"), require="common")
+    with pytest.raises(DataError, match="--require common or --require any"):
         score(store, suite("One", "Two"), partial=True)
 
 
@@ -262,7 +294,7 @@ def test_sre_is_the_mean_of_its_twelve_segments(tmp_path: Path) -> None:
 
 
 def test_tre_scores_each_segment_on_its_own_frames(tmp_path: Path) -> None:
-    store, one = Store(tmp_path), Suite("tiny", (sequence("One", 60),), ("One",))
+    store, one = Store(tmp_path), Suite("tiny", (sequence("One", 60),), ("One",), family="otb")
     starts = tre_starts(one.sequences[0].truth)
     for i, start in enumerate(starts, 1):
         store.save(
@@ -299,16 +331,14 @@ def test_command_prints_nothing_but_the_table(on_disk: list[str], capsys: pytest
     lines = out.out.splitlines()
     assert len(lines) == 3 and lines[0].startswith("tracker,auc,precision") and ",fps," in lines[0]
     assert lines[1].startswith("good,") and lines[2].startswith("bad_one,")
-    assert "convention otb" in out.err
+    assert "convention plain" in out.err and out.err.startswith("2 trackers on ")
     assert main([*on_disk, "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [r["tracker"] for r in rows] == ["good", "bad_one"] and rows[0]["auc"] == pytest.approx(
-        0.6 * 20 / 21
-    )
+    assert [r["tracker"] for r in rows] == ["good", "bad_one"] and rows[0]["auc"] == pytest.approx(0.6)
     assert main([*on_disk, "--format", "md"]) == 0
-    assert capsys.readouterr().out.splitlines()[2].startswith("| good | 0.571 |")
+    assert capsys.readouterr().out.splitlines()[2].startswith("| good | 0.600 |")
     assert main([*on_disk, "--format", "latex"]) == 0
-    assert r"bad\_one & 0.286" in capsys.readouterr().out
+    assert r"bad\_one & 0.300" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("view", ["summary", "sequences", "attributes", "pairs", "wins"])
@@ -371,12 +401,15 @@ def test_command_writes_a_file_and_names_errors(
     assert "unknown convention 'mine'; known: otb" in capsys.readouterr().err
     assert main([*on_disk, "--tracker", "nobody"]) == 1
     assert "nobody: no result on 2 of 2 sequences" in capsys.readouterr().err
-    assert main([*on_disk, "--published"]) == 2
+    assert main([*on_disk, "--published", "--convention", "otb"]) == 2
     assert "nothing is published for the sequences of tiny" in capsys.readouterr().err
 
 
 def test_published_rows_are_marked(tmp_path: Path) -> None:
-    store, real = Store(tmp_path), Suite("otb30", (sequence("Couple"), sequence("Gym")), ("Couple", "Gym"))
+    store, real = (
+        Store(tmp_path),
+        Suite("otb30", (sequence("Couple"), sequence("Gym")), ("Couple", "Gym"), family="otb"),
+    )
     for name in ("Couple", "Gym"):
         store.save("otb30", result("mine", name, 30))
     scores = score(store, real)

@@ -33,7 +33,7 @@ def suite_option(default: str | None = "demo") -> Decorator:
         return click.option("--suite", metavar="NAME", help="Suite [default: the only one in the results].")
     return click.option(
         "--suite", default=default, show_default=True, metavar="NAME",
-        help="Suite: a name (`rolo-bench list suites`), a folder in OTB or VOT layout, or a .csv table.",
+        help="Suite: a name (`rolo-bench list suites`), a folder of sequences, or a .csv table.",
     )  # fmt: skip
 
 
@@ -54,8 +54,9 @@ trackers_option = click.option(
     "--tracker", "trackers", multiple=True, metavar="NAME", help="Tracker; repeat for several."
 )
 convention_option = click.option(
-    "--convention", default="otb", show_default=True, metavar="NAME",
-    help="Scoring rule: otb, otb-matlab, got10k, pysot, pytracking, pytracking-int, rolo2016.",
+    "--convention", metavar="NAME",
+    help="Scoring rule: otb, otb-matlab, got10k, pysot, pytracking, pytracking-int, rolo2016, plain, got10k-ao, "
+    "uav123, lasot, trackingnet [default: the suite's own, plain where it has none].",
 )  # fmt: skip
 format_option = click.option(
     "--format", "format_", type=click.Choice(["csv", "md", "latex", "json"]), default=None,

@@ -14,7 +14,8 @@ from rolo_bench.cli.options import console, stored_options
 @stored_options(None)
 @click.option(
     "--convention", "conventions", multiple=True, metavar="NAME",
-    help="Scoring rule; repeat for several, the first one leads [default: otb got10k pysot pytracking rolo2016].",
+    help="Scoring rule; repeat for several, the first one leads [default: the suite's own, otb got10k pysot "
+    "pytracking rolo2016].",
 )  # fmt: skip
 @click.option(
     "--frames", default=3, show_default=True, metavar="N",
@@ -31,9 +32,9 @@ def report(
     conventions: tuple[str, ...], frames: int, output: Path, latex: Path | None, **stored: Any
 ) -> None:
     """Write one self-contained HTML page: summary, curves to explore, tables, frames, provenance, warnings."""
-    from rolo_bench.report.page import RULES, latex_tables, report_results
+    from rolo_bench.report.page import latex_tables, report_results
 
-    found = report_results(output, conventions=conventions or RULES, frames=frames, **stored)
+    found = report_results(output, conventions=conventions, frames=frames, **stored)
     click.echo(output)
     if latex:
         for path in latex_tables(found.scores, latex, found.published):

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from rolo_bench.cli.options import console, convention_option, format_option, published_option, stored_options
+from rolo_bench.scores.conventions import find_convention
+from rolo_bench.scores.score import REQUIRE
 from rolo_bench.scores.summary import VIEWS
 
 
@@ -23,21 +25,20 @@ from rolo_bench.scores.summary import VIEWS
 )  # fmt: skip
 @published_option
 @click.option(
-    "--all-sequences", is_flag=True,
-    help="With --partial, score each tracker on all it has instead of on the sequences that all have.",
+    "--require", type=click.Choice(list(REQUIRE), case_sensitive=False), default="all", show_default=True,
+    help="Compare: " + "; ".join(f"{k}: {v}" for k, v in REQUIRE.items()) + ".",
 )  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the table to a file.")
-def score(
-    format_: str | None, view: str, published: bool, all_sequences: bool, output: Path | None, **stored: Any
-) -> None:
+def score(format_: str | None, view: str, published: bool, output: Path | None, **stored: Any) -> None:
     """Score results: one row a tracker, best first, with intervals and paired tests against the best."""
     from rolo_bench.files import write_atomic
     from rolo_bench.scores import summary, tables
     from rolo_bench.scores.scored import load_scores
 
-    scores = load_scores(common=not all_sequences, **stored).scores
+    scores = load_scores(**stored).scores
+    console.print(scores.attrs["compared"], markup=False)
     table = summary.view(scores, view, published, format_ in ("csv", "json"))
-    notes = list(scores.attrs["notes"])
+    notes = [*scores.attrs["misfits"]]
     if view == "summary" and format_ is None and not output and sys.stdout.isatty():
         table, hidden = tables.fit(table, shutil.get_terminal_size().columns)
         if hidden:
@@ -51,8 +52,12 @@ def score(
     for note in notes:
         console.print(note, markup=False)
     first = scores.iloc[0]
+    rule = find_convention(first["convention"])
+    headline = f"; auc is {rule.headline}" if rule.headline != "AUC" else ""
+    if table.get("dropped") is not None and format_ not in ("csv", "json"):
+        headline += f"; dropped: frames on which {rule.name} lets nobody win or lose"
     console.print(
-        f"{first['suite']}, {first['protocol'].upper()}, convention {first['convention']}, "
-        f"{summary.coverage(scores)}; {VIEWS[view]}",
+        f"{first['suite']}, {first['protocol'].upper()}, convention {rule.name}, "
+        f"{summary.coverage(scores)}; {VIEWS[view]}{headline}",
         markup=False,
     )

@@ -18,7 +18,7 @@ from rolo_bench.errors import DataError, UsageError
 from rolo_bench.paper.sort2016 import SHORTEST, chosen_detections, compared
 from rolo_bench.run.store import Store
 from rolo_bench.scores import published as reference
-from rolo_bench.scores.conventions import CONVENTIONS
+from rolo_bench.scores.conventions import rules_of
 from rolo_bench.scores.score import score
 from rolo_bench.scores.summary import mark_oracles, matrix, oracles
 
@@ -186,7 +186,7 @@ def readings(
     import pandas as pd
 
     rows = []
-    for name in CONVENTIONS:
+    for name in rules_of(suite.family):
         scores = score(store, suite, [tracker], protocol, name, partial)
         for measure in MEASURES:
             value = float(scores[measure].mean())
@@ -257,7 +257,7 @@ def compare(
     """
     import pandas as pd
 
-    frames = {name: score(store, suite, trackers, protocol, name, partial) for name in CONVENTIONS}
+    frames = {name: score(store, suite, trackers, protocol, name, partial) for name in rules_of(suite.family)}
     base = matrix(frames["otb"])
     tables = []
     for name, scores in frames.items():

@@ -26,6 +26,7 @@ from rolo_bench.plots.style import DAGGER
 from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.report.data import Collected, collect, payload, thumbnails
 from rolo_bench.run.store import Store
+from rolo_bench.scores.conventions import official
 from rolo_bench.scores.provenance import device_of, warnings_of
 from rolo_bench.scores.scored import chosen_suite
 from rolo_bench.scores.statistics import pairwise, sequences_won
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RULES = ("otb", "got10k", "pysot", "pytracking", "rolo2016")
-"""Conventions of a report, the leading one first."""
+"""Conventions of a report after the suite's official one, which leads."""
 CIVIDIS = ((0, 34, 78), (65, 77, 107), (124, 123, 120), (187, 172, 106), (254, 232, 56))
 """Five points of matplotlib's cividis: readable with every kind of colour vision, and in grey."""
 
@@ -219,7 +220,7 @@ def write_report(path: Path, found: Collected, frames: int = 0) -> Path:
 def report_results(
     path: Path, results: str | os.PathLike[str] = "results", suite: str | None = None,
     trackers: Iterable[str] = (), data: str | os.PathLike[str] | None = None, partial: bool = False,
-    protocol: str = "ope", conventions: Iterable[str] = RULES, frames: int = 3,
+    protocol: str = "ope", conventions: Iterable[str] = (), frames: int = 3,
 ) -> Collected:  # fmt: skip
     """`write_report` of a results folder, which is named as for `rolo_bench.scores.scored.load_scores`.
 
@@ -234,7 +235,8 @@ def report_results(
             raise
         loaded, frames = load_suite(name, data, partial, images=False), 0
         why = [f"no pictures of frames: {error}"]
-    found = collect(store, loaded, trackers, protocol, conventions, partial)
+    rules = tuple(conventions) or dict.fromkeys([official(loaded.family), *RULES])
+    found = collect(store, loaded, trackers, protocol, rules, partial)
     write_report(path, found, frames)
     found.scores.attrs["notes"] += why
     return found

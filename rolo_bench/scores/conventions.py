@@ -4,12 +4,15 @@ Each convention is a pure function of boxes ``(N, 4)`` and truth ``(N, 4)``, bot
 Rules that look at raw numbers (is x above zero, round, truncate) look at OTB's 1-based numbers, as the
 toolkits do with OTB files. A frame whose output is no box (NaN) is a failure in every convention, except
 where a rule says otherwise; ``docs/conventions.md`` explains each deviation.
+
+Some rules of other data sets also look at which frames show the target (``absent``, ``(N,)``) and at the size of
+the image; `Convention.needs` says which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +24,8 @@ OVERLAP_THRESHOLDS: Array = np.arange(21) / 20
 STEPPED_THRESHOLDS: Array = np.arange(0, 1.05, 0.05)  # as two toolkits have them; the last bit differs
 ERROR_THRESHOLDS: Array = np.arange(51, dtype=np.float64)
 NORM_THRESHOLDS: Array = np.arange(51) / 100
+SLACK = 1e-4
+"""How far below a threshold an overlap still reaches it under `plain`: files round boxes to six decimals."""
 ONE_BASED: Array = np.array([1.0, 1.0, 0.0, 0.0])
 
 
@@ -34,6 +39,8 @@ class Curves:
         norm_precision: ``(51,)`` the same with the error divided by the truth's width and height, 0 … 0.5.
         mean_iou: mean overlap, 0 … 1, over the frames that the convention counts.
         failures: number of frames with a true box that the output does not touch at all.
+        dropped: number of frames on which the rule lets no output win or lose: it takes their truth for none.
+        area: the headline number where the rule has another than the mean of its success curve.
     """
 
     success: Array
@@ -41,11 +48,13 @@ class Curves:
     norm_precision: Array
     mean_iou: float
     failures: int
+    dropped: int = 0
+    area: float | None = None
 
     @property
     def auc(self) -> float:
-        """Area under the success curve: the mean of its 21 values."""
-        return float(self.success.mean())
+        """Area under the success curve: the mean of its 21 values, unless the rule defines it otherwise."""
+        return float(self.success.mean()) if self.area is None else self.area
 
     @property
     def precision20(self) -> float:
@@ -70,13 +79,24 @@ class Curves:
 
 @dataclass(frozen=True)
 class Convention:
-    """A rule with a name: how it scores, how it counts speed, where it comes from, how it differs from `otb`."""
+    """A rule with a name: how it scores, how it counts speed, where it comes from, how it differs from `otb`.
+
+    Attributes:
+        suites: families of data sets (`rolo_bench.datasets.suites.Suite.family`) whose official rule it is.
+        needs: what ``score`` takes beside boxes and truth, by keyword: ``absent`` ``(N,)``, ``size`` of the image.
+        headline: what the column ``auc`` holds.
+        pooled: means weigh a sequence by its frames instead of counting each alike.
+    """
 
     name: str
-    score: Callable[[Array, Array], Curves]
+    score: Callable[..., Curves]
     fps: Callable[[Array], float]
     rule: str
     source: str
+    suites: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    headline: str = "AUC"
+    pooled: bool = False
 
 
 def share_above(values: Array, thresholds: Array, count: int | None = None) -> Array:
@@ -140,15 +160,35 @@ def _curves(
     scaled: Array,
     thresholds: Array = OVERLAP_THRESHOLDS,
     count: int | None = None,
+    good: NDArray[np.bool_] | None = None,
 ) -> Curves:
-    """What a rule's overlaps, centre errors and scaled ones come to over ``count`` frames, by default all."""
+    """What a rule's overlaps, centre errors and scaled ones come to over ``count`` frames, by default all.
+
+    ``good`` are the frames whose truth the rule accepts, by default those with a real box.
+    """
     return Curves(
         share_above(overlap, thresholds, count),
         share_within(error, ERROR_THRESHOLDS, count),
         share_within(scaled, NORM_THRESHOLDS, count),
         float(overlap.mean() if count is None else overlap.sum() / count),
         _failures(overlap, truth),
+        int((~(valid(truth) if good is None else good)).sum()),
     )
+
+
+def plain(boxes: ArrayLike, truth: ArrayLike) -> Curves:
+    """Overlap as it is: the default where no data set has a rule of its own.
+
+    A frame counts when it has a true box, wherever that lies; others leave the denominator. An overlap of at
+    least t counts (to `SLACK`, above 0), so results that equal the truth score 1. The first output is replaced.
+    """
+    b, t = _pair(boxes, truth)
+    good = valid(t)
+    count = max(int(good.sum()), 1)
+    overlap = _overlap(_first_true(b, t), t)
+    error, scaled = (np.where(good, e, np.inf) for e in errors(_first_true(b, t), t))
+    at_least = np.append(0.0, OVERLAP_THRESHOLDS[1:] - SLACK)
+    return _curves(t, overlap, error, scaled, at_least, count)
 
 
 def otb(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -165,7 +205,7 @@ def otb(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     good = _positive(t)
     overlap = _overlap(b, t, good)
     error, scaled = errors(b, t)
-    return _curves(t, overlap, np.where(good, error, np.inf), np.where(good, scaled, np.inf))
+    return _curves(t, overlap, np.where(good, error, np.inf), np.where(good, scaled, np.inf), good=good)
 
 
 def otb_matlab(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -176,12 +216,32 @@ def otb_matlab(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     Source: ``calcSeqErrRobust.m`` and ``genPerfMat.m`` of the MATLAB OTB toolkit.
     """
     b, t = _pair(boxes, truth)
-    lost = (np.isnan(b).all(axis=1) | (b[:, 2:] <= 0).any(axis=1)) & ~np.isnan(t).any(axis=1)
-    b = _first_true(_held(b, np.asarray(lost)), t)
-    good = _positive(t)
+    b, good = _matlab(b, t), _positive(t)
     overlap = _overlap(b, t, good)
     error, scaled = errors(b, t)
-    return _curves(t, overlap, np.where(good, error, -1.0), np.where(good, scaled, -1.0))
+    return _curves(t, overlap, np.where(good, error, -1.0), np.where(good, scaled, -1.0), good=good)
+
+
+def _matlab(boxes: Array, truth: Array) -> Array:
+    """Outputs as the MATLAB code scores them: a row that is no box repeats the one before, row 0 is the truth."""
+    lost = (np.isnan(boxes).all(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)) & ~np.isnan(truth).any(axis=1)
+    return _first_true(_held(boxes, np.asarray(lost)), truth)
+
+
+def lasot(boxes: ArrayLike, truth: ArrayLike, absent: NDArray[np.bool_] | None = None) -> Curves:
+    """LaSOT's rule: `otb_matlab`, and frames without the target are a failure of everybody.
+
+    Its code removes them and still divides by all frames of the sequence, in success and in precision alike, so
+    that a perfect tracker scores the share of frames that show the target.
+
+    Source: ``calc_seq_err_robust.m`` and ``eval_tracker.m`` of the LaSOT evaluation toolkit; pysot-toolkit's LaSOT
+    does the same, but for the first output and for outputs that are no box.
+    """
+    b, t = _pair(boxes, truth)
+    shown = np.ones(len(t), dtype=bool) if absent is None else ~absent
+    b, good = _matlab(b, t), _positive(t)
+    error, scaled = (np.where(shown, np.where(good, e, -1.0), np.inf) for e in errors(b, t))
+    return _curves(t, _overlap(b, t, good & shown), error, scaled, good=good & shown)
 
 
 def got10k(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -198,6 +258,70 @@ def got10k(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     overlap = _overlap(b, t)
     error, scaled = errors(b, t)
     return _curves(t, overlap, error, scaled, np.linspace(0, 1, 21))
+
+
+def uav123(boxes: ArrayLike, truth: ArrayLike) -> Curves:
+    """As `got10k`, and frames without a true box (NaN) leave the denominator.
+
+    Source: ``ExperimentUAV123`` of the GOT-10k toolkit 0.1.3. (The MATLAB code of UAV123 is OTB's, where they are
+    failures: `otb_matlab`.)
+    """
+    b, t = _pair(boxes, truth)
+    known = ~np.isnan(t).any(axis=1)
+    if not known.any():
+        return _curves(t, np.zeros(len(t)), np.full(len(t), np.inf), np.full(len(t), np.inf))
+    return replace(got10k(_first_true(b, t)[known], t[known]), dropped=int((~valid(t)).sum()))
+
+
+def got10k_ao(
+    boxes: ArrayLike,
+    truth: ArrayLike,
+    absent: NDArray[np.bool_] | None = None,
+    size: tuple[float, float] | None = None,
+) -> Curves:
+    """GOT-10k's own measure: AO is the mean overlap, SR the share of frames with an overlap above 0.5 and 0.75.
+
+    The first frame and frames that do not show the target (cover 0) are left out, and output and truth are cut
+    to the image. It has no precision: those curves are NaN.
+
+    Means over sequences weigh each by its frames, since the toolkit pools them.
+
+    Source: ``ExperimentGOT10k.report`` and ``rect_iou`` of the GOT-10k toolkit 0.1.3. Deviation: an output that is
+    no box is a failure here, where it makes the toolkit's number NaN.
+    """
+    b, t = _pair(boxes, truth)
+    shown = np.ones(len(t), dtype=bool) if absent is None else ~absent
+    dropped = int((~shown[1:]).sum())
+    b, t = b[1:][shown[1:]] + ONE_BASED, t[1:][shown[1:]] + ONE_BASED
+    if size is not None:
+        b, t = _inside(b, size), _inside(t, size)
+    unknown, overlap = np.full(51, np.nan), _overlap(b, t)
+    mean = float(overlap.sum() / max(len(t), 1))
+    success = share_above(overlap, np.linspace(0, 1, 21), max(len(t), 1))
+    return Curves(success, unknown, unknown, mean, _failures(overlap, t), dropped, mean)
+
+
+def _inside(boxes: Array, size: tuple[float, float]) -> Array:
+    """Boxes cut to ``0 … size`` as ``rect_iou`` cuts them, in the numbers of the file."""
+    low = np.clip(boxes[:, :2], 0, size)
+    return np.hstack([low, np.clip(boxes[:, 2:], 0, np.asarray(size, dtype=np.float64) - low)])
+
+
+def trackingnet(boxes: ArrayLike, truth: ArrayLike) -> Curves:
+    """TrackingNet's rule: whole pixels, overlap >= t, AUC by the trapezoidal rule, first output replaced.
+
+    Every output counts at t = 0, so a tracker that never touches its target has an AUC of 0.025.
+
+    Source: ``metrics.py`` of the TrackingNet devkit. Deviation: precision is at 0, 1 … 50 pixels here, as in the
+    paper, where that file averages it over 21 thresholds of 2.5 pixels.
+    """
+    b, t = _pair(boxes, truth)
+    b, t = np.rint(_first_true(b, t)), np.rint(t)
+    overlap = np.where(np.isnan(b).any(axis=1) | ~valid(t), np.nan, _overlap(b, t))
+    error, scaled = errors(b, t)
+    curves = _curves(t, np.nan_to_num(overlap), error, scaled)
+    success = share_above(overlap, np.nextafter(np.linspace(0, 1, 21), -np.inf))
+    return replace(curves, success=success, area=float((success[:-1] + success[1:]).mean() / 2))
 
 
 def pysot(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -217,7 +341,7 @@ def pysot(boxes: ArrayLike, truth: ArrayLike) -> Curves:
         scaled = np.linalg.norm((centers(b) - centers(t)) / (t[:, 2:] + 1e-16), axis=1)
         centred_norm = (middle / (t[:, 2:] + 1e-16) > 0).all(axis=1)
     error, scaled = np.where(centred, error, -1.0), np.where(centred_norm, scaled, -1.0)
-    return _curves(t, overlap, error, scaled, STEPPED_THRESHOLDS)
+    return _curves(t, overlap, error, scaled, STEPPED_THRESHOLDS, good=_positive(t))
 
 
 def pytracking(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -237,7 +361,7 @@ def pytracking(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     overlap = _overlap(b, t, good)
     error, scaled = errors(b, t)
     error, scaled = np.where(good, error, np.inf), np.where(good, scaled, -1.0)
-    return _curves(t, overlap, error, scaled, STEPPED_THRESHOLDS, count)
+    return _curves(t, overlap, error, scaled, STEPPED_THRESHOLDS, count, good)
 
 
 def pytracking_int(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -307,7 +431,7 @@ CONVENTIONS: dict[str, Convention] = {
         Convention(
             "otb", otb, throughput,
             "overlap > t; first output replaced by the truth; a frame without valid truth is a failure",
-            "Wu, Lim, Yang 2013 and 2015; Python OTB toolkit",
+            "Wu, Lim, Yang 2013 and 2015; Python OTB toolkit", ("otb",),
         ),
         Convention(
             "otb-matlab", otb_matlab, throughput,
@@ -318,7 +442,7 @@ CONVENTIONS: dict[str, Convention] = {
         Convention(
             "got10k", got10k, mean_rate,
             "otb, but no truth is masked; its fps is the mean of 1/t",
-            "GOT-10k toolkit 0.1.3, ExperimentOTB",
+            "GOT-10k toolkit 0.1.3, ExperimentOTB", ("nfs", "tc128", "dtb70"),
         ),
         Convention(
             "pysot", pysot, throughput,
@@ -342,8 +466,49 @@ CONVENTIONS: dict[str, Convention] = {
             "no precision",
             "ROLO authors' evaluation code, 2016",
         ),
+        Convention(
+            "plain", plain, throughput,
+            "overlap >= t; first output replaced by the truth; frames without a true box are left out, all others "
+            "count",
+            "this project",
+        ),
+        Convention(
+            "got10k-ao", got10k_ao, mean_rate,
+            "AO in place of AUC; first frame and frames that do not show the target left out; boxes cut to the image; "
+            "no precision",
+            "GOT-10k toolkit 0.1.3, ExperimentGOT10k", ("got10k",), ("absent", "size"), "AO", True,
+        ),
+        Convention(
+            "uav123", uav123, mean_rate,
+            "got10k, but frames without a true box are left out",
+            "GOT-10k toolkit 0.1.3, ExperimentUAV123", ("uav123",),
+        ),
+        Convention(
+            "lasot", lasot, throughput,
+            "otb-matlab, but a frame that does not show the target is a failure in success and precision",
+            "LaSOT evaluation toolkit", ("lasot",), ("absent",),
+        ),
+        Convention(
+            "trackingnet", trackingnet, throughput,
+            "whole pixels, overlap >= t, first output replaced by the truth, AUC by trapezoids",
+            "TrackingNet devkit, metrics.py", ("trackingnet",),
+        ),
     )
 }  # fmt: skip
+
+
+OTB_RULES = ("otb", "otb-matlab", "got10k", "pysot", "pytracking", "pytracking-int", "rolo2016")
+"""What is in use for OTB: the rules by which a printed number is looked for."""
+
+
+def official(family: str) -> str:
+    """The convention by which a family of data sets is scored, by default: its own, else ``plain``."""
+    return next((c.name for c in CONVENTIONS.values() if family in c.suites), "plain")
+
+
+def rules_of(family: str) -> tuple[str, ...]:
+    """The official convention of a family of data sets, and those in use for OTB."""
+    return tuple(dict.fromkeys([official(family), *OTB_RULES]))
 
 
 def find_convention(name: str) -> Convention:

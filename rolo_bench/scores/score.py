@@ -18,6 +18,8 @@ column                  meaning
 ``success50, success75``  success at an overlap of 0.5 and 0.75
 ``mean_iou``            mean overlap
 ``failures``            frames with a true box that the output does not touch
+``dropped``             frames on which the convention lets nobody win or lose
+``counted``             weight of the sequence in means: 1, or its frames where the convention pools them
 ``fps``                 frames per second as the convention counts them; NaN where no time is known
 ``frames, seconds``     number of frames; time in the tracker, NaN where unknown
 ``success_curve``       array ``(21,)`` over overlap thresholds 0, 0.05 … 1
@@ -40,11 +42,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rolo_bench.boxes import Array
+from rolo_bench.datasets.alignment import find_misfit
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
-from rolo_bench.errors import DataError
+from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.store import RunResult, Store
-from rolo_bench.scores.conventions import Convention, find_convention
+from rolo_bench.scores.conventions import Convention, find_convention, official
 from rolo_bench.sequence import Sequence
 
 if TYPE_CHECKING:
@@ -52,6 +56,12 @@ if TYPE_CHECKING:
 
 CURVES = ("success", "precision", "norm_precision")
 """The curves of a run; each stands in the column of its name with ``_curve`` at the end."""
+REQUIRE = {
+    "all": "trackers that have all sequences",
+    "common": "the sequences that all trackers have",
+    "any": "each tracker on what it has",
+}
+"""What is compared where some tracker lacks results."""
 
 
 def score(
@@ -59,91 +69,121 @@ def score(
     suite: Suite | str | os.PathLike[str],
     trackers: str | Iterable[str] = (),
     protocol: str = "ope",
-    convention: str = "otb",
+    convention: str | None = None,
     partial: bool = False,
-    common: bool = True,
+    require: str = "all",
     segments: bool = False,
     data: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
     """Scores of trackers on a suite; the columns are those of the module's table.
 
+    ``attrs["compared"]`` says in a line what is compared on what and who is incomplete, ``attrs["uneven"]`` holds
+    that again where somebody is, ``attrs["misfits"]`` a line for each result that does not begin with the truth;
+    ``attrs["notes"]`` is all that a reader should be told.
+
     Args:
         store: the results, or their folder.
         suite: as loaded, or its name; the truth is then read from the folder ``data`` as `load_suite` does.
         trackers: one name or several; all that have results on the suite where none is given.
-        partial: score the sequences that have results; otherwise a missing result is an error.
-        common: with ``partial``, keep only sequences on which every tracker has a result, so that trackers
-            are compared on the same ground; what was left out stands in ``attrs["uneven"]``, which is a part
-            of ``attrs["notes"]``.
-        segments: one row per segment of TRE or SRE; otherwise a sequence's score is the mean of its segments.
+        convention: the rule; by default the official one of the suite, ``plain`` where it has none.
+        partial: a suite of which only some sequences are at hand, or have results of anybody, will do.
+        require: of `REQUIRE`. With ``all``, a tracker that lacks sequences is left out, named, and does not
+            concern the others; with ``common``, sequences that one of them lacks are left out for all.
 
     Raises:
-        UsageError: unknown convention or protocol.
-        DataError: nothing to score, a result is missing, malformed, of the wrong length, or was made with
+        UsageError: unknown convention, protocol or ``require``.
+        DataError: nothing to score or to compare, a result is malformed, of the wrong length, or was made with
             another annotation; the message names tracker, sequence and lengths.
     """
     import pandas as pd
 
-    rule = find_convention(convention)
     if isinstance(store, str | os.PathLike):
         store = Store(Path(store))
     check_protocol(protocol)
+    if require not in REQUIRE:
+        raise UsageError(f"unknown --require {require!r}; known: {', '.join(REQUIRE)}")
+    named = (trackers,) if isinstance(trackers, str) else tuple(trackers)
+    if convention is not None:
+        find_convention(convention)  # refused before anything is read
     if isinstance(suite, str | os.PathLike):
         suite = load_suite(str(suite), data, partial, images=False)
-    names = (trackers,) if isinstance(trackers, str) else tuple(trackers)
-    names = names or store.trackers(suite.name, protocol)
+    rule = find_convention(convention or official(suite.family))
+    names = named or store.trackers(suite.name, protocol)
     if not names:
         raise DataError(
             f"no results on {suite.name} ({protocol}) in {store.root}; make some with `rolo-bench run` or "
             "`rolo-bench import`"
         )
-    found = {name: _available(store, suite, protocol, name, partial) for name in names}
-    uneven: list[str] = []
-    if common and len({tuple(v) for v in found.values()}) > 1:
-        uneven = _uneven(found, len(suite.sequences))
-        shared = set.intersection(*(set(v) for v in found.values()))
-        found = {name: [s for s in have if s in shared] for name, have in found.items()}
-    rows: list[dict[str, Any]] = []
+    there = {name: set(store.sequences(suite.name, protocol, name)) for name in names}
+    found = {name: [s.name for s in suite.sequences if s.name in have] for name, have in there.items()}
+    chosen, compared, uneven = _chosen(found, suite, require, partial)
     for name, have in found.items():
-        rows += _rows(store, suite, protocol, name, have, rule, segments)
-    if not rows:
+        if (not have and name in named) or (not chosen and require == "all"):
+            raise _lacking(store, suite, protocol, name, have)
+    if not chosen:
         raise DataError(
             f"{', '.join(names)}: no sequence of {suite.name} on which all have results; name fewer trackers"
         )
+    rows: list[dict[str, Any]] = []
+    misfits: list[str] = []
+    for name, have in chosen.items():
+        rows += _rows(store, suite, protocol, name, have, rule, segments, misfits)
     frame = pd.DataFrame(rows)
-    frame.attrs |= {"uneven": uneven, "notes": [suite.note()] * bool(suite.missing) + uneven}
+    notes = [suite.note()] * bool(suite.missing) + uneven + misfits
+    frame.attrs |= {"compared": compared, "uneven": uneven, "misfits": misfits, "notes": notes}
     return frame
 
 
-def _available(store: Store, suite: Suite, protocol: str, tracker: str, partial: bool) -> list[str]:
-    """Names of the suite's sequences, in its order, on which a tracker has results."""
-    there = set(store.sequences(suite.name, protocol, tracker))
-    have = [s.name for s in suite.sequences if s.name in there]
-    absent = [s.name for s in suite.sequences if s.name not in there]
-    if not have or (absent and not partial):
-        listed = ", ".join(absent[:8]) + (" …" if len(absent) > 8 else "")
-        entries = store.meta(suite.name, protocol, tracker).get("sequences", {})
-        failed = [f"{s} failed: {why}" for s in absent if (why := entries.get(s, {}).get("error"))]
-        raise DataError(
-            f"{tracker}: no result on {len(absent)} of {len(suite.sequences)} sequences of {suite.name} "
-            f"({protocol}): {listed}; {failed[0] + '; ' if failed else ''}run or import it, "
-            "or score what is there with --partial"
-        )
-    return have
+def _chosen(
+    found: dict[str, list[str]], suite: Suite, require: str, partial: bool
+) -> tuple[dict[str, list[str]], str, list[str]]:
+    """Trackers and sequences that are compared, a line on that, and the same line where somebody is incomplete."""
+    order = [s.name for s in suite.sequences]
+    anybody = set().union(*map(set, found.values()))
+    wanted = [s for s in order if s in anybody] if partial else order
+    chosen = {name: have for name, have in found.items() if have}
+    if require == "all":
+        chosen = {name: have for name, have in chosen.items() if len(have) == len(wanted)}
+    elif require == "common" and chosen:
+        shared = set.intersection(*(set(have) for have in chosen.values()))
+        wanted = [s for s in order if s in shared]
+        chosen = {name: wanted for name in chosen if wanted}
+    incomplete = [f"{n} has {len(h)} of {len(order)}" for n, h in found.items() if len(h) < len(order)]
+    if not chosen:
+        return {}, "", incomplete
+    counts = sorted({len(have) for have in chosen.values()})
+    shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    trackers = f"{len(chosen)} trackers" if len(chosen) > 1 else next(iter(chosen))
+    line = f"{trackers} on {shown} of {len(suite.expected)} sequences of {suite.name}"
+    uneven = len({tuple(have) for have in found.values()}) > 1
+    if uneven:
+        left = [n for n in found if n not in chosen]
+        line += f"; incomplete: {', '.join(incomplete)}" if incomplete else ""
+        line += f"; left out: {', '.join(left)}" if left else ""
+        line += f" (--require {require}: {REQUIRE[require]})"
+    return chosen, line, [line] * uneven
 
 
-def _uneven(found: dict[str, list[str]], total: int) -> list[str]:
-    shared = len(set.intersection(*(set(v) for v in found.values())))
-    counts = ", ".join(f"{name} {len(have)}" for name, have in found.items() if len(have) != total)
-    return [
-        f"trackers have different sequences ({counts} of {total}); compared on the {shared} that all have"
-    ]
+def _lacking(store: Store, suite: Suite, protocol: str, tracker: str, have: list[str]) -> DataError:
+    """The error of a tracker that lacks results where it was asked for, or where nobody has them all."""
+    absent = [s.name for s in suite.sequences if s.name not in have]
+    listed = ", ".join(absent[:8]) + (" …" if len(absent) > 8 else "")
+    entries = store.meta(suite.name, protocol, tracker).get("sequences", {})
+    failed = [f"{s} failed: {why}" for s in absent if (why := entries.get(s, {}).get("error"))]
+    return DataError(
+        f"{tracker}: no result on {len(absent)} of {len(suite.sequences)} sequences of {suite.name} "
+        f"({protocol}): {listed}; {failed[0] + '; ' if failed else ''}run or import it, or compare what is there "
+        "with --require common or --require any"
+    )
 
 
 def _rows(
-    store: Store, suite: Suite, protocol: str, tracker: str, have: list[str], rule: Convention, segments: bool
-) -> list[dict[str, Any]]:
+    store: Store, suite: Suite, protocol: str, tracker: str, have: list[str], rule: Convention, segments: bool,
+    misfits: list[str],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A row per sequence or segment; what does not begin with the truth is added to ``misfits``."""
     meta = store.meta(suite.name, protocol, tracker)
+    firsts = {s.name: s.truth[0] for s in suite.sequences}
     rows = []
     for sequence in suite.sequences:
         if sequence.name not in have:
@@ -151,6 +191,8 @@ def _rows(
         results = store.load(suite.name, protocol, tracker, sequence.name, meta)
         _check_annotation(meta, results, sequence)
         parts = [_one(result, sequence, rule) for result in _complete(results, sequence, protocol)]
+        if protocol != "sre":  # which starts beside the truth
+            misfits += _misfits(results, sequence, firsts)
         head = {
             "tracker": tracker, "sequence": sequence.name, "segment": None,
             "suite": suite.name, "protocol": protocol, "convention": rule.name,
@@ -164,19 +206,38 @@ def _rows(
 
 
 def _one(result: RunResult, sequence: Sequence, rule: Convention) -> dict[str, Any]:
-    truth = sequence.truth[_start(result, sequence) :]
+    start = _start(result, sequence)
+    truth = sequence.truth[start:]
     if len(truth) != len(result.boxes):
         raise DataError(
             f"{result.label}: {len(result.boxes)} boxes for {len(truth)} frames; run or import it again"
         )
-    curves = rule.score(result.boxes, truth)
+    known = slice(None) if sequence.annotated is None else sequence.annotated[start:]
+    if len(truth) > 1 and len(truth[known]) < 2:
+        raise DataError(
+            f"{sequence.name}: only its first box is known, so nobody can score it here; "
+            "write the results for its server with `rolo-bench export`"
+        )
+    extras = {
+        "absent": None if sequence.absent is None else sequence.absent[start:][known],
+        "size": sequence.extent,
+    }
+    curves = rule.score(result.boxes[known], truth[known], **{k: extras[k] for k in rule.needs})
     seconds = result.seconds[np.isfinite(result.seconds)]
     return {
         "auc": curves.auc, "precision20": curves.precision20, "norm_auc": curves.norm_auc,
         "success50": curves.success50, "success75": curves.success75, "mean_iou": curves.mean_iou,
-        "failures": curves.failures, "fps": rule.fps(result.seconds), "frames": len(truth),
-        "seconds": float(seconds.sum()) if len(seconds) else float("nan"),
+        "failures": curves.failures, "dropped": curves.dropped, "fps": rule.fps(result.seconds),
+        "frames": len(truth), "seconds": float(seconds.sum()) if len(seconds) else float("nan"),
+        "counted": len(truth[known]) - 1 - curves.dropped if rule.pooled else 1,
     } | {f"{name}_curve": getattr(curves, name) for name in CURVES}  # fmt: skip
+
+
+def _misfits(results: list[RunResult], sequence: Sequence, firsts: dict[str, Array]) -> list[str]:
+    """A line for each result that does not begin with the truth, with the likely cause."""
+    others = {name: box for name, box in firsts.items() if name != sequence.name}
+    found = [(r, find_misfit(r.boxes, sequence.truth[_start(r, sequence) :], others)) for r in results]
+    return [f"{result.label}: {finding}" for result, finding in found if finding]
 
 
 def _start(result: RunResult, sequence: Sequence) -> int:
@@ -214,5 +275,5 @@ def _mean(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """
     if len(parts) == 1:
         return parts[0]
-    total = {name: sum(p[name] for p in parts) for name in ("frames", "seconds")}
+    total = {name: sum(p[name] for p in parts) for name in ("frames", "seconds", "counted")}
     return {name: np.mean([p[name] for p in parts], axis=0) for name in parts[0]} | total

@@ -56,7 +56,7 @@ def chosen_suite(store: Store, suite: str | None) -> str:
 def load_scores(
     results: str | os.PathLike[str] = "results", suite: str | None = None, trackers: str | Iterable[str] = (),
     data: str | os.PathLike[str] | None = None, partial: bool = False, protocol: str = "ope",
-    convention: str = "otb", common: bool = True,
+    convention: str | None = None, require: str = "all",
 ) -> Scored:  # fmt: skip
     """Read and score what is in a results folder; the suite is the only one there unless it is named.
 
@@ -69,6 +69,6 @@ def load_scores(
 
     store = Store(Path(results))
     name = chosen_suite(store, suite)
-    scores = score(store, name, trackers, protocol, convention, partial, common, data=data)
+    scores = score(store, name, trackers, protocol, convention, partial, require, data=data)
     metas = metas_of(scores, store)
     return Scored(scores, metas, imported(metas), device_words(metas))

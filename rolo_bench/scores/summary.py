@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,12 +24,25 @@ VIEWS = {
     "wins": "by AUC, 1 is the best rank; oracles take no part",
 }
 """What `view` makes of scores, and how its numbers come about."""
+MEANS = {
+    "auc": "auc", "precision": "precision20", "norm_precision": "norm_auc", "success50": "success50",
+    "success75": "success75", "mean_iou": "mean_iou",
+}  # fmt: skip
+"""Columns of a summary that are means, and the columns of scores that they are means of."""
+
+
+def mean(rows: pd.DataFrame, column: str) -> Any:
+    """The mean of a column of scores, of curves too, in which each sequence has its weight."""
+    values, weights = np.stack(list(rows[column])), rows["counted"].to_numpy(float)
+    if (weights == weights[0]).all():
+        return values.mean(axis=0)
+    return np.average(values, axis=0, weights=weights)
 
 
 def ranked(scores: pd.DataFrame) -> tuple[str, ...]:
     """Trackers of a score table, best mean AUC first."""
-    means = scores.groupby("tracker", sort=False)["auc"].mean()
-    return tuple(means.sort_values(ascending=False, kind="stable").index)
+    means = {str(name): mean(rows, "auc") for name, rows in scores.groupby("tracker", sort=False)}
+    return tuple(sorted(means, key=lambda name: -means[name]))
 
 
 def oracles(scores: pd.DataFrame) -> frozenset[str]:
@@ -53,7 +66,7 @@ def labels(scores: pd.DataFrame) -> dict[str, str]:
 def mean_curves(scores: pd.DataFrame) -> dict[str, dict[str, Array]]:
     """The mean curves of each tracker over its sequences: ``{tracker: {"success": (21,), …}}``, best AUC first."""
     curves = {
-        str(name): {c: np.mean(np.stack(list(rows[f"{c}_curve"])), axis=0) for c in CURVES}
+        str(name): {c: mean(rows, f"{c}_curve") for c in CURVES}
         for name, rows in scores.groupby("tracker", sort=False)
     }
     return dict(sorted(curves.items(), key=lambda item: -item[1]["success"].mean()))
@@ -79,12 +92,15 @@ def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.Da
 
     groups = scores.groupby("tracker", sort=False)
     table = groups.agg(
-        auc=("auc", "mean"), precision=("precision20", "mean"), norm_precision=("norm_auc", "mean"),
-        success50=("success50", "mean"), success75=("success75", "mean"), mean_iou=("mean_iou", "mean"),
-        failures=("failures", "sum"), fps=("fps", "mean"), seconds=("seconds", lambda s: s.sum(min_count=1)),
+        **{name: (column, "mean") for name, column in MEANS.items()},
+        failures=("failures", "sum"), dropped=("dropped", "sum"), frames=("frames", "sum"),
+        fps=("fps", "mean"), seconds=("seconds", lambda s: s.sum(min_count=1)),
         sequences=("auc", "size"),
         **{c: (c, "first") for c in ("expected", "oracle", "convention", "protocol", "suite")},
     )  # fmt: skip
+    if scores["counted"].nunique() > 1:
+        for name, column in MEANS.items():
+            table[name] = [mean(rows, column) for _, rows in groups]
     table[["auc_low", "auc_high"]] = [
         bootstrap_interval(part["auc"], seed=seed, resamples=resamples) for _, part in groups
     ]

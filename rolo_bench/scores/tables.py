@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "md", "latex", "json")
 DECIMALS = {"printed": 3, "fps": 1, "seconds": 1, "mean_rank": 2, "p": 4, "p_holm": 4, "p_best": 4}
-LEAST = ("success75", "failures", "norm_precision", "mean_iou", "success50", "vs_best", "auc_95")
+LEAST = ("success75", "failures", "norm_precision", "mean_iou", "success50", "vs_best", "auc_95", "dropped")
 """Columns of a summary that a narrow terminal does without, the first to go first."""
 MARKS = {
     "oracle": ("tracker", "oracle"),
@@ -78,7 +78,8 @@ def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -
 def for_people(summary: pd.DataFrame) -> pd.DataFrame:
     """A summary of `rolo_bench.scores.summary.summary` with the columns that people read.
 
-    The interval is one column; ``sequences`` says ``16 of 30``; ``vs_best`` says ``best``, ``same`` (the paired,
+    The interval is one column; ``sequences`` says ``16 of 30``, ``dropped``, where there are any, on how many frames
+    the convention lets nobody win; ``vs_best`` says ``best``, ``same`` (the paired,
     Holm-corrected Wilcoxon test finds no difference at 0.05), the p value, or ``oracle``, which is never compared.
     """
     import pandas as pd
@@ -96,6 +97,11 @@ def for_people(summary: pd.DataFrame) -> pd.DataFrame:
             columns[name] = summary[name]
     if "fps" not in columns:
         columns["fps"] = summary["fps"]
+    if "dropped" in summary and (summary["dropped"] > 0).any():
+        columns["dropped"] = [
+            "" if math.isnan(n) else f"{int(n)} of {int(m)}"
+            for n, m in zip(summary["dropped"], summary["frames"])
+        ]
     columns["sequences"] = [
         f"{n} of {m}" if n != m else str(n)
         for n, m in zip(summary["sequences"].astype(int), summary["expected"].astype(int))
