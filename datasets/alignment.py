@@ -101,12 +101,15 @@ def _counted(boxes: Array, truth: Array, off: Array) -> Finding | None:
 
 
 def _shifted(boxes: Array, truth: Array) -> Finding | None:
-    """Whether the result fits another stretch of the video better, from its first box on."""
-    here = _mean(boxes, truth)
+    """Whether the result fits another stretch of the video better, from its first box on.
+
+    Where the first box nearly fits, at least half of the video must agree.
+    """
+    here, near = _mean(boxes, truth), np.nan_to_num(iou(boxes[0], truth[0])[0])
     best: tuple[float, Finding] | None = None
     for late, row, others in ((True, boxes[0], truth), (False, truth[0], boxes)):
-        for k in np.flatnonzero(iou(row, others) >= CLOSE):
-            if k == 0 or k == len(truth) - 1:
+        for k in np.flatnonzero(iou(row, others) >= max(CLOSE, near + 0.02)):
+            if k == 0 or k > len(truth) * (0.5 if near >= 0.5 else 1) - 2:
                 continue
             mean = _mean(boxes[:-k], truth[k:]) if late else _mean(boxes[k:], truth[:-k])
             if mean >= here + GAIN and (best is None or mean > best[0]):

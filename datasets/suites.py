@@ -42,7 +42,10 @@ COLUMNS = ("name", "first", "last", "folder", "attributes")
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a suite table: which frames of which video, and the spellings of other toolkits."""
+    """One row of a suite table: which frames of which video, and the spellings of other toolkits.
+
+    ``images`` are the numbers of all images of the video, where it is at hand.
+    """
 
     name: str
     first: int | None = None
@@ -51,6 +54,7 @@ class Entry:
     aliases: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     digest: str | None = None
+    images: tuple[int, ...] = ()
 
     @property
     def frames(self) -> int | None:

@@ -24,7 +24,7 @@ from rolo_bench.exchange import geometry, otb_json, otb_mat, text
 from rolo_bench.exchange import importing as importers
 from rolo_bench.exchange.fit import Repairs, fit_reading, index_names, spelling, split_stem
 from rolo_bench.exchange.mat5 import read_variables
-from rolo_bench.exchange.reading import Reading, spans
+from rolo_bench.exchange.reading import Meaning, Reading, spans
 from rolo_bench.protocols import tre_starts
 from rolo_bench.run.store import Store
 
@@ -383,7 +383,7 @@ def test_named_repairs() -> None:
     assert padded.notes == ("2 rows missing at the end (rows 5-6): no box",)
     held = fit_reading(short, ENTRIES[0], Repairs(pad="hold"))
     np.testing.assert_array_equal(held.boxes[4:], BOXES[[3, 3]])
-    cut = fit_reading(long, ENTRIES[0], Repairs(cut=True))
+    cut = fit_reading(long, ENTRIES[0], Repairs(cut="auto"))
     np.testing.assert_array_equal(cut.boxes, BOXES)
     assert cut.notes == ("rows 7-12 lie after the benchmark's range: left out",)
     gaps = BOXES.copy()
@@ -394,10 +394,101 @@ def test_named_repairs() -> None:
     assert filled.notes == ("rows 3-4: the last box repeated",)
 
 
+RANGE = Entry("Late", 4, 3 + FRAMES)
+WHOLE = np.vstack(
+    [BOXES[:1] + [[90, 90, 0, 0]]] * 3 + [BOXES]
+)  # a row per image of the video, from frame 1 on
+
+
+def cut_of(rows: np.ndarray, entry: Entry = RANGE, truth: np.ndarray | None = BOXES, cut: str = "auto"):
+    return fit_reading(reading(rows), entry, Repairs(cut=cut), truth)
+
+
+@pytest.mark.parametrize("truth", [BOXES, None])
+def test_rows_of_a_whole_video_lose_those_before_the_range(truth: np.ndarray | None) -> None:
+    found = cut_of(WHOLE, truth=truth)
+    np.testing.assert_array_equal(found.boxes, BOXES)
+    assert found.notes == ("rows 1-3 lie before the benchmark's range: left out",)
+    known = Entry("Late", 4, 3 + FRAMES, images=tuple(range(1, 6 + FRAMES)))
+    both = cut_of(np.vstack([WHOLE, WHOLE[:2]]), known, truth)
+    np.testing.assert_array_equal(both.boxes, BOXES)
+    assert [n.split(" the ")[0] for n in both.notes] == ["rows 1-3 lie before", "rows 10-11 lie after"]
+    zero = Entry("Late", 3, 2 + FRAMES, images=tuple(range(3 + FRAMES)))  # frames count from 0
+    np.testing.assert_array_equal(cut_of(WHOLE, zero, truth).boxes, BOXES)
+
+
+def test_the_first_box_settles_what_counts_do_not() -> None:
+    for rows, first in ((np.vstack([BOXES, BOXES[-2:]]), "7-8"), (np.vstack([WHOLE, BOXES[-1:]]), "1-3")):
+        found = cut_of(rows)
+        np.testing.assert_array_equal(found.boxes, BOXES)
+        assert found.notes[0].startswith(f"rows {first} lie")
+
+
+def test_what_is_ambiguous_is_refused_with_both_ways_out() -> None:
+    longer = np.vstack([BOXES, BOXES[-2:]])
+    for rows, truth in (
+        (longer, None),
+        (longer + [500, 0, 0, 0], None),
+        (np.vstack([BOXES, BOXES[-3:]]), BOXES),
+    ):
+        # no truth at hand; neither fits; counts say from the front, the first box says from the back
+        with pytest.raises(DataError, match=r"--cut before or --cut after"):
+            cut_of(rows, truth=truth)
+    np.testing.assert_array_equal(cut_of(longer, cut="after").boxes, BOXES)
+    np.testing.assert_array_equal(cut_of(WHOLE, truth=None, cut="before").boxes, BOXES)
+    with pytest.raises(DataError, match="leave out those outside with --cut"):
+        fit_reading(reading(WHOLE), RANGE, Repairs(), BOXES)
+
+
+def test_times_are_cut_with_their_rows() -> None:
+    found = fit_reading(reading(WHOLE, seconds=np.arange(9.0)), RANGE, Repairs(cut="auto"), BOXES)
+    assert found.seconds.tolist() == [3, 4, 5, 6, 7, 8]
+
+
 def test_first_box_is_held_against_the_truth() -> None:
     assert fit_reading(reading(BOXES), ENTRIES[0], Repairs(), BOXES).notes == ()
     (note,) = fit_reading(reading(BOXES + 500), ENTRIES[0], Repairs(), BOXES).notes
     assert "first box is not the truth (overlap 0.00)" in note
+
+
+def test_rows_that_hold_more_than_a_box(tmp_path: Path) -> None:
+    corners = np.hstack([RAW[:, :2], RAW[:, :2] + RAW[:, 2:]])
+    polygon = np.column_stack(
+        [corners[:, [0, 1]], corners[:, [2, 1]], corners[:, [2, 3]], corners[:, [0, 3]]]
+    )
+    number, one = np.arange(1, FRAMES + 1.0)[:, None], np.ones((FRAMES, 1))
+    mot = np.hstack([number, one, RAW, one, -one, -one, -one])
+    for rows, kind in (
+        (np.hstack([RAW, one * 0.9]), "confidence"),
+        (polygon, "polygon"),
+        (mot, "MOT"),
+        (mot[:, :9], "MOT"),
+    ):
+        (tmp_path / "Alpha.txt").write_text(table(rows))
+        (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
+        np.testing.assert_allclose(found.boxes, BOXES)
+        assert kind in found.kind
+    (tmp_path / "Alpha.txt").write_text(table(corners))
+    (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T", Meaning(corners=True))
+    np.testing.assert_allclose(found.boxes, BOXES)
+    (tmp_path / "Alpha.txt").write_text(table(mot[[0, 1, 4]]))
+    (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
+    assert np.isnan(found.boxes[:, 0]).tolist() == [False, False, True, True, False] and found.first == 1
+    for rows, message in (
+        (mot[::-1], "row 2: frame 5 is not after"),
+        (mot + [0, 1, *[0] * 8] * (number > 3), "2 targets"),
+    ):
+        (tmp_path / "Alpha.txt").write_text(table(rows))
+        with pytest.raises(DataError, match=message):
+            text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
+
+
+def test_a_run_whose_rows_mostly_hold_no_box_is_named(tmp_path: Path) -> None:
+    raw = RAW.copy()
+    raw[1:5] = np.nan
+    (tmp_path / "Alpha.txt").write_text(table(raw))
+    (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
+    assert found.notes[-1] == "4 of 6 rows hold no box: is this the right run?"
 
 
 # OTB JSON
@@ -499,7 +590,7 @@ def test_text_layouts(tmp_path: Path) -> None:
     np.testing.assert_allclose(stored(tmp_path, "U", "Beta")[0].boxes, BOXES, atol=1e-6)
     (outcome,) = run("pytracking", tmp_path / "py", tmp_path)
     assert (outcome.tracker, outcome.sequence) == ("atom_default_000", "Twin-1")
-    (outcome,) = run("pysot", tmp_path / "sot", tmp_path, tracker="W", zero_based=True)
+    (outcome,) = run("pysot", tmp_path / "sot", tmp_path, tracker="W", meaning=Meaning(zero_based=True))
     np.testing.assert_allclose(stored(tmp_path, "W")[0].boxes, RAW, atol=1e-6)
 
 

@@ -36,17 +36,24 @@ if TYPE_CHECKING:
     "--pad", type=click.Choice(["none", "hold"]), default=None,
     help="Accept short results: the missing rows at the end are 'no box', or hold the last box.",
 )  # fmt: skip
-@click.option("--cut", is_flag=True, help="Leave out rows after the end of the benchmark's range.")
+@click.option(
+    "--cut", type=click.Choice(["auto", "before", "after"]), is_flag=False, flag_value="auto",
+    help="Leave out rows outside the benchmark's range, those before it or after it [without a word: by counts and "
+    "the first box].",
+)  # fmt: skip
 @click.option(
     "--hold",
     is_flag=True,
     help="In rows without a box repeat the last one, as OTB's MATLAB code of 2013 does.",
 )
 @click.option("--zero-based", is_flag=True, help="got10k, pysot, pytracking: the files count pixels from 0.")
+@click.option(
+    "--corners", is_flag=True, help="The same formats: rows are x1, y1, x2, y2 in place of x, y, w, h."
+)
 @click.option("--force", is_flag=True, help="Replace results that are there already.")
 def import_(
     format_: str, path: Path, suite: str, tracker: str | None, protocol: str | None, results: Path,
-    data: str | None, pad: str | None, cut: bool, hold: bool, zero_based: bool, force: bool,
+    data: str | None, pad: str | None, cut: str | None, hold: bool, zero_based: bool, corners: bool, force: bool,
 ) -> None:  # fmt: skip
     """Take in results of other toolkits; what is wrong in a file is named, by file and row.
 
@@ -58,13 +65,14 @@ def import_(
     from rolo_bench.datasets.suites import suite_label
     from rolo_bench.exchange.fit import Repairs
     from rolo_bench.exchange.importing import import_results, targets
+    from rolo_bench.exchange.reading import Meaning
     from rolo_bench.run.store import Store
 
     entries, truths = targets(suite, data)
     outcomes = []
     for outcome in import_results(
         format_, path, suite_label(suite), entries, Store(results), tracker, protocol,
-        Repairs(pad, cut, hold), truths, zero_based, force,
+        Repairs(pad, cut, hold), truths, Meaning(zero_based, corners), force,
     ):  # fmt: skip
         outcomes.append(outcome)
         for note in outcome.notes:

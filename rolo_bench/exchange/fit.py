@@ -9,9 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from rolo_bench.boxes import Array, iou
+from rolo_bench.datasets.alignment import find_misfit
 from rolo_bench.datasets.suites import Entry
 from rolo_bench.errors import DataError
 from rolo_bench.exchange.reading import Reading, spans
+
+SAME = 0.98
+"""Overlap from which on a first box is the true one, and another that merely overlaps is not."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,13 @@ class Repairs:
     Attributes:
         pad: for results that are short: ``none`` fills the missing rows at the end with "no box", ``hold``
             repeats the last box; None refuses.
-        cut: leave out rows after the end of the benchmark's range.
+        cut: leave out rows outside the benchmark's range: ``auto`` decides by counts and the first box where they
+            lie, ``before`` and ``after`` say it; None refuses.
         hold: in rows without a box repeat the last box before them, as the MATLAB toolkit of 2013 does.
     """
 
     pad: str | None = None
-    cut: bool = False
+    cut: str | None = None
     hold: bool = False
 
 
@@ -82,7 +87,7 @@ def fit_reading(reading: Reading, entry: Entry, repairs: Repairs, truth: Array |
         raise DataError(f"{entry.name}: the suite does not say how many frames it has")
     start = _start(reading, entry, where)
     wanted = entry.frames - start
-    rows = len(reading.boxes)
+    rows, skipped = len(reading.boxes), 0
     boxes, notes = reading.boxes, reading.notes
     if reading.stated is not None and reading.stated != rows and not (rows < wanted and repairs.pad):
         raise DataError(
@@ -104,16 +109,60 @@ def fit_reading(reading: Reading, entry: Entry, repairs: Repairs, truth: Array |
         if not repairs.cut:
             raise DataError(
                 f"{where}: {rows} rows for the {wanted} frames of {entry.name} (frames {entry.first} to "
-                f"{entry.last}); leave out what comes after with --cut"
+                f"{entry.last}); leave out those outside with --cut"
             )
-        boxes = boxes[:wanted]
-        notes += (f"rows {wanted + 1}-{rows} lie after the benchmark's range: left out",)
+        skipped = 0 if start else _skipped(boxes, entry, repairs.cut, truth, where)
+        boxes = boxes[skipped : skipped + wanted]
+        outside = [("before", 0, skipped), ("after", skipped + wanted, rows)]
+        notes += tuple(
+            f"rows {a + 1}-{b} lie {side} the benchmark's range: left out" for side, a, b in outside if a < b
+        )
     boxes, first_note = _first_box(boxes, reading, start, truth)
     notes += first_note
     if repairs.hold:
         boxes, held = _hold(boxes)
         notes += held
-    return Fitted(boxes, _seconds(reading, len(boxes)), start, notes)
+    return Fitted(boxes, _seconds(reading, skipped, len(boxes)), start, notes)
+
+
+def _skipped(boxes: Array, entry: Entry, cut: str, truth: Array | None, where: str) -> int:
+    """How many of a file's rows lie before the benchmark's range.
+
+    A file with more rows than the range has frames begins with the range, or with the video: then it has as many
+    rows as the last frame's number says, or as there are images. Where the truth is at hand, its first box must
+    agree.
+
+    Raises:
+        DataError: counts and first box do not settle it.
+    """
+    assert entry.first is not None and entry.last is not None and entry.frames is not None
+    rows, surplus = len(boxes), len(boxes) - entry.frames
+    counted = entry.images.index(entry.first) if entry.images and rows == len(entry.images) else None
+    if counted is None and rows == entry.last:
+        counted = entry.first - 1
+    before = counted or (entry.first - 1 if rows >= entry.last else 0) or surplus
+    if cut != "auto":
+        return before if cut == "before" else 0
+    choices = {0, before} if counted is None else {counted}
+    if truth is not None:
+        overlaps = {k: iou(boxes[k], truth[0])[0] for k in (0, before)}
+        least = 0.5 if max(np.nan_to_num(list(overlaps.values()))) < SAME else SAME
+        fitting = {k for k, overlap in overlaps.items() if overlap >= least}
+        if fitting:
+            choices &= fitting
+        if (
+            entry.first == 1 and 0 in choices
+        ):  # a range that begins with the video, and a target that stands still
+            choices = {0}
+    elif entry.first == 1 and counted is None:
+        choices = {0}
+    if len(choices) != 1:
+        raise DataError(
+            f"{where}: {rows} rows for the {entry.frames} frames of {entry.name} (frames {entry.first} to "
+            f"{entry.last}), and it is not clear whether the first {before} or the last {surplus} are too many; "
+            "say which with --cut before or --cut after"
+        )
+    return choices.pop()
 
 
 def _start(reading: Reading, entry: Entry, where: str) -> int:
@@ -145,11 +194,8 @@ def _first_box(
         return boxes, ()
     if reading.start_code:
         return np.vstack([truth[start], boxes[1:]]), ()
-    overlap = iou(boxes[0], truth[start])[0]
-    if not overlap >= 0.5:
-        shown = "none" if np.isnan(overlap) else f"{overlap:.2f}"
-        return boxes, (f"its first box is not the truth (overlap {shown}): another range, sequence or type?",)
-    return boxes, ()
+    found = find_misfit(boxes, truth[start : start + len(boxes)])
+    return boxes, (str(found),) if found else ()
 
 
 def _hold(boxes: Array) -> tuple[Array, tuple[str, ...]]:
@@ -161,10 +207,9 @@ def _hold(boxes: Array) -> tuple[Array, tuple[str, ...]]:
     return held, (f"rows {spans(np.flatnonzero(fill))}: the last box repeated",) if fill.any() else ()
 
 
-def _seconds(reading: Reading, count: int) -> Array:
+def _seconds(reading: Reading, skipped: int, count: int) -> Array:
     """Times ``(N,)``: as in the file, else the stated average speed spread evenly, else NaN."""
     if reading.seconds is not None:
-        padded = np.full(max(count, len(reading.seconds)), np.nan)
-        padded[: len(reading.seconds)] = reading.seconds
-        return padded[:count]
+        there = reading.seconds[skipped : skipped + count]
+        return np.pad(there, (0, count - len(there)), constant_values=np.nan)
     return np.full(count, 1.0 / reading.fps if reading.fps > 0 else np.nan)

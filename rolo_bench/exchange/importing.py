@@ -20,7 +20,7 @@ from rolo_bench.datasets.suites import TABLES, Entry, entries, load_suite, tb100
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.exchange import otb_json, otb_mat, text
 from rolo_bench.exchange.fit import Fitted, Repairs, fit_reading, index_names, spelling, split_stem
-from rolo_bench.exchange.reading import Reading
+from rolo_bench.exchange.reading import Meaning, Reading
 from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.run.store import RunResult, Store, check_name
 
@@ -40,12 +40,12 @@ class Format:
 
     Attributes:
         find: of a folder or file and the known spellings of sequences.
-        read: of a file that was found, and whether its pixels count from 0 (where the format leaves that open).
+        read: of a file that was found, and what its numbers mean (where the format leaves that open).
     """
 
     words: str
     find: Callable[[Path, dict[str, Entry]], list[Found]]
-    read: Callable[[Found, bool], list[Reading]]
+    read: Callable[[Found, Meaning], list[Reading]]
 
 
 def _files(root: Path, ending: str) -> list[Path]:
@@ -56,7 +56,7 @@ def _tables(format_: str, words: str) -> Format:
     return Format(
         words,
         lambda root, names: [Found(*row) for row in text.find_tables(root, format_)],
-        lambda f, zero: text.read_rectangles(f.path, f.sequence, f.tracker, 0.0 if zero else 1.0),
+        lambda f, meaning: text.read_rectangles(f.path, f.sequence, f.tracker, meaning),
     )
 
 
@@ -64,19 +64,19 @@ FORMATS = {
     "otb-mat": Format(
         "OTB MATLAB toolkits: <Seq>_<tracker>.mat",
         lambda root, names: [Found(p, *split_stem(p.stem, names)) for p in _files(root, ".mat")],
-        lambda f, zero: otb_mat.read(f.path, f.sequence, f.tracker),
+        lambda f, meaning: otb_mat.read(f.path, f.sequence, f.tracker),
     ),
     "otb-json": Format(
         "Python OTB toolkit: <tracker>/<Seq>.json",
         lambda root, names: [Found(p, p.stem, p.resolve().parent.name) for p in _files(root, ".json")],
-        lambda f, zero: otb_json.read(f.path, f.sequence, f.tracker),
+        lambda f, meaning: otb_json.read(f.path, f.sequence, f.tracker),
     ),
     "got10k": _tables("got10k", "got10k: <tracker>/<Seq>.txt and times/<Seq>_time.txt"),
     "pysot": _tables("pysot", "pysot: <tracker>/<Seq>.txt"),
     "pytracking": _tables("pytracking", "pytracking: <tracker>/<parameters>_000/<Seq>.txt"),
     "vot": replace(
         _tables("vot", "VOT: <tracker>/<experiment>/<Seq>/<Seq>_001.txt"),
-        read=lambda f, zero: text.read_vot(f.path, f.sequence, f.tracker),
+        read=lambda f, meaning: text.read_vot(f.path, f.sequence, f.tracker),
     ),
 }  # fmt: skip
 
@@ -111,13 +111,13 @@ def find_files(format_: str, root: Path, entries: tuple[Entry, ...]) -> list[Fou
     return found
 
 
-def read(format_: str, found: Found, zero_based: bool = False) -> list[Reading]:
+def read(format_: str, found: Found, meaning: Meaning = Meaning()) -> list[Reading]:  # noqa: B008 - frozen
     """All starts that a file holds.
 
     Raises:
         DataError: the file is damaged or of another kind.
     """
-    return FORMATS[format_].read(found, zero_based)
+    return FORMATS[format_].read(found, meaning)
 
 
 def choose(readings: list[Reading], protocol: str | None) -> list[Reading]:
@@ -151,7 +151,7 @@ def import_results(
     protocol: str | None = None,
     repairs: Repairs = Repairs(),  # noqa: B008 - frozen
     truths: dict[str, Array] | None = None,
-    zero_based: bool = False,
+    meaning: Meaning = Meaning(),  # noqa: B008 - frozen
     force: bool = False,
 ) -> Iterator[Imported]:
     """Import a file or folder into a store; yields what became of each file.
@@ -172,7 +172,7 @@ def import_results(
     for key, entry in known.items():  # a suite of one's own may hold benchmark videos without their spellings
         if spelling(entry.name) in names:
             names.setdefault(key, names[spelling(entry.name)])
-    order = _Order(format_, suite, names, known, store, name, repairs, truths or {}, zero_based, force)
+    order = _Order(format_, suite, names, known, store, name, repairs, truths or {}, meaning, force)
     for item in found:
         try:
             yield _import_file(order, item, protocol)
@@ -230,12 +230,12 @@ class _Order:
     tracker: str | None
     repairs: Repairs
     truths: dict[str, Array]
-    zero_based: bool
+    meaning: Meaning
     force: bool
 
     def mark(self, content: bytes) -> dict[str, Any]:
         """What an imported result depends on: the file, and how it was read."""
-        rules = asdict(self.repairs) | {"zero_based": self.zero_based}
+        rules = asdict(self.repairs) | asdict(self.meaning)
         return {"sha256": hashlib.sha256(content).hexdigest(), "format": self.format, "rules": rules}
 
 
@@ -243,7 +243,7 @@ def _import_file(order: _Order, found: Found, protocol: str | None) -> Imported:
     name = spelling(found.sequence)
     if name not in order.names and name in order.known:
         return Imported(found.path, "outside", found.sequence, order.tracker or found.tracker)
-    readings = choose(read(order.format, found, order.zero_based), protocol)
+    readings = choose(read(order.format, found, order.meaning), protocol)
     entry = _entry(found, readings[0], order.names)
     label = order.tracker or _safe_name(found, readings[0].tracker or found.tracker or "imported")
     kind = readings[0].protocol

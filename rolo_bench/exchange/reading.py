@@ -52,6 +52,24 @@ class Reading:
     start_code: bool = False
 
 
+@dataclass(frozen=True)
+class Meaning:
+    """What the numbers of a text file mean, where the file does not say.
+
+    Attributes:
+        zero_based: pixels count from 0.
+        corners: rows are x1, y1, x2, y2 in place of x, y, w, h.
+    """
+
+    zero_based: bool = False
+    corners: bool = False
+
+    @property
+    def offset(self) -> float:
+        """What is subtracted from x and y."""
+        return 0.0 if self.zero_based else 1.0
+
+
 def spans(rows: NDArray[np.int_]) -> str:
     """Row numbers (given from 0) as text from 1: ``3, 7-9``; at most eight groups, then a count."""
     if not len(rows):
@@ -99,6 +117,9 @@ def drop_invalid(boxes: Array) -> tuple[Array, tuple[str, ...]]:
         notes.append(f"NaN in rows {spans(np.flatnonzero(missing))}: taken as no box")
     if flat.any():
         notes.append(f"zero or negative size in rows {spans(np.flatnonzero(flat))}: taken as no box")
+    empty = int((missing | flat).sum())
+    if 2 * empty > len(boxes):
+        notes.append(f"{empty} of {len(boxes)} rows hold no box: is this the right run?")
     clean = boxes.copy()
     clean[missing | flat] = np.nan
     return clean, tuple(notes)
@@ -161,8 +182,8 @@ def text_rows(path: Path) -> tuple[list[list[str]], tuple[str, ...]]:
     return rows, notes
 
 
-def text_numbers(path: Path, columns: int) -> tuple[Array, tuple[str, ...]]:
-    """A text table of numbers ``(N, columns)`` and notes.
+def text_numbers(path: Path, columns: tuple[int, ...]) -> tuple[Array, tuple[str, ...]]:
+    """A text table of numbers and notes; all its rows are as long as the first, which has one of ``columns``.
 
     Raises:
         DataError: as `text_rows`; another number of columns, or a cell that is no number, with its row.
@@ -170,8 +191,9 @@ def text_numbers(path: Path, columns: int) -> tuple[Array, tuple[str, ...]]:
     rows, notes = text_rows(path)
     values = []
     for number, cells in enumerate(rows, 1):
-        if len(cells) != columns:
-            raise DataError(f"{path}, row {number}: expected {columns} numbers, found {len(cells)}")
+        if len(cells) not in columns or len(cells) != len(rows[0]):
+            wanted = len(rows[0]) if len(rows[0]) in columns else columns[0]
+            raise DataError(f"{path}, row {number}: expected {wanted} numbers, found {len(cells)}")
         values.append(row_numbers(cells, f"{path}, row {number}"))
     return np.array(values, dtype=np.float64), notes
 

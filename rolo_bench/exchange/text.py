@@ -18,10 +18,12 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import NUMBER
+from rolo_bench.datasets.alignment import from_corners
 from rolo_bench.datasets.vot import bounding_box
 from rolo_bench.errors import DataError, RoloBenchError
 from rolo_bench.exchange.reading import (
     FARTHEST,
+    Meaning,
     Reading,
     drop_invalid,
     real_rows,
@@ -30,23 +32,60 @@ from rolo_bench.exchange.reading import (
     text_rows,
 )
 
+MOT_COLUMNS = (9, 10)
+"""Numbers of a row of MOT results: frame, id, x, y, w, h, confidence, and two or three that are not used."""
 
-def read_rectangles(path: Path, sequence: str, tracker: str, offset: float = 1.0) -> list[Reading]:
+
+def read_rectangles(
+    path: Path, sequence: str, tracker: str, meaning: Meaning = Meaning()  # noqa: B008 - frozen
+) -> list[Reading]:  # fmt: skip
     """One file of got10k, pysot or pytracking: rows x, y, w, h.
+
+    Rows of five numbers end with a confidence, which is not used; eight are the corners of a polygon, of which the
+    bounding box is taken; nine or ten are rows of MOT, with the number of their frame.
 
     Args:
         path: the file.
         sequence, tracker: names from the path.
-        offset: subtracted from x and y.
 
     Raises:
         DataError: not such a table, with its row.
     """
-    values, cut = text_numbers(path, 4)
+    values, notes = text_numbers(path, (4, 5, 8, *MOT_COLUMNS))
     values, _ = real_rows(values, str(path))
-    boxes, invalid = drop_invalid(values - np.array([offset, offset, 0.0, 0.0]))
+    first, kind, columns = None, "rect", values.shape[1]
+    if columns in MOT_COLUMNS:
+        values, first = _by_frame(values, path)
+        kind = "MOT"
+    elif columns == 8:
+        values = np.array([bounding_box(row, str(path)) for row in values])
+        kind = "polygon"
+    elif columns == 5:
+        values, kind = values[:, :4], "rect and confidence"
+    if meaning.corners:
+        values = from_corners(values)
+    boxes, invalid = drop_invalid(values - np.array([meaning.offset, meaning.offset, 0.0, 0.0]))
     seconds, note = _seconds(path, len(boxes))
-    return [Reading(path, sequence, tracker, boxes, seconds=seconds, notes=cut + invalid + note)]
+    notes += (*invalid, *note)
+    return [Reading(path, sequence, tracker, boxes, kind, first=first, seconds=seconds, notes=notes)]
+
+
+def _by_frame(values: Array, path: Path) -> tuple[Array, int]:
+    """Boxes ``(N, 4)`` from rows of MOT, a row per frame and NaN where there is none, and the first frame's number.
+
+    Raises:
+        DataError: several targets, or frames that are not in order.
+    """
+    frames, ids = values[:, 0], np.unique(values[:, 1])
+    if len(ids) > 1:
+        raise DataError(f"{path}: holds {len(ids)} targets; one file per target can be imported")
+    wrong = np.flatnonzero((frames != np.floor(frames)) | (np.diff(frames, prepend=-1) <= 0) | (frames < 0))
+    if len(wrong):
+        raise DataError(f"{path}, row {wrong[0] + 1}: frame {frames[wrong[0]]:g} is not after the one before")
+    index = (frames - frames[0]).astype(int)
+    boxes = np.full((index[-1] + 1, 4), np.nan)
+    boxes[index] = values[:, 2:6]
+    return boxes, int(frames[0])
 
 
 def read_vot(path: Path, sequence: str, tracker: str) -> list[Reading]:
