@@ -5,36 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import read_boxes
-from rolo_bench.errors import DataError, MissingError
-from rolo_bench.sequence import ImageFiles, Sequence
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
-
-
-def frame_paths(folder: Path) -> dict[int, Path]:
-    """Image files of a folder by the frame number in their names.
-
-    Raises:
-        DataError: no such folder, no images, or two files of one number.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such image folder; fetch the sequence again")
-    paths: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
-        match = re.search(r"(\d+)$", path.stem)
-        if path.suffix.lower() not in SUFFIXES or match is None:
-            continue
-        number = int(match[1])
-        if number in paths:
-            raise DataError(
-                f"{folder}: both {paths[number].name} and {path.name} are frame {number}; remove one"
-            )
-        paths[number] = path
-    if not paths:
-        raise DataError(f"{folder}: holds no images; fetch the sequence again")
-    return dict(sorted(paths.items()))
+from rolo_bench.datasets.place import Place, Truth, frame_paths, missing
+from rolo_bench.sequence import Sequence
 
 
 def image_folder(place: Path) -> Path:
@@ -67,7 +40,7 @@ def find_truth(root: Path, name: str) -> tuple[Path, Path]:
         part = root / match[1] / f"groundtruth_rect.{match[2]}.txt"
         if part.is_file():
             return part.parent, part
-    raise MissingError(f"{own}: no such file")
+    raise missing(own)
 
 
 def load_sequence(
@@ -77,6 +50,7 @@ def load_sequence(
     last: int | None = None,
     attributes: tuple[str, ...] = (),
     folder: str | None = None,
+    images: bool = True,
 ) -> Sequence:
     """One sequence of an OTB folder.
 
@@ -85,6 +59,7 @@ def load_sequence(
         name: the sequence's name in results.
         first, last: frame numbers of the benchmark's range; all frames by default.
         folder: the folder's name where it differs from ``name``.
+        images: False loads the truth alone.
 
     The truth may cover just the range, or all frames from number 1 on; other lengths are refused.
 
@@ -93,50 +68,20 @@ def load_sequence(
         DataError: other files missing, or their lengths do not fit.
     """
     place, truth_file = find_truth(root, folder or name)
-    truth = read_boxes(truth_file)
-    numbered = frame_paths(image_folder(place))
-    if first is None or last is None:
-        first = min(numbered)
-        last = max(numbered)
-        if len(numbered) != len(truth):
-            raise DataError(
-                f"{truth_file}: {len(truth)} boxes for {len(numbered)} images in {place.name}; give a frame range"
-            )
-    truth = cut_truth(truth, first, last, truth_file)
-    lost = [n for n in range(first, last + 1) if n not in numbered]
-    if lost:
-        raise DataError(
-            f"{place}: {len(lost)} of {last - first + 1} frames are missing, first {lost[0]}; fetch it again"
-        )
-    paths = tuple(numbered[n] for n in range(first, last + 1))
-    return Sequence(name, ImageFiles(paths), truth, attributes, first)
 
+    def truth() -> Truth:
+        return Truth(read_boxes(truth_file), truth_file)
 
-def cut_truth(truth: Array, first: int, last: int, source: Path) -> Array:
-    """Truth rows of frames ``first`` to ``last``, from a file that covers the range or starts at frame 1.
+    def numbered() -> dict[int, Path]:
+        return frame_paths(image_folder(place))
 
-    Raises:
-        DataError: the number of rows fits neither.
-    """
-    count = last - first + 1
-    if len(truth) == count:
-        return truth
-    if len(truth) >= last:
-        return truth[first - 1 : last]
-    raise DataError(
-        f"{source}: {len(truth)} boxes, expected {count} for frames {first} to {last}; fetch the sequence again"
-    )
-
-
-def is_otb_folder(root: Path) -> bool:
-    """Whether a folder holds sequences in OTB layout."""
-    return root.is_dir() and any(root.glob("*/groundtruth_rect*.txt"))
+    return Place(name, truth, numbered, first, last, attributes).load(images)
 
 
 def sequence_names(root: Path) -> tuple[str, ...]:
     """Names of the sequences of an OTB folder; a video with two targets gives two."""
     names = []
-    for path in sorted(root.glob("*/groundtruth_rect*.txt")):
+    for path in sorted(root.glob("*/groundtruth_rect*.txt")) if root.is_dir() else []:
         match = re.match(r"^groundtruth_rect\.(\d)$", path.stem)
         names.append(f"{path.parent.name}-{match[1]}" if match else path.parent.name)
     return tuple(dict.fromkeys(names))

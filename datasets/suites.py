@@ -1,7 +1,8 @@
 """Suites: named, ordered lists of sequences, read from tables.
 
 Which frames, names and spellings a benchmark uses is data (``datasets/tables``), never code. A suite is a
-name of the table below, a folder in OTB or VOT layout, or a table file of the user.
+name of the table below, a data set of `rolo_bench.datasets.layouts`, a folder in one of its layouts, or a table
+file of the user.
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ import csv
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.resources import files
+from functools import partial as bind
 from pathlib import Path
 
 import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import read_boxes
-from rolo_bench.datasets import otb, vot
+from rolo_bench.datasets import otb
+from rolo_bench.datasets.layouts import LAYOUTS, NAMED, find_named, near, recognise
+from rolo_bench.datasets.place import Place, Truth
+from rolo_bench.datasets.table import table_rows
 from rolo_bench.errors import DataError, MissingError, RoloBenchError, UsageError
 from rolo_bench.folders import data_folder
-from rolo_bench.sequence import Image, Sequence
+from rolo_bench.sequence import Sequence
 
 ATTRIBUTES = {
     "IV": "illumination variation",
@@ -38,6 +43,8 @@ ATTRIBUTES = {
 }
 COLUMNS = ("name", "first", "last", "folder", "attributes")
 """Columns that a suite table of the user may have; only the first must be there."""
+ORIENTATION = 0x0112
+"""The EXIF tag by which a viewer turns an image."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,11 @@ class Entry:
 class Suite:
     """A suite as loaded: its sequences, the names that belong to it, and those that are missing.
 
-    ``family`` says which data set it is of, by which it has an official scoring rule: ``otb``, ``got10k`` …; own
-    videos are of none.
+    Attributes:
+        family: which data set it is of, by which it has an official scoring rule: ``otb``, ``got10k`` …; own videos
+            are of none.
+        zero_based: whether result files on it count pixels from 0, as its annotation does.
+        notes: what a user should be told of the data.
     """
 
     name: str
@@ -75,6 +85,8 @@ class Suite:
     expected: tuple[str, ...]
     missing: tuple[str, ...] = ()
     family: str = ""
+    zero_based: bool = False
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         names = ", ".join(s.name for s in self.sequences[:3]) + (", …" if len(self.sequences) > 3 else "")
@@ -84,30 +96,6 @@ class Suite:
     def note(self) -> str:
         """``16 of 30 sequences`` for a partial suite, otherwise empty."""
         return f"{len(self.sequences)} of {len(self.expected)} sequences" if self.missing else ""
-
-
-@dataclass(frozen=True)
-class NoFrames:
-    """Stands in for images where only the truth is needed, as for scoring."""
-
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def image(self, index: int) -> Image:
-        """Never has an image.
-
-        Raises:
-            DataError: always.
-        """
-        raise DataError("this suite was loaded for scoring, without images; load it with its video data")
-
-
-def table_rows(name: str) -> list[dict[str, str]]:
-    """Rows of a table that is shipped with the package; lines that begin with ``#`` are comments."""
-    text = files("rolo_bench.datasets").joinpath("tables", name).read_text(encoding="utf-8")
-    return list(csv.DictReader(line for line in text.splitlines() if line and not line.startswith("#")))
 
 
 def tb100() -> tuple[Entry, ...]:
@@ -142,7 +130,8 @@ TABLES: dict[str, tuple[str, Callable[[], tuple[Entry, ...]]]] = {
 def suite_names() -> dict[str, str]:
     """Built-in suites with a line on each."""
     demo = {"demo": "synthetic, rendered on the fly, nothing to download"}
-    return demo | {name: words for name, (words, _) in TABLES.items()}
+    own = {name: words for name, (words, _) in TABLES.items()}
+    return demo | own | {name: named.words for name, named in NAMED.items()}
 
 
 def entries(name: str) -> tuple[Entry, ...]:
@@ -176,7 +165,7 @@ def load_suite(
     """Load a suite.
 
     Args:
-        name: a built-in suite, a folder in OTB or VOT layout, or a ``.csv`` table.
+        name: a built-in suite, a data set by name, a folder in one of its layouts, or a ``.csv`` table.
         data: folder of the videos (with ``images=False`` also one of annotation files ``<Seq>.txt``).
         partial: take what is there instead of refusing an incomplete suite.
         images: False loads the truth alone, for scoring.
@@ -195,6 +184,8 @@ def load_suite(
         suite = replace(
             _load_table(name, entries(name), data_folder(data), partial, images, only), family="otb"
         )
+    elif name in NAMED and not Path(name).exists():
+        suite = _load_named(name, data_folder(data), partial, images, only)
     else:
         suite = _load_path(name, data, partial, images, only)
     if only:
@@ -211,7 +202,52 @@ def load_suite(
         )
     if not suite.sequences:
         raise DataError(f"suite {suite.name}: no sequence found in {data_folder(data)}; {_hint(suite.name)}")
-    return suite
+    return replace(suite, notes=_turned(suite.sequences)) if images else suite
+
+
+def _turned(sequences: tuple[Sequence, ...]) -> tuple[str, ...]:
+    """A line on sequences whose first image carries an EXIF orientation, which is not followed."""
+    from PIL import Image
+
+    names = []
+    for sequence in sequences:
+        paths = getattr(sequence.frames, "paths", ())
+        if paths and paths[0].suffix.lower() in (".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".png"):
+            with suppress(OSError, ValueError, SyntaxError), Image.open(paths[0]) as image:
+                if image.getexif().get(ORIENTATION, 1) != 1:
+                    names.append(sequence.name)
+    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+    return (
+        (f"{listed}: turned by EXIF; boxes and pixels are those stored, not those a viewer shows",)
+        if names
+        else ()
+    )
+
+
+def _load_named(name: str, root: Path, partial: bool, images: bool, only: tuple[str, ...]) -> Suite:
+    layout, places = find_named(name, root)
+    if not places:
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder; name that of {NAMED[name].words} with --data DIR")
+        raise DataError(
+            f"{root}: does not hold {NAMED[name].words} ({layout.words}); name its folder with --data DIR"
+        )
+    suite = _collect(name, _loaders(places, images), root, partial, only)
+    return replace(suite, family=NAMED[name].family or layout.family, zero_based=layout.zero_based)
+
+
+def _loaders(places: list[Place], images: bool) -> list[tuple[str, Callable[[], Sequence]]]:
+    return [(p.name, bind(p.load, images)) for p in places]
+
+
+def counts_from_zero(name: str) -> bool:
+    """Whether results on a suite count pixels from 0, as its annotation does; read off its name or its folder."""
+    if name in TABLES or name == "demo":
+        return False
+    if name in NAMED and not Path(name).exists():
+        return LAYOUTS[NAMED[name].layout].zero_based
+    found = recognise(Path(name)) if Path(name).is_dir() else None
+    return found is not None and LAYOUTS[found[0]].zero_based
 
 
 def suite_label(name: str) -> str:
@@ -232,16 +268,13 @@ def _load_path(
     if path.suffix == ".csv" and path.is_file():
         folder = Path(data) if data else path.parent
         return _load_table(label, read_table(path), folder, partial, images, only)
-    if otb.is_otb_folder(path):
-        table = tuple(Entry(n) for n in otb.sequence_names(path))
-        return _load_table(label, table, path, partial, images, only)
-    if vot.is_vot_folder(path):
-        names = vot.sequence_names(path)
-        return Suite(label, tuple(vot.load_sequence(path, n) for n in names if not only or n in only), names)
+    found = recognise(path) if path.is_dir() else None
+    if found:
+        layout, places = LAYOUTS[found[0]], found[1]
+        suite = _collect(label, _loaders(places, images), path, partial, only)
+        return replace(suite, family=layout.family, zero_based=layout.zero_based)
     if path.exists():
-        raise DataError(
-            f"{path}: neither a folder of sequences in OTB or VOT layout nor a .csv table of a suite"
-        )
+        raise DataError(near(path))
     raise _unknown(name)
 
 
@@ -279,17 +312,32 @@ def _own_entry(row: dict[str, str], where: str) -> Entry:
 def _load_table(
     name: str, table: tuple[Entry, ...], root: Path, partial: bool, images: bool, only: tuple[str, ...]
 ) -> Suite:
-    expected = tuple(e.name for e in table)
+    return _collect(name, [(e.name, bind(_load_entry, e, root, images)) for e in table], root, partial, only)
+
+
+def _collect(
+    name: str,
+    loaders: list[tuple[str, Callable[[], Sequence]]],
+    root: Path,
+    partial: bool,
+    only: tuple[str, ...],
+) -> Suite:
+    """A suite of what can be loaded; what is absent is missing, what is damaged is an error.
+
+    Raises:
+        DataError: a sequence is damaged, or absent and the suite is not to be partial.
+    """
+    expected = tuple(n for n, _ in loaders)
     sequences: list[Sequence] = []
     absent: list[str] = []
     damaged: list[RoloBenchError] = []
-    for entry in table:
-        if only and entry.name not in only:
+    for sequence, load in loaders:
+        if only and sequence not in only:
             continue
         try:
-            sequences.append(_load_entry(entry, root, images))
+            sequences.append(load())
         except MissingError:
-            absent.append(entry.name)
+            absent.append(sequence)
         except RoloBenchError as error:
             damaged.append(error)
     if damaged:
@@ -307,15 +355,16 @@ def _load_table(
 
 def _load_entry(entry: Entry, root: Path, images: bool) -> Sequence:
     folder = _folder_of(entry, root)
-    if images:
-        sequence = otb.load_sequence(root, entry.name, entry.first, entry.last, entry.attributes, folder)
+    flat = root / f"{entry.name}.txt"
+    if not images and flat.is_file():
+        truth = bind(Truth, read_boxes(flat), flat)
+        sequence = Place(entry.name, truth, dict, entry.first, entry.last, entry.attributes).load(
+            images=False
+        )
     else:
-        flat = root / f"{entry.name}.txt"
-        source = flat if flat.is_file() else otb.find_truth(root, folder or entry.name)[1]
-        truth = read_boxes(source)
-        if entry.first is not None and entry.last is not None:
-            truth = otb.cut_truth(truth, entry.first, entry.last, source)
-        sequence = Sequence(entry.name, NoFrames(len(truth)), truth, entry.attributes, entry.first or 1)
+        sequence = otb.load_sequence(
+            root, entry.name, entry.first, entry.last, entry.attributes, folder, images
+        )
     if entry.digest and annotation_digest(sequence.truth) != entry.digest:
         raise DataError(
             f"{entry.name}: its annotation is not the benchmark's (SHA-256 differs); fetch it again, "

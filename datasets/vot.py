@@ -1,7 +1,8 @@
 """Sequences in VOT layout: ``<Seq>/color/00000001.jpg …`` (or images beside) and ``groundtruth.txt``.
 
-Regions are rectangles (4 numbers) or polygons (8 or more); VOT counts pixels from 0. A polygon becomes its
-axis-aligned bounding rectangle, as the VOT toolkit does for trackers that report boxes.
+Regions are rectangles (4 numbers), polygons (8 or more) or masks; VOT counts pixels from 0. A polygon or mask becomes
+its axis-aligned bounding rectangle, as the VOT toolkit does for trackers that report boxes. VOTS has several targets
+a video, a file each (``groundtruth_1.txt``), which become sequences of their own.
 """
 
 from __future__ import annotations
@@ -11,36 +12,48 @@ from pathlib import Path
 import numpy as np
 
 from rolo_bench.boxes import Array
-from rolo_bench.datasets.otb import frame_paths
+from rolo_bench.boxfiles import read_text
+from rolo_bench.datasets.masks import parse
+from rolo_bench.datasets.place import Truth, frame_paths, missing
 from rolo_bench.errors import DataError
-from rolo_bench.sequence import ImageFiles, Sequence
 
 
 def read_regions(path: Path) -> Array:
-    """Regions of a VOT annotation as boxes ``(N, 4)``, 0-based pixels; ``nan`` rows and code 0 are "no box".
+    """Regions of a VOT annotation as boxes ``(N, 4)``, 0-based pixels.
+
+    ``nan`` rows, code 0 and empty masks are "no box".
 
     Raises:
-        DataError: missing or malformed, with file and row.
+        MissingError: no such file.
+        DataError: malformed, with file and row.
     """
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({type(error).__name__})") from None
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
     if not lines:
         raise DataError(f"{path}: holds no rows")
-    return np.stack([_region(path, number, line) for number, line in enumerate(lines, 1)])
+    return np.stack([_region(path, number, line.strip()) for number, line in enumerate(lines, 1)])
+
+
+def read_truth(path: Path) -> Truth:
+    """`read_regions` as an annotation; frames without a region do not show the target."""
+    if not path.is_file():
+        raise missing(path)
+    boxes = read_regions(path)
+    return Truth(boxes, path, absent=np.asarray(np.isnan(boxes[:, 0])))
 
 
 def _region(path: Path, number: int, line: str) -> Array:
+    where = f"{path}, row {number}"
+    if line[:1] in "mM":
+        return parse(line, where)
     try:
-        values = np.array([float(v) for v in line.split(",")])
+        values = np.array([float(v) for v in (line.split(",") if "," in line else line.split())])
     except ValueError:
-        raise DataError(f"{path}, row {number}: not a rectangle or polygon: {line[:60]!r}") from None
+        raise DataError(f"{where}: not a rectangle or polygon: {line[:60]!r}") from None
     if values.size == 1 or np.isnan(values).any():  # VOT writes one code for "no region"
         return np.full(4, np.nan)
     if np.isinf(values).any():
-        raise DataError(f"{path}, row {number}: infinite value")
-    return bounding_box(values, f"{path}, row {number}")
+        raise DataError(f"{where}: infinite value")
+    return bounding_box(values, where)
 
 
 def bounding_box(values: Array, where: str) -> Array:
@@ -57,31 +70,30 @@ def bounding_box(values: Array, where: str) -> Array:
     raise DataError(f"{where}: expected 4 numbers or a polygon, found {values.size}")
 
 
-def load_sequence(root: Path, name: str) -> Sequence:
-    """One sequence of a VOT folder.
-
-    Raises:
-        DataError: files missing, or their numbers differ.
-    """
-    folder = root / name
-    truth = read_regions(folder / "groundtruth.txt")
-    images = folder / "color" if (folder / "color").is_dir() else folder
-    numbered = frame_paths(images)
-    if len(numbered) != len(truth):
-        raise DataError(f"{folder}: {len(numbered)} images but {len(truth)} regions in groundtruth.txt")
-    return Sequence(name, ImageFiles(tuple(numbered.values())), truth, (), min(numbered))
+def images(folder: Path) -> dict[int, Path]:
+    """Images of a sequence by number: in ``color``, in ``img``, or beside the annotation."""
+    found = next((folder / n for n in ("color", "img") if (folder / n).is_dir()), folder)
+    return frame_paths(found)
 
 
-def is_vot_folder(root: Path) -> bool:
-    """Whether a folder holds sequences in VOT layout."""
-    return root.is_dir() and any(root.glob("*/groundtruth.txt"))
+def listed(root: Path) -> list[str]:
+    """Names in ``list.txt``; none where there is no such file."""
+    path = root / "list.txt"
+    return [n.strip() for n in read_text(path).splitlines() if n.strip()] if path.is_file() else []
 
 
-def sequence_names(root: Path) -> tuple[str, ...]:
-    """Names of the sequences of a VOT folder, in the order of ``list.txt`` where there is one."""
-    listing = root / "list.txt"
-    if listing.is_file():
-        return tuple(
-            line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()
-        )
-    return tuple(sorted(p.parent.name for p in root.glob("*/groundtruth.txt")))
+def sequence_files(root: Path) -> list[tuple[str, Path]]:
+    """Names and annotation files of a VOT folder, in the order of ``list.txt`` where there is one."""
+    if not root.is_dir():
+        return []
+    found = sorted(p for p in root.glob("*/groundtruth*.txt") if not p.stem.startswith("groundtruth_rect"))
+    folders: dict[str, list[Path]] = {}
+    for path in found:
+        if not path.parent.name.startswith("."):
+            folders.setdefault(path.parent.name, []).append(path)
+    names = []
+    for name in folders and (listed(root) or sorted(folders)):
+        for path in folders.get(name, [root / name / "groundtruth.txt"]):
+            target = path.stem.removeprefix("groundtruth").strip("_")
+            names.append((f"{name}-{target}" if target else name, path))
+    return names

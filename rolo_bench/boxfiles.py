@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 
@@ -24,6 +25,24 @@ def format_numbers(values: Array) -> str:
     return "".join(f"{v:.6f}\n" for v in np.asarray(values, dtype=np.float64))
 
 
+def read_text(path: Path) -> str:
+    """A text file, in UTF-8, or in UTF-16 where it begins with that encoding's mark, as Windows saves it.
+
+    Raises:
+        MissingError: no such file.
+        DataError: it cannot be read or decoded.
+    """
+    try:
+        data = path.read_bytes()
+        return data.decode(
+            "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+        )
+    except FileNotFoundError:
+        raise MissingError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a readable text file ({type(error).__name__})") from None
+
+
 def parse_table(path: Path, columns: int) -> Array:
     """A text table of numbers ``(N, columns)``: in each row commas, else semicolons, else tabs or blanks separate.
 
@@ -35,12 +54,7 @@ def parse_table(path: Path, columns: int) -> Array:
         DataError: no rows, a row with another number of columns or a value that is no number (the message
             names file and row).
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise MissingError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a readable text file ({type(error).__name__})") from None
+    text = read_text(path)
     if not text.strip():
         raise DataError(f"{path}: holds no rows")
     rows = []

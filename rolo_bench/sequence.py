@@ -38,7 +38,7 @@ class ImageFiles:
         return len(self.paths)
 
     def image(self, index: int) -> Image:
-        """Decode one file to RGB uint8 ``(H, W, 3)``.
+        """Decode one file to RGB uint8 ``(H, W, 3)``: the pixels as they are stored, whatever EXIF says of turning.
 
         Raises:
             DataError: the file is missing or is not an image.
@@ -52,7 +52,7 @@ class ImageFiles:
             raise DataError(
                 f"{path}: cannot read the frame ({error.strerror}); fetch the sequence again"
             ) from None
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
         if image is None:
             raise DataError(f"{path}: not a readable image ({len(data)} bytes); fetch the sequence again")
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rolo_bench.datasets.suites import Entry
 from rolo_bench.errors import UsageError
 from rolo_bench.exchange import exporting as exporters
 from rolo_bench.exchange import importing as importers
+from rolo_bench.exchange.reading import Meaning
 from rolo_bench.run.store import RunResult, Store
 
 COUNT = 5
@@ -58,7 +60,7 @@ def test_layouts() -> None:
 def test_files_are_readable_as_the_toolkits_read_them(tmp_path: Path) -> None:
     """got10k uses numpy.loadtxt with a comma, pysot splits lines at commas."""
     for path, content in exporters.layout("got10k", result()).items():
-        (tmp_path / Path(path).name).write_text(content)
+        (tmp_path / Path(path).name).write_text(str(content))
     np.testing.assert_allclose(np.loadtxt(tmp_path / "Alpha.txt", delimiter=","), BOXES + [1, 1, 0, 0])
     assert np.loadtxt(tmp_path / "Alpha_time.txt").shape == (COUNT,)
     lines = (tmp_path / "Alpha.txt").read_text().splitlines()
@@ -78,23 +80,75 @@ def _with_gaps(parts: tuple[np.ndarray, list[int]]) -> np.ndarray:
     return boxes
 
 
+TRIPS = {
+    name: {"lasot": "got10k", "got10k-server": "got10k", "trackingnet-server": "got10k"}.get(name, name)
+    for name in exporters.FORMATS
+}
+"""Formats out, and the format by which each is read back."""
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    boxes_or_none(), st.sampled_from(["got10k", "pysot", "vot"]), st.sampled_from([e.name for e in ENTRIES])
+    boxes_or_none(), st.sampled_from(list(TRIPS)), st.sampled_from([e.name for e in ENTRIES]), st.booleans()
 )
 def test_export_then_import(
-    tmp_path_factory: pytest.TempPathFactory, boxes: np.ndarray, format_: str, name: str
+    tmp_path_factory: pytest.TempPathFactory, boxes: np.ndarray, format_: str, name: str, zero: bool
 ) -> None:
+    """Every format out, unpacked where it is an archive, and in again: the same boxes, NaN included."""
     folder = tmp_path_factory.mktemp("trip")
     one, two = Store(folder / "one"), Store(folder / "two")
     one.save("mini", result(boxes, name))
-    assert list(exporters.export_results(one, "mini", (), format_, folder / "out")) == [("T", 1)]
-    (outcome,) = importers.import_results(format_, folder / "out", "mini", ENTRIES, two, truths={name: boxes})
+    ((where, count),) = exporters.export_results(one, "mini", (), format_, folder / "out", zero_based=zero)
+    assert count == 1
+    if where.endswith(".zip"):
+        with zipfile.ZipFile(folder / "out" / where) as archive:
+            archive.extractall(folder / "out" / "T")
+        (folder / "out" / where).unlink()
+    back, meaning = TRIPS[format_], Meaning(zero)
+    (outcome,) = importers.import_results(
+        back, folder / "out", "mini", ENTRIES, two, "T", truths={name: boxes}, meaning=meaning
+    )
     assert (outcome.what, outcome.sequence) == ("imported", name)
     before, after = one.load("mini", "ope", "T", name)[0], two.load("mini", "ope", "T", name)[0]
     np.testing.assert_allclose(after.boxes, before.boxes, atol=1.1e-6)
-    if format_ != "pysot":
+    if format_ in ("got10k", "vot", "pytracking", "got10k-server"):
         np.testing.assert_allclose(after.seconds, before.seconds, atol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(boxes_or_none(), st.sampled_from(["otb-json", "otb-mat"]), st.sampled_from(["tre", "sre"]))
+def test_starts_of_tre_and_sre_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, boxes: np.ndarray, format_: str, protocol: str
+) -> None:
+    folder = tmp_path_factory.mktemp("starts")
+    one, two = Store(folder / "one"), Store(folder / "two")
+    starts = {"tre": (0, 2, 3), "sre": (0, 0, 0)}[protocol]
+    entries = {f"Alpha_{protocol}{i:02d}": {"start": s} for i, s in enumerate(starts, 1)}
+    for i, s in enumerate(starts, 1):
+        part, label = boxes[s:].copy(), f"{protocol}{i:02d}"
+        part[0] = [1, 2, 3, 4]
+        one.save("mini", RunResult("T", "Alpha", protocol, part, np.ones(len(part)), segment=label))
+    one.write_meta("mini", protocol, "T", {"sequences": entries})
+    list(exporters.export_results(one, "mini", (), format_, folder / "out", protocol))
+    (outcome,) = importers.import_results(format_, folder / "out", "mini", ENTRIES, two, "T", protocol)
+    assert outcome.what == "imported"
+    for before, after in zip(
+        one.load("mini", protocol, "T", "Alpha"), two.load("mini", protocol, "T", "Alpha"), strict=True
+    ):
+        assert (before.segment, before.start) == (after.segment, after.start)
+        np.testing.assert_allclose(after.boxes, before.boxes, atol=1.1e-6)
+
+
+def test_archives_of_servers() -> None:
+    """As the servers want them: folders of GOT-10k with times, TrackingNet's files side by side; numbers alone."""
+    got = exporters.layout("got10k-server", result())
+    assert sorted(got) == ["Alpha/Alpha_001.txt", "Alpha/Alpha_time.txt"]
+    assert str(got["Alpha/Alpha_001.txt"]).splitlines()[2] == "0.000000,0.000000,0.000000,0.000000"
+    net = exporters.layout("trackingnet-server", result(), zero_based=True)
+    assert str(net["Alpha.txt"]).splitlines()[:3] == [
+        "9.000000,19.000000,30.000000,40.000000", "10.000000,20.000000,30.000000,40.000000",
+        "0.000000,0.000000,0.000000,0.000000",
+    ]  # fmt: skip
 
 
 def test_refusals(tmp_path: Path) -> None:

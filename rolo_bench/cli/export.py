@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from rolo_bench.cli.options import console, protocol_option, results_option, suite_option, trackers_option
+from rolo_bench.exchange.exporting import FORMATS
 
 
 @click.command(epilog="Example: rolo-bench export got10k out --suite demo --tracker ncc")
-@click.argument(
-    "format_", metavar="FORMAT", type=click.Choice(["got10k", "pysot", "vot"], case_sensitive=False)
-)
+@click.argument("format_", metavar="FORMAT", type=click.Choice(list(FORMATS), case_sensitive=False))
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @suite_option("otb30")
 @trackers_option
@@ -21,12 +20,15 @@ from rolo_bench.cli.options import console, protocol_option, results_option, sui
 def export(
     format_: str, folder: Path, suite: str, trackers: tuple[str, ...], protocol: str, results: Path
 ) -> None:
-    """Write results in the layout of got10k, pysot or VOT; all trackers of the suite by default."""
-    from rolo_bench.datasets.suites import suite_label
+    """Write results in the layout of another toolkit or server; all trackers of the suite by default.
+
+    FORMAT is got10k, pysot, pytracking, lasot, vot, otb-json, otb-mat, got10k-server or trackingnet-server.
+    """
+    from rolo_bench.datasets.suites import counts_from_zero, suite_label
     from rolo_bench.exchange.exporting import export_results
     from rolo_bench.run.store import Store
 
     for tracker, count in export_results(
-        Store(results), suite_label(suite), trackers, format_, folder, protocol
+        Store(results), suite_label(suite), trackers, format_, folder, protocol, counts_from_zero(suite)
     ):
         console.print(f"{tracker}: {count} sequences in {folder / tracker}", markup=False)

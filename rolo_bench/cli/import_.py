@@ -46,14 +46,17 @@ if TYPE_CHECKING:
     is_flag=True,
     help="In rows without a box repeat the last one, as OTB's MATLAB code of 2013 does.",
 )
-@click.option("--zero-based", is_flag=True, help="got10k, pysot, pytracking: the files count pixels from 0.")
+@click.option(
+    "--zero-based/--one-based", default=None,
+    help="got10k, pysot, pytracking: the files count pixels from 0, or from 1 [default: as the suite's annotation].",
+)  # fmt: skip
 @click.option(
     "--corners", is_flag=True, help="The same formats: rows are x1, y1, x2, y2 in place of x, y, w, h."
 )
 @click.option("--force", is_flag=True, help="Replace results that are there already.")
 def import_(
     format_: str, path: Path, suite: str, tracker: str | None, protocol: str | None, results: Path,
-    data: str | None, pad: str | None, cut: str | None, hold: bool, zero_based: bool, corners: bool, force: bool,
+    data: str | None, pad: str | None, cut: str | None, hold: bool, zero_based: bool | None, corners: bool, force: bool,
 ) -> None:  # fmt: skip
     """Take in results of other toolkits; what is wrong in a file is named, by file and row.
 
@@ -62,17 +65,18 @@ def import_(
     damaged, is refused with one line, and the others go on. With --data, first boxes are held against the
     truth.
     """
-    from rolo_bench.datasets.suites import suite_label
+    from rolo_bench.datasets.suites import counts_from_zero, suite_label
     from rolo_bench.exchange.fit import Repairs
     from rolo_bench.exchange.importing import import_results, targets
     from rolo_bench.exchange.reading import Meaning
     from rolo_bench.run.store import Store
 
     entries, truths = targets(suite, data)
+    meaning = Meaning(counts_from_zero(suite) if zero_based is None else zero_based, corners)
     outcomes = []
     for outcome in import_results(
         format_, path, suite_label(suite), entries, Store(results), tracker, protocol,
-        Repairs(pad, cut, hold), truths, Meaning(zero_based, corners), force,
+        Repairs(pad, cut, hold), truths, meaning, force,
     ):  # fmt: skip
         outcomes.append(outcome)
         for note in outcome.notes:

@@ -1,35 +1,163 @@
-"""Writing results in the layouts of other toolkits.
+"""Writing results in the layouts of other toolkits and servers; a row of `FORMATS` each.
 
-- got10k: ``<tracker>/<Seq>.txt`` and ``<tracker>/times/<Seq>_time.txt``;
-- pysot: ``<tracker>/<Seq>.txt``;
-- VOT: ``<tracker>/unsupervised/<Seq>/<Seq>_001.txt`` with the code 1 in the first row, 0 for "no box", 0-based, and
-  ``<Seq>_001_time.value``.
-
-The first two count pixels from 1, as the annotation of OTB that those toolkits read. Their spellings of the few
-sequences with several targets come from a table. "No box" is ``nan`` there: both toolkits read it and count
-the frame as a miss.
+Text layouts count pixels as the annotation does that those toolkits read: from 1, on VOT, NfS, TrackingNet and DAVIS
+from 0. Their spellings of the few sequences with several targets come from a table. "No box" is ``nan`` where the
+toolkit reads that and counts the frame as a miss; servers want numbers, so there it is a box without size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import format_boxes, format_numbers
-from rolo_bench.datasets.suites import table_rows
+from rolo_bench.datasets.table import table_rows
 from rolo_bench.errors import UsageError
+from rolo_bench.exchange.otb_mat import SHIFTS
 from rolo_bench.files import write_atomic
 from rolo_bench.run.store import RunResult, Store
 
+Files = dict[str, str | bytes]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A layout.
+
+    Attributes:
+        words: what lies where.
+        files: relative paths and contents that the starts of one sequence become; also takes the sequence's name in
+            the toolkit's spelling and what is added to x and y.
+        archive: the files of a tracker go into ``<tracker>.zip``, as a server wants them.
+        protocols: what it has a place for.
+    """
+
+    words: str
+    files: Callable[[list[RunResult], str, float], Files]
+    archive: bool = False
+    protocols: tuple[str, ...] = ("ope",)
+
+
+def _timed(result: RunResult) -> bool:
+    return bool(np.isfinite(result.seconds).any())
+
+
+def _got10k(results: list[RunResult], name: str, offset: float) -> Files:
+    (result,) = results
+    content: Files = {f"{result.tracker}/{name}.txt": format_boxes(result.boxes, offset)}
+    if _timed(result):
+        content[f"{result.tracker}/times/{name}_time.txt"] = format_numbers(result.seconds)
+    return content
+
+
+def _pysot(results: list[RunResult], name: str, offset: float) -> Files:
+    (result,) = results
+    return {f"{result.tracker}/{name}.txt": format_boxes(result.boxes, offset)}
+
+
+def _pytracking(results: list[RunResult], name: str, offset: float) -> Files:
+    (result,) = results
+    base = f"{result.tracker}/default_000/{name}"
+    content: Files = {f"{base}.txt": format_boxes(result.boxes, offset).replace(",", "\t")}
+    return content | ({f"{base}_time.txt": format_numbers(result.seconds)} if _timed(result) else {})
+
+
+def _lasot(results: list[RunResult], name: str, offset: float) -> Files:
+    (result,) = results
+    return {f"{result.tracker}_tracking_result/{name}.txt": format_boxes(result.boxes, offset)}
+
+
+def _sized(result: RunResult, offset: float) -> str:
+    """Rows of numbers alone: "no box" is a box without size."""
+    return format_boxes(np.where(np.isnan(result.boxes), [-offset, -offset, 0, 0], result.boxes), offset)
+
+
+def _got10k_server(results: list[RunResult], name: str, offset: float) -> Files:
+    (result,) = results
+    seconds = np.nan_to_num(result.seconds)
+    return {
+        f"{name}/{name}_001.txt": _sized(result, offset), f"{name}/{name}_time.txt": format_numbers(seconds)
+    }  # fmt: skip
+
+
+def _trackingnet_server(results: list[RunResult], name: str, offset: float) -> Files:
+    return {f"{name}.txt": _sized(results[0], offset)}
+
+
+def _vot(results: list[RunResult], name: str, offset: float) -> Files:
+    (result,) = results
+    base = f"{result.tracker}/unsupervised/{name}/{name}_001"
+    content: Files = {f"{base}.txt": vot_rows(result.boxes)}
+    return content | ({f"{base}_time.value": format_numbers(result.seconds)} if _timed(result) else {})
+
+
+def _fields(result: RunResult) -> dict[str, Any]:
+    """What the OTB toolkits write of one start; frames count within the benchmark's range, from 1."""
+    seconds = result.seconds[1:]
+    total = float(seconds.sum()) if len(seconds) else float("nan")
+    number = int(result.segment[-2:]) if result.segment else 1
+    return {
+        "res": result.boxes + np.array([1.0, 1.0, 0, 0]),
+        "first": result.start + 1,
+        "fps": len(seconds) / total if total > 0 else 0.0,
+        "shift": SHIFTS[number - 1] if result.protocol == "sre" else None,
+    }
+
+
+def _otb_json(results: list[RunResult], name: str, offset: float) -> Files:
+    starts = []
+    for result in results:
+        fields = _fields(result)
+        rows = [None if np.isnan(row).any() else row.tolist() for row in fields["res"]]
+        starts.append(
+            {
+                "tracker": result.tracker, "seqName": name, "startFrame": fields["first"],
+                "endFrame": fields["first"] + len(rows) - 1, "evalType": result.protocol.upper(),
+                "fps": fields["fps"], "shiftType": fields["shift"], "resType": "rect", "tmplsize": [0.0, 0.0],
+                "res": [row or [None] * 4 for row in rows],
+            }
+        )  # fmt: skip
+    return {f"{results[0].tracker}/{name}.json": json.dumps(starts, indent=1) + "\n"}
+
+
+def _otb_mat(results: list[RunResult], name: str, offset: float) -> Files:
+    from scipy.io import savemat
+
+    cells = np.empty((1, len(results)), dtype=object)
+    for i, result in enumerate(results):
+        fields = _fields(result)
+        extra = {"shiftType": fields["shift"]} if fields["shift"] else {}
+        cells[0, i] = {
+            "type": "rect", "res": fields["res"], "len": float(len(result.boxes)),
+            "startFrame": float(fields["first"]), "annoBegin": 1.0, "fps": fields["fps"],
+        } | extra  # fmt: skip
+    file = io.BytesIO()
+    savemat(file, {"results": cells}, do_compression=True)
+    return {f"{results[0].tracker}/{name}_{results[0].tracker}.mat": file.getvalue()}
+
+
+EVERY = ("ope", "tre", "sre")
 FORMATS = {
-    "got10k": "got10k: <tracker>/<Seq>.txt and times/<Seq>_time.txt",
-    "pysot": "pysot: <tracker>/<Seq>.txt",
-    "vot": "VOT: <tracker>/unsupervised/<Seq>/<Seq>_001.txt",
+    "got10k": Format("got10k: <tracker>/<Seq>.txt and times/<Seq>_time.txt", _got10k),
+    "pysot": Format("pysot: <tracker>/<Seq>.txt", _pysot),
+    "pytracking": Format("pytracking: <tracker>/default_000/<Seq>.txt, tab separated", _pytracking),
+    "lasot": Format("LaSOT toolkit: <tracker>_tracking_result/<Seq>.txt", _lasot),
+    "vot": Format("VOT: <tracker>/unsupervised/<Seq>/<Seq>_001.txt", _vot),
+    "otb-json": Format("Python OTB toolkit: <tracker>/<Seq>.json", _otb_json, protocols=EVERY),
+    "otb-mat": Format("MATLAB OTB toolkit: <tracker>/<Seq>_<tracker>.mat", _otb_mat, protocols=EVERY),
+    "got10k-server": Format("GOT-10k's server: <tracker>.zip of <Seq>/<Seq>_001.txt", _got10k_server, True),
+    "trackingnet-server": Format(
+        "TrackingNet's server: <tracker>.zip of <Seq>.txt", _trackingnet_server, True
+    ),
 }
 
 
@@ -39,26 +167,19 @@ def toolkit_names(format_: str) -> dict[str, str]:
     return {r["name"]: r["spelling"] for r in table_rows("toolkit_names.csv") if r["toolkit"] == format_}
 
 
-def layout(format_: str, result: RunResult) -> dict[str, str]:
-    """Relative paths and contents of the files that one result becomes.
+def layout(format_: str, *results: RunResult, zero_based: bool = False) -> Files:
+    """Relative paths and contents of the files that the results on one sequence become.
 
     Raises:
-        UsageError: unknown format, or a result that is not of one-pass evaluation.
+        UsageError: unknown format, or one that has no place for the protocol.
     """
     if format_ not in FORMATS:
         raise UsageError(f"unknown format {format_!r}; known: {', '.join(FORMATS)}")
-    if result.protocol != "ope":
-        raise UsageError(f"{result.label}: {format_} has no place for {result.protocol.upper()}; export ope")
-    name = toolkit_names(format_).get(result.sequence, result.sequence)
-    timed = bool(np.isfinite(result.seconds).any())
-    if format_ == "vot":
-        base = f"{result.tracker}/unsupervised/{name}/{name}_001"
-        content = {f"{base}.txt": vot_rows(result.boxes)}
-        return content | ({f"{base}_time.value": format_numbers(result.seconds)} if timed else {})
-    content = {f"{result.tracker}/{name}.txt": format_boxes(result.boxes)}
-    if format_ == "got10k" and timed:
-        content[f"{result.tracker}/times/{name}_time.txt"] = format_numbers(result.seconds)
-    return content
+    found, first = FORMATS[format_], results[0]
+    if first.protocol not in found.protocols:
+        raise UsageError(f"{first.label}: {format_} has no place for {first.protocol.upper()}; export ope")
+    name = toolkit_names(format_).get(first.sequence, first.sequence)
+    return found.files(list(results), name, 0.0 if zero_based else 1.0)
 
 
 def vot_rows(boxes: Array) -> str:
@@ -69,12 +190,17 @@ def vot_rows(boxes: Array) -> str:
 
 
 def export_results(
-    store: Store, suite: str, trackers: tuple[str, ...], format_: str, folder: Path, protocol: str = "ope"
-) -> Iterator[tuple[str, int]]:
-    """Write all results of trackers on a suite; yields the name of each folder with its number of sequences.
+    store: Store, suite: str, trackers: tuple[str, ...], format_: str, folder: Path, protocol: str = "ope",
+    zero_based: bool = False,
+) -> Iterator[tuple[str, int]]:  # fmt: skip
+    """Write all results of trackers on a suite; yields the name of each folder or archive and its sequences' number.
 
     Each file is written to a temporary name and renamed. Files of the same names are replaced. These layouts have
     no place for a mark, so the folder of an oracle is named ``<tracker>-oracle``.
+
+    Args:
+        zero_based: pixels count from 0 in the annotation of the suite
+            (`rolo_bench.datasets.suites.counts_from_zero`).
 
     Raises:
         UsageError: unknown format or protocol, or no results.
@@ -90,10 +216,23 @@ def export_results(
             )
         meta = store.meta(suite, protocol, tracker)
         label = f"{tracker}-oracle" if meta.get("oracle") else tracker
+        content: Files = {}
         for name in names:
-            for result in store.load(suite, protocol, tracker, name, meta):
-                for path, text in layout(format_, replace(result, tracker=label)).items():
-                    write_atomic(folder / path, text)
-        yield label, len(names)
+            starts = [replace(r, tracker=label) for r in store.load(suite, protocol, tracker, name, meta)]
+            content |= layout(format_, *starts, zero_based=zero_based)
+        if FORMATS[format_].archive:
+            content = {f"{label}.zip": _zip(content)}
+        for path, data in content.items():
+            write_atomic(folder / path, data)
+        yield next(iter(content)).split("/")[0], len(names)
     if not known and not trackers:
         raise UsageError(f"no results on {suite} ({protocol}) in {store.root}; run or import some first")
+
+
+def _zip(content: Files) -> bytes:
+    """Files as an archive, the same bytes for the same contents."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in content.items():
+            archive.writestr(zipfile.ZipInfo(path), data, zipfile.ZIP_DEFLATED)
+    return file.getvalue()

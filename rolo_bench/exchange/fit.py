@@ -50,6 +50,12 @@ def index_names(entries: Iterable[Entry]) -> dict[str, Entry]:
     return table
 
 
+def find_entry(name: str, names: dict[str, Entry]) -> Entry | None:
+    """The sequence of a name, which may carry the data set in front as pytracking writes it: ``uav_bird1_1``."""
+    key = spelling(name)
+    return names.get(key) or names.get(re.sub(r"^(uav|nfs)-", "", key))
+
+
 def split_stem(stem: str, names: dict[str, Entry]) -> tuple[str, str]:
     """``carScale_KCF_GaussHog`` into sequence and tracker: the longest beginning that is a sequence's name.
 
@@ -139,8 +145,8 @@ def _skipped(boxes: Array, entry: Entry, cut: str, truth: Array | None, where: s
     rows, surplus = len(boxes), len(boxes) - entry.frames
     counted = entry.images.index(entry.first) if entry.images and rows == len(entry.images) else None
     if counted is None and rows == entry.last:
-        counted = entry.first - 1
-    before = counted or (entry.first - 1 if rows >= entry.last else 0) or surplus
+        counted = max(entry.first - 1, 0)
+    before = counted or (max(entry.first - 1, 0) if rows >= entry.last else 0) or surplus
     if cut != "auto":
         return before if cut == "before" else 0
     choices = {0, before} if counted is None else {counted}

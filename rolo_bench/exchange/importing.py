@@ -19,7 +19,15 @@ from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import TABLES, Entry, entries, load_suite, tb100
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.exchange import otb_json, otb_mat, text
-from rolo_bench.exchange.fit import Fitted, Repairs, fit_reading, index_names, spelling, split_stem
+from rolo_bench.exchange.fit import (
+    Fitted,
+    Repairs,
+    find_entry,
+    fit_reading,
+    index_names,
+    spelling,
+    split_stem,
+)
 from rolo_bench.exchange.reading import Meaning, Reading
 from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.run.store import RunResult, Store, check_name
@@ -197,10 +205,12 @@ def targets(
             if data:
                 raise
             loaded = ()
-        return entries(suite), {s.name: s.truth for s in loaded}
-    loaded = load_suite(suite, data, partial=True, images=False).sequences
-    table = tuple(Entry(s.name, s.first_frame, s.first_frame + len(s) - 1) for s in loaded)
-    return table, {s.name: s.truth for s in loaded}
+        table = entries(suite)
+    else:
+        loaded = load_suite(suite, data, partial=True, images=False).sequences
+        table = tuple(Entry(s.name, s.first_frame, s.first_frame + len(s) - 1) for s in loaded)
+    numbers = {s.name: getattr(s.frames, "numbers", ()) for s in loaded}
+    return tuple(replace(e, images=numbers.get(e.name, ())) for e in table), {s.name: s.truth for s in loaded}
 
 
 def select(found: list[Found], tracker: str | None) -> tuple[list[Found], str | None]:
@@ -240,8 +250,7 @@ class _Order:
 
 
 def _import_file(order: _Order, found: Found, protocol: str | None) -> Imported:
-    name = spelling(found.sequence)
-    if name not in order.names and name in order.known:
+    if find_entry(found.sequence, order.names) is None and spelling(found.sequence) in order.known:
         return Imported(found.path, "outside", found.sequence, order.tracker or found.tracker)
     readings = choose(read(order.format, found, order.meaning), protocol)
     entry = _entry(found, readings[0], order.names)
@@ -313,12 +322,14 @@ def _safe_name(found: Found, name: str) -> str:
 
 def _entry(found: Found, reading: Reading, names: dict[str, Entry]) -> Entry:
     """The sequence that a file is of; its path and its contents must not disagree."""
-    entry = names.get(spelling(reading.sequence))
+    entry = find_entry(reading.sequence, names)
     if entry is None:
+        targets = [n for k in (1, 2) if (n := f"{reading.sequence}-{k}") and spelling(n) in names]
         raise DataError(
             f"{found.path}: unknown sequence {reading.sequence!r}; not in this suite under any spelling"
+            + (f"; it has {' and '.join(targets)}, one file a target: rename it" if targets else "")
         )
-    by_path = names.get(spelling(found.sequence))
+    by_path = find_entry(found.sequence, names)
     if by_path is not None and by_path.name != entry.name:
         raise DataError(f"{found.path}: named after {by_path.name}, but it says that it is of {entry.name}")
     return entry

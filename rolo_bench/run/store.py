@@ -24,7 +24,7 @@ from rolo_bench.files import write_atomic
 from rolo_bench.protocols import PROTOCOLS
 
 SEGMENT = re.compile(rf"^(?P<sequence>.+)_(?P<segment>(?:{'|'.join(PROTOCOLS)})\d\d)$")
-NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+\- ]*$")
+NAME = re.compile(r"^\w[\w.+\-() ]*$")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def check_name(kind: str, name: str) -> str:
     """
     if not NAME.match(name):
         raise UsageError(
-            f"{kind} name {name!r}: use letters, digits, '-', '_', '.', '+' and start with a letter or digit"
+            f"{kind} name {name!r}: use letters, digits, blanks, - _ . + ( ) and start with a letter, digit or _"
         )
     return name
 

@@ -1,0 +1,416 @@
+"""Folders of data sets: what each layout looks like, and where its sequences lie in it.
+
+One row of `LAYOUTS` a layout, one of `NAMED` a data set that is known by name. What rows, ranges and images have to do
+with each other is settled by `rolo_bench.datasets.place`; a finder here only says where things are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from rolo_bench.boxes import Array
+from rolo_bench.boxfiles import parse_table, read_boxes, read_text
+from rolo_bench.datasets import otb, vot
+from rolo_bench.datasets.masks import davis_objects, davis_truth
+from rolo_bench.datasets.place import Place, Truth, frame_paths, missing, number_frames, read_flags
+from rolo_bench.datasets.table import table_rows
+from rolo_bench.errors import DataError, UsageError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A layout of folders.
+
+    Attributes:
+        words: what lies where.
+        find: the sequences of a folder, none where it is of another layout; the second argument chooses a part of a
+            data set that holds several.
+        family: which data set it is the layout of, by which it is scored; empty for layouts that anybody uses.
+        zero_based: whether its pixels count from 0, as those of results on it do.
+    """
+
+    words: str
+    find: Callable[[Path, str], list[Place]]
+    family: str = ""
+    zero_based: bool = False
+
+
+def _found(root: Path, pattern: str) -> list[Path]:
+    """Paths under a folder by a pattern, in order, without hidden ones."""
+    paths = sorted(root.glob(pattern)) if root.is_dir() else []
+    return [p for p in paths if not any(part.startswith(".") for part in p.relative_to(root).parts)]
+
+
+def _boxes(path: Path, offset: float = 1.0, absent: Callable[[int], Array | None] | None = None) -> Truth:
+    boxes = read_boxes(path, offset)
+    flags = absent(len(boxes)) if absent else None
+    return Truth(boxes, path, absent=None if flags is None else flags > 0)
+
+
+def _simple(
+    name: str,
+    truth: Path,
+    images: Path,
+    offset: float = 1.0,
+    first: int | None = None,
+    last: int | None = None,
+) -> Place:
+    return Place(name, partial(_boxes, truth, offset), partial(frame_paths, images), first, last)
+
+
+def _otb(root: Path, part: str) -> list[Place]:
+    def truth(name: str) -> Truth:
+        source = otb.find_truth(root, name)[1]
+        return Truth(read_boxes(source), source)
+
+    def images(name: str) -> dict[int, Path]:
+        return frame_paths(otb.image_folder(otb.find_truth(root, name)[0]))
+
+    return [Place(n, partial(truth, n), partial(images, n)) for n in otb.sequence_names(root)]
+
+
+def _vot(root: Path, part: str) -> list[Place]:
+    return [
+        Place(name, partial(vot.read_truth, file), partial(vot.images, file.parent))
+        for name, file in vot.sequence_files(root)
+    ]
+
+
+def _lasot(root: Path, part: str) -> list[Place]:
+    """Class folders or sequences side by side; ``test`` keeps the test set of the paper."""
+    files = _found(root, "*/*/groundtruth.txt") + _found(root, "*/groundtruth.txt")
+    files = [
+        f for f in files if (f.with_name("full_occlusion.txt")).is_file() and (f.parent / "img").is_dir()
+    ]
+
+    def absent(folder: Path, count: int) -> Array | None:
+        flags = [read_flags(folder / f"{n}.txt", count) for n in ("full_occlusion", "out_of_view")]
+        known = [f for f in flags if f is not None]
+        return np.maximum.reduce(known) if known else None
+
+    places = [
+        Place(
+            f.parent.name,
+            partial(_boxes, f, 1.0, partial(absent, f.parent)),
+            partial(frame_paths, f.parent / "img"),
+        )
+        for f in files
+    ]
+    if part != "test" or not places:
+        return places
+    by_name = {p.name: p for p in places}
+    return [
+        by_name.get(n, Place(n, partial(_absent_file, root / n), dict))
+        for row in table_rows("lasot.csv")
+        for n in (f"{row['class']}-{k}" for k in row["test"].split())
+    ]
+
+
+def _absent_file(path: Path) -> Truth:
+    raise missing(path)
+
+
+def _got10k(root: Path, part: str) -> list[Place]:
+    """Sequences with their images beside ``groundtruth.txt``, named in ``list.txt``."""
+    files = _found(root, "*/groundtruth.txt")
+    marked = any(
+        f.parent.name.startswith("GOT-10k") or f.with_name("cover.label").is_file() for f in files[:3]
+    )
+    names = vot.listed(root) or [f.parent.name for f in files]
+
+    def truth(folder: Path) -> Truth:
+        boxes = read_boxes(folder / "groundtruth.txt")
+        cover, flag = (read_flags(folder / f"{n}.label", len(boxes)) for n in ("cover", "absence"))
+        hidden = cover == 0 if cover is not None else flag
+        text = read_text(folder / "meta_info.ini") if (folder / "meta_info.ini").is_file() else ""
+        size = re.search(r"^resolution:\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)", text, re.MULTILINE)
+        return Truth(
+            boxes, folder / "groundtruth.txt", absent=None if hidden is None else np.asarray(hidden > 0),
+            visibility=None if cover is None else cover / 8, extent=(int(size[1]), int(size[2])) if size else None,
+        )  # fmt: skip
+
+    places = [Place(n, partial(truth, root / n), partial(frame_paths, root / n)) for n in names]
+    return places if marked else []
+
+
+def _uav123(root: Path, part: str) -> list[Place]:
+    """One video in several ranges: ``anno/UAV123/bird1_1.txt`` over ``data_seq/UAV123/bird1``."""
+    versions = [p.name for p in _found(root, "anno/*") if p.is_dir() and _found(p, "*.txt")]
+    if not versions or not (root / "data_seq").is_dir():
+        return []
+    part = part or (versions[0] if len(versions) == 1 else "")
+    if part not in versions:
+        raise UsageError(
+            f"{root}: holds {' and '.join(versions)}; choose one by name, such as --suite uav123 --data {root}"
+        )
+    listed = "UAV20L" if part == "UAV20L" else "UAV123"
+    ranges = {r["name"]: r for r in table_rows("uav123.csv") if r["suite"] == listed}
+    videos = root / "data_seq" / ("UAV123" if part == "UAV20L" else part)
+    places = []
+    for file in _found(root / "anno" / part, "*.txt"):
+        row = ranges.get(file.stem)
+        if row is None:
+            places.append(_simple(file.stem, file, videos / file.stem))
+            continue
+        first, last = int(row["first"]), int(row["last"])
+        if part == "UAV123_10fps":  # every third frame of the 30
+            first, last = -(-(first + 2) // 3), (last + 2) // 3
+        places.append(_simple(file.stem, file, videos / row["video"], first=first, last=last))
+    return places
+
+
+def _nfs(root: Path, part: str) -> list[Place]:
+    """``<Seq>/30/<Seq>.txt`` and ``<Seq>/30/<Seq>/00001.jpg``; the same with 240."""
+    rates = [r for r in ("30", "240") if _found(root, f"*/{r}/*.txt")]
+    if not rates:
+        return []
+    part = part or (rates[0] if len(rates) == 1 else "")
+    if part not in rates:
+        raise UsageError(
+            f"{root}: holds NfS at {' and '.join(rates)} frames a second; choose one by name: --suite nfs30 or "
+            f"--suite nfs240 with --data {root}"
+        )
+    return [
+        Place(f.stem, partial(nfs_truth, f), partial(frame_paths, f.with_suffix("")))
+        for f in _found(root, f"*/{part}/*.txt")
+    ]
+
+
+def nfs_truth(path: Path) -> Truth:
+    """Rows ``id x1 y1 x2 y2 frame lost occluded generated "label"``, corners from 0.
+
+    A frame without a row is not annotated; a lost target has no box.
+
+    Raises:
+        DataError: not such a table, with its row.
+    """
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        cells = line.split(None, 9)
+        try:
+            rows.append([float(c) for c in cells[1:7]])
+        except ValueError:
+            rows.append([])
+        if len(rows[-1]) != 6:
+            raise DataError(f"{path}, row {number}: expected id x1 y1 x2 y2 frame lost …: {line[:60]!r}")
+    table = np.array(rows)
+    boxes = np.hstack([table[:, :2], table[:, 2:4] - table[:, :2]])
+    boxes[table[:, 5] > 0] = np.nan
+    index = table[:, 4].astype(int) - int(table[0, 4])
+    if (np.diff(index) <= 0).any():
+        raise DataError(f"{path}: its frames are not in order")
+    return Truth(boxes, path, index, absent=table[:, 5] > 0)
+
+
+def _trackingnet(root: Path, part: str) -> list[Place]:
+    """``anno/<Seq>.txt`` over ``frames/<Seq>/0.jpg``, in a folder or in ``TEST`` and ``TRAIN_0`` …."""
+    folders = [root, *_found(root, part or "*")]
+    return [
+        _simple(file.stem, file, folder / "frames" / file.stem, 0.0)
+        for folder in folders
+        if (folder / "frames").is_dir()
+        for file in _found(folder / "anno", "*.txt")
+    ]
+
+
+def _tc128(root: Path, part: str) -> list[Place]:
+    """``<Seq>/<Seq>_gt.txt``, its range in ``<Seq>_frames.txt``, and ``img``."""
+
+    def place(file: Path) -> Place:
+        folder, name = file.parent, file.parent.name
+        span = parse_table(folder / f"{name}_frames.txt", 2)[0]
+        return _simple(name, file, folder / "img", first=int(span[0]), last=int(span[1]))
+
+    return [place(f) for f in _found(root, "*/*_gt.txt") if f.stem == f"{f.parent.name}_gt"]
+
+
+def _visdrone(root: Path, part: str) -> list[Place]:
+    """``annotations/<Seq>.txt`` over ``sequences/<Seq>/img0000001.jpg``."""
+    if not (root / "sequences").is_dir():
+        return []
+    return [_simple(f.stem, f, root / "sequences" / f.stem) for f in _found(root, "annotations/*.txt")]
+
+
+def _mot(root: Path, part: str) -> list[Place]:
+    """``<Seq>/gt/gt.txt`` over ``<Seq>/img1``; several targets give a sequence each."""
+    places = []
+    for file in _found(root, "*/gt/gt.txt"):
+        name, rows = file.parent.parent.name, _mot_rows(file)
+        ids = np.unique(rows[:, 1]).astype(int)
+        for target in ids:
+            mine = rows[rows[:, 1] == target]
+            mine = mine[np.argsort(mine[:, 0])]
+            first, last = int(mine[0, 0]), int(mine[-1, 0])
+            boxes = np.full((last - first + 1, 4), np.nan)
+            boxes[mine[:, 0].astype(int) - first] = mine[:, 2:6] - [1, 1, 0, 0]
+            places.append(
+                Place(
+                    name if len(ids) == 1 else f"{name}-{target}",
+                    partial(Truth, boxes, file),
+                    partial(frame_paths, file.parent.parent / "img1"),
+                    first,
+                    last,
+                )
+            )
+    return places
+
+
+def _mot_rows(path: Path) -> Array:
+    """Rows ``frame, id, x, y, w, h, …`` of MOT, the first six numbers."""
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
+    try:
+        table = np.array([[float(v) for v in line.split(",")[:6]] for line in lines])
+    except ValueError:
+        table = np.zeros(0)
+    if table.ndim != 2 or table.shape[1] != 6:
+        raise DataError(f"{path}: not rows of frame, id, x, y, w, h, …")
+    return table
+
+
+def _davis(root: Path, part: str) -> list[Place]:
+    """``Annotations/480p/<Seq>/00000.png``: masks, a colour a target; over ``JPEGImages/480p/<Seq>``."""
+    sizes = [p for p in _found(root, "Annotations/*") if (root / "JPEGImages" / p.name).is_dir()]
+    if not sizes:
+        return []
+    places = []
+    for folder in _found(sizes[0], "*"):
+        masks = frame_paths(folder)
+        targets = davis_objects(next(iter(masks.values())))
+        for target in targets:
+            name = folder.name if len(targets) == 1 else f"{folder.name}-{target}"
+            images = root / "JPEGImages" / sizes[0].name / folder.name
+            places.append(
+                Place(name, partial(davis_truth, masks, target, folder), partial(frame_paths, images))
+            )
+    return places
+
+
+def _pysot(root: Path, part: str) -> list[Place]:
+    """Truth of all sequences in one JSON: ``video_dir, init_rect, img_names, gt_rect``."""
+    return [p for file in _found(root, "*.json") for p in _pysot_places(file)]
+
+
+def _pysot_places(file: Path) -> Iterator[Place]:
+    try:
+        table = json.loads(read_text(file))
+    except ValueError as error:
+        raise DataError(f"{file}: not valid JSON ({str(error)[:80]})") from None
+    if not isinstance(table, dict) or not all(
+        isinstance(v, dict) and "img_names" in v for v in table.values()
+    ):
+        return
+    offset = 0.0 if re.match(r"VOT|NFS|TrackingNet", file.stem, re.IGNORECASE) else 1.0
+
+    def truth(fields: dict) -> Truth:
+        rows = [fields["init_rect"]] if not fields.get("gt_rect") else fields["gt_rect"]
+        boxes = np.array(
+            [vot.bounding_box(np.array(r, float), str(file)) if r else [np.nan] * 4 for r in rows]
+        )
+        shown = fields.get("absent")  # 1 where the target is there
+        return Truth(
+            boxes - [offset, offset, 0, 0],
+            file,
+            absent=None if shown is None else np.array(shown) != 1,
+            sparse=True,
+        )
+
+    for name, fields in table.items():
+        paths = [file.parent / n for n in fields["img_names"]]
+        yield Place(name, partial(truth, fields), partial(_listed, paths, file))
+
+
+def _listed(paths: list[Path], file: Path) -> dict[int, Path]:
+    lost = next((p for p in paths if not p.is_file()), None)
+    if lost is not None:
+        raise DataError(f"{file}: names {lost}, which is not there; lay the images beside it")
+    return number_frames(paths, file)
+
+
+LAYOUTS = {
+    "OTB": Layout("<Seq>/groundtruth_rect.txt and <Seq>/img/0001.jpg", _otb),
+    "LaSOT": Layout("<class>/<Seq>/groundtruth.txt, full_occlusion.txt and img/", _lasot, "lasot"),
+    "GOT-10k": Layout("<Seq>/groundtruth.txt, cover.label and 00000001.jpg; list.txt", _got10k, "got10k"),
+    "VOT": Layout("<Seq>/groundtruth.txt and color/00000001.jpg; list.txt", _vot, "vot", True),
+    "UAV123": Layout("anno/UAV123/<Seq>.txt and data_seq/UAV123/<video>/", _uav123, "uav123"),
+    "NfS": Layout("<Seq>/30/<Seq>.txt and <Seq>/30/<Seq>/00001.jpg", _nfs, "nfs", True),
+    "TrackingNet": Layout("anno/<Seq>.txt and frames/<Seq>/0.jpg", _trackingnet, "trackingnet", True),
+    "Temple-Color 128": Layout("<Seq>/<Seq>_gt.txt, <Seq>_frames.txt and img/", _tc128, "tc128"),
+    "VisDrone-SOT": Layout("annotations/<Seq>.txt and sequences/<Seq>/", _visdrone),
+    "MOT": Layout("<Seq>/gt/gt.txt and <Seq>/img1/", _mot),
+    "DAVIS": Layout("Annotations/480p/<Seq>/00000.png and JPEGImages/480p/<Seq>/", _davis, "", True),
+    "pysot": Layout("<name>.json with img_names and gt_rect", _pysot),
+}
+"""Layouts, in the order in which a folder is tried."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A data set that is known by name: its layout, where in its folder it lies, and which part of it is meant."""
+
+    words: str
+    layout: str
+    folders: tuple[str, ...] = ("",)
+    part: str = ""
+    family: str = ""
+
+
+NAMED = {
+    **{
+        f"got10k-{part}": Named(f"GOT-10k, {part}", "GOT-10k", (part, f"full_data/{part}", ""))
+        for part in ("train", "val", "test")
+    },
+    "lasot": Named("LaSOT, its test set of 280 sequences", "LaSOT", ("", "LaSOTBenchmark"), "test"),
+    "lasot-all": Named("LaSOT, or its extension, all sequences of the folder", "LaSOT", ("", "LaSOTBenchmark")),
+    "uav123": Named("UAV123", "UAV123", ("", "UAV123"), "UAV123"),
+    "uav20l": Named("UAV20L", "UAV123", ("", "UAV123"), "UAV20L"),
+    "uav123-10fps": Named("UAV123 at 10 frames a second", "UAV123", ("", "UAV123_10fps"), "UAV123_10fps"),
+    "nfs30": Named("Need for Speed at 30 frames a second", "NfS", part="30"),
+    "nfs240": Named("Need for Speed at 240 frames a second", "NfS", part="240"),
+    "trackingnet": Named("TrackingNet, test: first boxes alone", "TrackingNet", ("",), "TEST"),
+    "trackingnet-train": Named("TrackingNet, train", "TrackingNet", ("",), "TRAIN_*"),
+    "tc128": Named("Temple-Color 128", "Temple-Color 128", ("", "Temple-color-128")),
+    "dtb70": Named("DTB70", "OTB", ("", "DTB70"), family="dtb70"),
+    "visdrone-sot": Named("VisDrone-SOT", "VisDrone-SOT"),
+    "vot": Named("VOT 2013 to 2022, VOTS", "VOT", ("", "sequences")),
+    "davis": Named("DAVIS, a box around each mask", "DAVIS", ("", "DAVIS")),
+}  # fmt: skip
+"""Data sets by name; their videos lie in the folder that ``--data`` names."""
+
+
+def recognise(root: Path) -> tuple[str, list[Place]] | None:
+    """The layout of a folder and its sequences, or None."""
+    for name, layout in LAYOUTS.items():
+        places = layout.find(root, "")
+        if places:
+            return name, places
+    return None
+
+
+def find_named(name: str, root: Path) -> tuple[Layout, list[Place]]:
+    """The layout and the sequences of a data set by name; none where the folder does not hold it."""
+    named = NAMED[name]
+    layout = LAYOUTS[named.layout]
+    found = (layout.find(root / folder, named.part) for folder in named.folders)
+    return layout, next((places for places in found if places), [])
+
+
+def near(root: Path) -> str:
+    """What to say of a folder of no layout: that it lies one level too high or too low, or what is known."""
+    inside = [p for p in _found(root, "*") if p.is_dir() and recognise(p)] if root.is_dir() else []
+    if inside:
+        listed = ", ".join(p.name for p in inside[:6]) + (" …" if len(inside) > 6 else "")
+        return f"{root}: one level too high; name a folder inside it: {listed}"
+    above = root.resolve().parent
+    if root.is_dir() and recognise(above):
+        return f"{root}: one level too low, it is a part of a data set; name the folder above it, {above}"
+    return (
+        f"{root}: neither a .csv table of a suite nor a folder of sequences in a known layout "
+        f"({', '.join(LAYOUTS)}; see docs/data-and-results.md)"
+    )

@@ -1,0 +1,84 @@
+"""Bounding boxes of masks: VOT's run lengths and DAVIS's images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rolo_bench.boxes import Array
+from rolo_bench.datasets.place import Truth
+from rolo_bench.errors import DataError
+
+
+def box_of(mask: np.ndarray) -> Array:
+    """The box ``(4,)`` around what is not zero in a mask ``(H, W)``; NaN for an empty one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.full(4, np.nan)
+    x, y = columns[0], rows[0]
+    return np.array([x, y, columns[-1] - x + 1, rows[-1] - y + 1], dtype=np.float64)
+
+
+def decode(values: list[int], where: str) -> Array:
+    """The box ``(4,)`` of a mask as VOT writes it: ``x0, y0, width, height`` and run lengths of 0 and 1 in turn.
+
+    Raises:
+        DataError: it is no mask; ``where`` says in which file and row.
+    """
+    if len(values) < 4 or min(values[2:]) < 0:
+        raise DataError(f"{where}: not a mask")
+    x, y, width, height = values[:4]
+    runs = np.array(values[4:], dtype=int)
+    if width * height > 1 << 28 or runs.sum() > width * height:
+        raise DataError(f"{where}: a mask whose run lengths do not fit {width} × {height} pixels")
+    bits = np.zeros(width * height, dtype=bool)
+    part = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    bits[: len(part)] = part
+    return box_of(bits.reshape(height, width)) + [x, y, 0, 0]
+
+
+def parse(text: str, where: str) -> Array:
+    """`decode` of a row of text, ``m0,0,4,3,…``.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    try:
+        return decode([int(v) for v in text.strip()[1:].split(",")], where)
+    except ValueError:
+        raise DataError(f"{where}: not a mask: {text[:40]!r}") from None
+
+
+def encode(box: Array) -> str:
+    """A filled rectangle as a mask of VOT; empty for no box."""
+    if np.isnan(box).any():
+        return "m0,0,0,0"
+    x, y, w, h = (int(v) for v in np.rint(box))
+    return f"m{x},{y},{w},{h},0,{w * h}"
+
+
+def davis_objects(path: Path) -> list[int]:
+    """The targets of a mask image, by their colour's number."""
+    return [int(v) for v in np.unique(read_mask(path)) if v != 0]
+
+
+def davis_truth(masks: dict[int, Path], target: int, folder: Path) -> Truth:
+    """Boxes around one target in the masks of a video, a file a frame."""
+    boxes = np.array([box_of(read_mask(path) == target) for path in masks.values()])
+    return Truth(boxes, folder, absent=np.isnan(boxes[:, 0]))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """A mask image ``(H, W)`` of colour numbers.
+
+    Raises:
+        DataError: not a readable image.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return np.array(image if image.mode in ("P", "L", "1") else image.convert("L")).astype(np.uint8)
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"{path}: not a readable mask ({type(error).__name__})") from None
