@@ -18,9 +18,10 @@ from scipy.io import loadmat, savemat
 
 from rolo_bench.boxes import iou
 from rolo_bench.cli import main
+from rolo_bench.datasets import masks
 from rolo_bench.datasets.suites import Entry, entries, load_annotations, tb100, tre_omit
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.exchange import geometry, otb_json, otb_mat, text
+from rolo_bench.exchange import geometry, otb_json, otb_mat, text, vot_binary
 from rolo_bench.exchange import importing as importers
 from rolo_bench.exchange.fit import Repairs, fit_reading, index_names, spelling, split_stem
 from rolo_bench.exchange.mat5 import read_variables
@@ -647,11 +648,50 @@ def test_vot(tmp_path: Path) -> None:
     for bad, message in {
         "2": "re-initialisation",
         "1": "re-initialisation",
-        "m0,0,3": "a mask",
+        "m0,0,3": "not a mask",
         "7": "unknown code",
     }.items():
         (folder / "Alpha_001.txt").write_text("\n".join([*rows[:4], bad, rows[5]]) + "\n")
         assert message in str(run("vot", tmp_path / "T", tmp_path, force=True)[0].error)
+
+
+def test_vot_masks_binary_and_multi_start(tmp_path: Path) -> None:
+    rows = [np.array([1.0]), *BOXES[1:3], np.array([0.0]), np.array([4.0, 5, 9, 5, 9, 8, 4, 8]), BOXES[5]]
+    wanted = np.vstack([BOXES[:3], np.full((1, 4), np.nan), [[4, 5, 5, 3]], BOXES[5:]])
+    folder = tmp_path / "T" / "baseline" / "Alpha"
+    folder.mkdir(parents=True)
+    data = vot_binary.write(rows)
+    (folder / "Alpha_00000000.bin").write_bytes(data)
+    (folder / "Alpha_00000050.bin").write_bytes(data)  # another start
+    (outcome,) = run("vot", tmp_path / "T", tmp_path, truths={"Alpha": BOXES})
+    assert (outcome.what, outcome.sequence, outcome.tracker) == ("imported", "Alpha", "T")
+    np.testing.assert_allclose(stored(tmp_path, "T")[0].boxes, wanted, atol=1e-5)
+    for bad, message in (
+        (data[:-3], "ends after 5 regions"),
+        (data + b"x", "1 bytes are left over"),
+        (b"\2\0" + data[2:], "not a binary"),
+        (data[:6] + b"\7" + data[7:], "row 1: a region of unknown kind 7"),
+        (data[:2] + b"\xff" * 4, "damaged or cut off"),
+    ):
+        (folder / "Alpha_00000000.bin").write_bytes(bad)
+        assert message in str(run("vot", tmp_path / "T", tmp_path, force=True)[0].error)
+    for file in folder.iterdir():
+        file.unlink()
+    text_rows = ["1", *(masks.encode(b) for b in np.rint(BOXES[1:5])), "m0,0,0,0"]
+    (folder / "Alpha_00000000.txt").write_text("\n".join(text_rows) + "\n")
+    (outcome,) = run("vot", tmp_path / "T", tmp_path, force=True, truths={"Alpha": BOXES})
+    boxes = stored(tmp_path, "T")[0].boxes
+    np.testing.assert_allclose(boxes[1:5], np.rint(BOXES[1:5]))
+    assert np.isnan(boxes[5]).all() and "NaN in rows 6" in outcome.notes[1]
+
+
+def test_names_of_other_data_sets_and_undivided_targets(tmp_path: Path) -> None:
+    for name in ("uav_Alpha", "nfs_beta", "Twin"):
+        (tmp_path / "T").mkdir(exist_ok=True)
+        (tmp_path / "T" / f"{name}.txt").write_text(table(RAW))
+    outcomes = {o.source.stem: o for o in run("pytracking", tmp_path / "T", tmp_path)}
+    assert [outcomes[n].sequence for n in ("uav_Alpha", "nfs_beta")] == ["Alpha", "Beta"]
+    assert "it has Twin-1, one file a target: rename it" in str(outcomes["Twin"].error)
 
 
 @pytest.mark.parametrize("word", ["a start code", "another word"])

@@ -64,6 +64,8 @@ def run(
     loaded = load_suite(suite, data, partial, only=only)
     if loaded.missing and not only:
         console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}")
+    for note in loaded.notes:
+        console.print(note, markup=False)
     how = {"store": Store(results), "options": options, "name": name, "force": force, "seed": seed}
     failures = 0
     for plugin in plugins:

@@ -3,7 +3,8 @@
 - got10k: ``<tracker>/<Seq>.txt`` and ``<tracker>/times/<Seq>_time.txt``, or ``<tracker>/<Seq>/<Seq>_001.txt``;
 - pysot: ``<tracker>/<Seq>.txt``;
 - pytracking: ``<tracker>/<parameters>_000/<Seq>.txt`` and ``<Seq>_time.txt``, tab separated, whole numbers;
-- VOT: ``<tracker>/<experiment>/<Seq>/<Seq>_001.txt``, rectangles, polygons or codes.
+- VOT: ``<tracker>/<experiment>/<Seq>/<Seq>_001.txt``, rectangles, polygons, masks or codes; ``.bin`` of its toolkit,
+  and ``<Seq>_00000000.txt`` of its multi-start experiment, whose other starts are left out.
 
 The first three hold the pixels of the annotation that they were run on: 1-based for OTB. VOT counts from 0.
 Text carries no checksum: a digit that was changed into another is the file's word.
@@ -18,9 +19,11 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import NUMBER
+from rolo_bench.datasets import masks
 from rolo_bench.datasets.alignment import from_corners
 from rolo_bench.datasets.vot import bounding_box
 from rolo_bench.errors import DataError, RoloBenchError
+from rolo_bench.exchange import vot_binary
 from rolo_bench.exchange.reading import (
     FARTHEST,
     Meaning,
@@ -32,6 +35,7 @@ from rolo_bench.exchange.reading import (
     text_rows,
 )
 
+SUFFIXES = {"vot": (".txt", ".bin")}
 MOT_COLUMNS = (9, 10)
 """Numbers of a row of MOT results: frame, id, x, y, w, h, confidence, and two or three that are not used."""
 
@@ -89,23 +93,21 @@ def _by_frame(values: Array, path: Path) -> tuple[Array, int]:
 
 
 def read_vot(path: Path, sequence: str, tracker: str) -> list[Reading]:
-    """One trajectory of a VOT experiment without re-initialisation, 0-based.
+    """One trajectory of a VOT experiment without re-initialisation, as text or binary, 0-based.
 
-    Code 1 (start) and code 0 (no target) become NaN rows and are named; a polygon becomes its bounding box.
+    Code 1 (start), code 0 (no target) and empty masks become NaN rows and are named; a polygon or mask becomes its
+    bounding box.
 
     Raises:
-        DataError: failure codes or a second start (a run with re-initialisation is no one-pass evaluation), masks,
-            or anything else that is no region, with its row.
+        DataError: failure codes or a second start (a run with re-initialisation is no one-pass evaluation), or
+            anything else that is no region, with its row.
     """
-    rows, notes = text_rows(path)
-    boxes = np.ones((len(rows), 4))  # rows of codes stay so, that `drop_invalid` names the others only
+    regions, notes = (vot_binary.read(path), ()) if path.suffix == ".bin" else _regions(path)
+    boxes = np.ones((len(regions), 4))  # rows of codes stay so, that `drop_invalid` names the others only
     codes: dict[int, float] = {}
     kind = "rect"
-    for i, cells in enumerate(rows):
+    for i, values in enumerate(regions):
         where = f"{path}, row {i + 1}"
-        if cells[0][:1] in "mM":
-            raise DataError(f"{where}: a mask; only rectangles and polygons can be imported")
-        values = np.array(row_numbers(cells, where))
         if values.size == 1:
             codes[i] = _code(values[0], i, where)
             continue
@@ -128,6 +130,17 @@ def read_vot(path: Path, sequence: str, tracker: str) -> list[Reading]:
     ]
 
 
+def _regions(path: Path) -> tuple[list[Array], tuple[str, ...]]:
+    """The numbers of each row, of a mask those of its bounding box, and notes."""
+    rows, notes = text_rows(path)
+    regions = []
+    for number, cells in enumerate(rows, 1):
+        where = f"{path}, row {number}"
+        mask = cells[0][:1] in "mM"
+        regions.append(masks.parse(",".join(cells), where) if mask else np.array(row_numbers(cells, where)))
+    return regions, notes
+
+
 def _code(code: float, row: int, where: str) -> float:
     """A code that one-pass evaluation may hold: 1 in the first row, 0 anywhere."""
     if code == 0 or (code == 1 and row == 0):
@@ -143,7 +156,7 @@ def _seconds(path: Path, count: int) -> tuple[Array | None, tuple[str, ...]]:
         path.parent / "times" / f"{path.stem}_time.txt",
         path.with_name(f"{path.stem}_time.txt"),
         path.with_name(f"{path.stem}_time.value"),
-        path.with_name(re.sub(r"_\d{3}$", "", path.stem) + "_time.txt"),
+        path.with_name(re.sub(r"_(\d{3}|\d{8})$", "", path.stem) + "_time.txt"),
     ]
     found = next((p for p in places if p.is_file()), None)
     if found is None:
@@ -162,17 +175,18 @@ def _seconds(path: Path, count: int) -> tuple[Array | None, tuple[str, ...]]:
 def find_tables(root: Path, format_: str) -> list[tuple[Path, str, str]]:
     """Result files under a folder (or one file), with the sequence and tracker that their paths name.
 
-    Repetitions other than the first (``_002`` …) and files of times are left out.
+    Repetitions other than the first (``_002`` …), other starts than the first frame's and files of times are left
+    out.
     """
     if root.is_file():
         return [_names(root, format_)]
     found = []
-    for path in sorted(root.rglob("*.txt")):
+    for path in sorted(p for p in root.rglob("*") if p.suffix in SUFFIXES.get(format_, (".txt",))):
         inside = path.relative_to(root).parts
         if path.stem.endswith("_time") or "times" in inside[:-1] or any(p.startswith(".") for p in inside):
             continue
-        repetition = re.fullmatch(re.escape(path.parent.name) + r"_(\d{3})", path.stem)
-        if repetition and repetition[1] != "001":
+        repetition = re.fullmatch(re.escape(path.parent.name) + r"_(\d{3}|\d{8})", path.stem)
+        if repetition and repetition[1] not in ("001", "00000000"):
             continue
         if format_ == "vot" and repetition is None:
             continue
@@ -183,7 +197,7 @@ def find_tables(root: Path, format_: str) -> list[tuple[Path, str, str]]:
 def _names(path: Path, format_: str) -> tuple[Path, str, str]:
     place = path.resolve()
     folder = place.parent
-    if re.fullmatch(re.escape(folder.name) + r"_\d{3}", path.stem):  # <Seq>/<Seq>_001.txt
+    if re.fullmatch(re.escape(folder.name) + r"_(\d{3}|\d{8})", path.stem):  # <Seq>/<Seq>_001.txt
         tracker = folder.parent.parent.name if format_ == "vot" else folder.parent.name
         return path, folder.name, tracker
     tracker = folder.name
