@@ -17,8 +17,9 @@ class Tracker(Protocol):
     Options are keywords of the constructor, each with a default. A tracker is made afresh for each
     sequence, so that nothing leaks from one video into the next.
 
-    Two optional class attributes:
+    Three optional class attributes:
 
+    - ``unavailable``: what this machine lacks for the tracker and how to get it, in a line; empty where nothing;
     - ``suite_defaults``: ``{suite name: {option: value}}``, taken before the user's own options;
     - ``oracle`` (class or instance) with a method ``reveal(box)``: the runner shows the truth of a frame
       before its ``update``. Everything such a tracker makes is marked as oracle. It is for studies only.

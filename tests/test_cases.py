@@ -117,7 +117,9 @@ def test_flavours_of_result_files(
         expected = {"xyxy": None, "nan": 20 / 21 * (frames - 4) / frames}.get(name, 20 / 21)
         assert expected is None or row.auc == pytest.approx(expected)
     if name == "xyxy":
-        assert main(["import", "pysot", str(cases / "33" / name), *here, "--corners", "--tracker", "fixed"]) == 0
+        assert (
+            main(["import", "pysot", str(cases / "33" / name), *here, "--corners", "--tracker", "fixed"]) == 0
+        )
         (row,) = score(Store(tmp_path), loaded, "fixed", partial=True).itertuples()
         assert row.auc == pytest.approx(20 / 21)
 
@@ -140,14 +142,13 @@ def test_results_where_the_truth_is_empty(cases: Path, tmp_path: Path) -> None:
 
 
 TRAJECTORIES = {
-    "res": None, "base": "re-initialisation", "bin": "damaged or cut off", "mask": "run lengths do not fit", "multi": None
+    "res": None, "base": "re-initialisation", "bin": "damaged or cut off", "mask": "run lengths do not fit",
+    "multi": None,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TRAJECTORIES)
-def test_vot_trajectories(
-    cases: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_vot_trajectories(cases: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--suite", str(cases / "55" / "bom"), "--results", str(tmp_path)]
     code = main(["import", "vot", str(cases / "38" / name), *options])
     said = capsys.readouterr().err
@@ -164,6 +165,14 @@ def test_a_sequence_that_cannot_be_run_is_named_and_the_others_go_on(
     assert main(["run", "--tracker", "static", *options]) == 1
     said = capsys.readouterr().err
     assert line in said and "Traceback" not in said and "done" in said
+
+
+def test_mil_refuses_boxes_on_which_it_would_hang(
+    cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--suite", str(cases / "40" / "Thin"), "--results", str(tmp_path)]
+    assert main(["run", "--tracker", "mil", *options]) == 1
+    assert "the first box is 1 × 60 pixels; this tracker needs sides of 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["40/Thin", "40/Leave", "14/test", "17/TEST"])

@@ -49,6 +49,40 @@ def test_missing_opencv_tracker_says_what_to_install(name):
             plugin.make({})
 
 
+def test_what_this_machine_lacks_is_listed_with_the_remedy():
+    import cv2
+
+    rows = {name: (origin, words) for name, origin, words in plugins.catalogue()}
+    for name in CONTRIB:
+        assert (rows[name][0] == "unavailable") != hasattr(cv2, f"Tracker{name.upper()}_create")
+        assert rows[name][0] == "built in" or "pip install opencv-contrib-python" in rows[name][1]
+    assert rows["nano"][0] == rows["vit"][0] == rows["mil"][0] != "unavailable"
+
+
+def test_a_box_on_which_mil_would_hang_is_refused():
+    sequence, tracker = square_sequence(), plugins.find_plugin("mil").make({})
+    for box in ([5.0, 5, 1, 60], [5, 5, 3, 3]):
+        with pytest.raises(TrackerError, match=r"needs sides of 2 and an area of 24"):
+            tracker.init(sequence.frames.image(0), np.array(box))
+
+
+def test_vit_wants_a_file_of_the_users(tmp_path):
+    with pytest.raises(TrackerError, match="--option model=FILE"):
+        plugins.find_plugin("vit").make({})
+    (tmp_path / "x.onnx").write_bytes(b"nothing")
+    with pytest.raises(TrackerError, match="OpenCV cannot read"):
+        plugins.find_plugin("vit").make({"model": str(tmp_path / "x.onnx")})
+
+
+@pytest.mark.shared
+def test_nano_follows_a_square(shared, monkeypatch):
+    monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights" / "nanotrack"))
+    sequence, tracker = square_sequence(), plugins.find_plugin("nano").make({})
+    assert sorted(tracker.weights_digests) == ["nanotrack_backbone_sim.onnx", "nanotrack_head_sim.onnx"]
+    boxes, _ = run_sequence(tracker, sequence)
+    assert np.median(np.abs(boxes[:, :2] - sequence.truth[:, :2]).max(axis=1)) < 8
+
+
 def write(path: Path, text: str) -> Path:
     path.write_text(text)
     return path

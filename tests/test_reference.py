@@ -45,6 +45,10 @@ def test_all_of_tb100() -> None:
     assert table.loc["STRUCK", "auc"] == pytest.approx(0.4617, abs=5e-5)
     assert table.loc["STRUCK", "precision"] == pytest.approx(0.6391, abs=5e-5)
     assert table["auc"].notna().all() and (table["sequences"] == 100).all()
+    assert (
+        len(table) == 9 + 6 and table.loc["SiamBAN", "auc"] == 0.696 and table.loc["SiamFC", "auc"] == 0.582
+    )
+    assert reference.published_summary(TB100, ["MDNet"])["tracker"].tolist() == ["MDNet"]
 
 
 def test_otb30_has_auc_of_struck_alone() -> None:

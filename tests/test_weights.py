@@ -291,8 +291,8 @@ def test_the_other_choice_serves_as_well(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_registry_is_complete() -> None:
-    assert set(registry()) == set(DETECTORS) - {"demo"}
-    assert [len(choices) for choices in registry().values()] == [2] + [1] * 9
+    assert set(registry()) == set(DETECTORS) - {"demo"} | {"nanotrack"}
+    assert [len(choices) for choices in registry().values()] == [2] + [1] * 10
     assert [f.name[-8:] for f in registry()["yolo-nano-voc"][0]] == [".weights", "-voc.cfg"]
     for choices in registry().values():
         for file in (f for choice in choices for f in choice):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rolo_bench.cli.options import console, data_option
-from rolo_bench.errors import DataError
+from rolo_bench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from rolo_bench.fetch.download import Progress
@@ -70,6 +70,7 @@ def data(
 
 
 @fetch.command(epilog="Example: rolo-bench fetch results && rolo-bench import otb-mat DIR --suite otb30")
+@click.argument("what", type=click.Choice(["nine", "modern"]), default="nine")
 @click.option(
     "--protocol", type=click.Choice(["tre", "sre"]), default="tre", show_default=True,
     help="TRE, whose first start serves as one-pass evaluation, or SRE.",
@@ -82,13 +83,36 @@ def data(
 @click.option("--all", "every", is_flag=True, help="All trackers of the archive, not only the paper's nine.")
 @timeout_option
 def results(
-    protocol: str, folder: Path | None, mirror: str | None, archive: Path | None, every: bool, timeout: float
+    what: str,
+    protocol: str,
+    folder: Path | None,
+    mirror: str | None,
+    archive: Path | None,
+    every: bool,
+    timeout: float,
 ) -> None:
-    """Get the published raw results of the nine trackers that the ROLO paper compares with (about 220 MB)."""
+    """Get raw results: of the nine trackers that the ROLO paper compares with (about 220 MB), or of modern ones.
+
+    nine are the benchmark authors' results; modern is one-pass evaluation on OTB-100 of ATOM, DaSiamRPN, MDNet,
+    SiamBAN, SiamFC and SiamRPN++ (14 MB in 600 files, from a public repository that states no licence).
+    """
     from rolo_bench.fetch.download import Patience
+    from rolo_bench.fetch.modern import fetch_modern
     from rolo_bench.fetch.videos import fetch_results
 
     patience = Patience(timeout)
+    if what == "modern":
+        if archive or every or protocol != "tre":
+            raise UsageError(
+                "modern results are files of one-pass evaluation: --archive, --all and --protocol go with nine"
+            )
+        with progress_lines() as progress:
+            place, count = fetch_modern(folder, mirror, patience, progress)
+        console.print(f"{count} result files in {place}", markup=False)
+        console.print(
+            f"take them in with: rolo-bench import pysot {place} --suite otb100 --pad none", markup=False
+        )
+        return
     with progress_lines() as progress:
         place, count = fetch_results(folder, protocol, mirror, archive, every, patience, progress)
     console.print(f"{count} result files in {place}", markup=False)
@@ -130,9 +154,9 @@ def _bar() -> Iterator[Progress]:
 
 
 @fetch.command(epilog="Example: rolo-bench fetch weights yolox-nano")
-@click.argument("names", metavar="DETECTOR", nargs=-1, required=True)
+@click.argument("names", metavar="NAME", nargs=-1, required=True)
 def weights(names: tuple[str, ...]) -> None:
-    """Download the weights of detectors into the cache, checked; what is there already is only checked."""
+    """Download weights, such as those of detectors, into the cache, checked; what is there already is only checked."""
     from rolo_bench.fetch.weights import fetch, registered
 
     for name in names:

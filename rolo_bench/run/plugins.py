@@ -136,13 +136,18 @@ def find_plugin(tracker: str | Path | type) -> Plugin:
 def catalogue() -> list[tuple[str, str, str]]:
     """Every tracker that can be named: its name, where it comes from, and what it is with its options.
 
-    Of one that cannot be loaded the second is ``broken`` and the third says why.
+    Of one that cannot be loaded the second is ``broken``, of one that this machine lacks something for
+    ``unavailable``, and the third says why.
     """
     rows = []
     for name in sorted({*builtin_names(), *installed_names(), *folder_names(plugin_folder())}):
         try:
             plugin = find_plugin(name)
             options = ", ".join(f"{k}={v!r}" for k, v in plugin.options().items())
+            lacks = getattr(plugin.cls, "unavailable", "")
+            if lacks:
+                rows.append((name, "unavailable", lacks))
+                continue
             rows.append((name, plugin.origin, f"{plugin.summary()} {f'[{options}]' if options else ''}"))
         except RoloBenchError as error:
             rows.append((name, "broken", str(error)))

@@ -21,6 +21,7 @@ TABLES = (
     "nine_trackers_tb100",
     "nine_trackers_tb100_curves",
     "nine_trackers_cvpr13",
+    "modern_otb100",
     "rolo_paper_legends",
     "rolo_paper_steps",
     "struck_conventions_otb30",
@@ -56,21 +57,23 @@ def trackers() -> tuple[str, ...]:
 
 
 def published_summary(sequences: Iterable[str], names: Iterable[str] = ()) -> pd.DataFrame:
-    """Published one-pass numbers of the nine trackers as means over some sequences of TB-100.
+    """Published one-pass numbers as means over some sequences of TB-100: of the nine trackers, and of modern ones.
 
     Columns ``tracker, auc, precision, success50, mean_iou, fps, sequences``: NaN where nobody has
     published that number for these very sequences. AUC and precision exist for all of TB-100, AUC also for
-    any sequences of the 2013 benchmark, and STRUCK's for any of OTB-30. Speeds are those of `speeds`.
+    any sequences of the 2013 benchmark, and STRUCK's for any of OTB-30; of modern trackers AUC for all of TB-100.
+    Speeds are those of `speeds`.
 
     Args:
         sequences: names in this package's spelling; the table is empty where one is not in TB-100.
-        names: trackers to keep; all nine where none is given.
+        names: trackers to keep; all where none is given.
     """
     import pandas as pd
 
     wanted = list(dict.fromkeys(sequences))
     tb100 = table("nine_trackers_tb100")
     keep = tuple(names) or trackers()
+    modern = table("modern_otb100").set_index("tracker")["auc"]
     if not wanted or not set(wanted) <= set(tb100["sequence"]):
         keep = ()
     fps = table("speeds").set_index("tracker")["fps"]
@@ -82,6 +85,10 @@ def published_summary(sequences: Iterable[str], names: Iterable[str] = ()) -> pd
         auc, precision = _auc_and_precision(name, wanted)
         means = part["success50"].mean(), part["mean_iou"].mean()
         rows.append((name, auc, precision, *means, float(fps.get(name, np.nan)), len(wanted)))
+    if len(wanted) == tb100["sequence"].nunique() and keep:
+        nan = float("nan")
+        chosen = [m for m in modern.index if not names or m in keep]
+        rows += [(m, float(modern[m]), nan, nan, nan, nan, len(wanted)) for m in chosen]
     columns = ["tracker", "auc", "precision", "success50", "mean_iou", "fps", "sequences"]
     return pd.DataFrame(rows, columns=columns)
 
