@@ -24,6 +24,7 @@ from rolo_bench.boxfiles import read_boxes
 from rolo_bench.cli import main
 from rolo_bench.datasets.suites import Entry, annotation_digest, tb100
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
+from rolo_bench.fetch import modern
 from rolo_bench.fetch import videos as fetch
 from rolo_bench.fetch.download import BusyError, Patience, UnreachableError, download
 from tests.helpers_server import Handler, serving
@@ -547,3 +548,21 @@ def test_a_real_video_through_the_whole_way(server: str, shared: Path, tmp_path:
     truth.write_text(re.sub("25", "26", truth.read_text(), count=1))
     with pytest.raises(RoloBenchError, match="SHA-256 differs"):
         fetch.check_video(tmp_path / "data", video)
+
+
+def test_modern_results_come_file_by_file_and_are_checked(tmp_path, monkeypatch):
+    assert len(modern.table_rows("modern_results.csv")) == 600
+    content = {"SiamRPN++/A.txt": b"1,2,3,4\n", "ATOM/B.txt": b"5,6,7,8\n"}
+    keys = [(*n.split("/"), str(len(c)), hashlib.sha256(c).hexdigest()) for n, c in content.items()]
+    rows = [dict(zip(("tracker", "file", "bytes", "sha256"), k)) for k in keys]
+    monkeypatch.setattr(modern, "table_rows", lambda name: rows)
+    with serving({f"/{n.replace('+', '%2B')}": c for n, c in content.items()}) as address:
+        place, count = modern.fetch_modern(tmp_path, address)
+        assert (place, count) == (tmp_path / "modern", 2)
+        assert {p.relative_to(place).as_posix(): p.read_bytes() for p in place.rglob("*.txt")} == content
+        asked = len(Handler.log)
+        modern.fetch_modern(tmp_path, address)
+        assert len(Handler.log) == asked  # what is there and whole is left alone
+        rows[1]["sha256"] = "0" * 64
+        with pytest.raises(DataError):
+            modern.fetch_modern(tmp_path, address)

@@ -142,25 +142,19 @@ def _skipped(boxes: Array, entry: Entry, cut: str, truth: Array | None, where: s
         DataError: counts and first box do not settle it.
     """
     assert entry.first is not None and entry.last is not None and entry.frames is not None
-    rows, surplus = len(boxes), len(boxes) - entry.frames
+    rows, surplus, lead = len(boxes), len(boxes) - entry.frames, max(entry.first - 1, 0)
     counted = entry.images.index(entry.first) if entry.images and rows == len(entry.images) else None
     if counted is None and rows == entry.last:
-        counted = max(entry.first - 1, 0)
-    before = counted or (max(entry.first - 1, 0) if rows >= entry.last else 0) or surplus
+        counted = lead
+    before = counted or (lead if rows >= entry.last else 0) or surplus
     if cut != "auto":
         return before if cut == "before" else 0
     choices = {0, before} if counted is None else {counted}
     if truth is not None:
-        overlaps = {k: iou(boxes[k], truth[0])[0] for k in (0, before)}
-        least = 0.5 if max(np.nan_to_num(list(overlaps.values()))) < SAME else SAME
-        fitting = {k for k, overlap in overlaps.items() if overlap >= least}
-        if fitting:
-            choices &= fitting
-        if (
-            entry.first == 1 and 0 in choices
-        ):  # a range that begins with the video, and a target that stands still
-            choices = {0}
-    elif entry.first == 1 and counted is None:
+        choices &= _fitting(boxes, (0, before), truth[0]) or choices
+    if (
+        entry.first == 1 and 0 in choices
+    ):  # a range that begins with the video, and a target that stands still
         choices = {0}
     if len(choices) != 1:
         raise DataError(
@@ -169,6 +163,13 @@ def _skipped(boxes: Array, entry: Entry, cut: str, truth: Array | None, where: s
             "say which with --cut before or --cut after"
         )
     return choices.pop()
+
+
+def _fitting(boxes: Array, places: tuple[int, int], first: Array) -> set[int]:
+    """At which of two places a file's box is the first true one; at which it overlaps where neither is."""
+    overlaps = {k: float(np.nan_to_num(iou(boxes[k], first)[0])) for k in places}
+    least = SAME if max(overlaps.values()) >= SAME else 0.5
+    return {k for k, overlap in overlaps.items() if overlap >= least}
 
 
 def _start(reading: Reading, entry: Entry, where: str) -> int:
