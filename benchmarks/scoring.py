@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import pandas  # noqa: F401  (imported here so that its import is not timed)
 
-from rolo_bench.datasets.suites import NoFrames, Suite, entries
+from rolo_bench.datasets.place import NoFrames
+from rolo_bench.datasets.suites import Suite, entries
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.score import score
 from rolo_bench.scores.summary import mean_curves, summary

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rolo_bench.datasets.suites import ATTRIBUTES, NoFrames, Suite
+from rolo_bench.datasets.place import NoFrames
+from rolo_bench.datasets.suites import ATTRIBUTES, Suite
 from rolo_bench.run.store import RunResult
 from rolo_bench.sequence import Sequence
 

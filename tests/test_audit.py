@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from rolo_bench.cli import main
-from rolo_bench.datasets.suites import NoFrames, Suite, entries, load_annotations
+from rolo_bench.datasets.place import NoFrames
+from rolo_bench.datasets.suites import Suite, entries, load_annotations
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.paper import audit
 from rolo_bench.run.store import RunResult, Store

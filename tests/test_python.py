@@ -13,7 +13,8 @@ import pytest
 
 import rolo_bench
 from rolo_bench import plots
-from rolo_bench.datasets.suites import NoFrames, Suite, load_annotations
+from rolo_bench.datasets.place import NoFrames
+from rolo_bench.datasets.suites import Suite, load_annotations
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.exchange.importing import targets
 from rolo_bench.plots.context import describe

@@ -16,7 +16,8 @@ from hypothesis.extra.numpy import arrays
 
 from rolo_bench.boxfiles import parse_fixed, parse_table
 from rolo_bench.cli import main
-from rolo_bench.datasets.suites import NoFrames, Suite
+from rolo_bench.datasets.place import NoFrames
+from rolo_bench.datasets.suites import Suite
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import SRE_SHIFTS, tre_starts
 from rolo_bench.run.store import RunResult, Store

@@ -149,23 +149,23 @@ def _chosen(
         chosen = {name: [s for s in order if s in shared] for name in chosen if shared}
     if not chosen:
         return {}, "", []
-    line = _compared(chosen, suite)
+    line = _compared(chosen, found, suite)
     if len({tuple(have) for have in found.values()}) == 1:
         return chosen, line, []
-    incomplete = [f"{n} has {len(h)} of {len(order)}" for n, h in found.items() if len(h) < len(order)]
-    left = [n for n in found if n not in chosen]
-    line += f"; incomplete: {', '.join(incomplete)}"
-    line += f"; left out: {', '.join(left)}" if left else ""
     line += f" (--require {require}: {REQUIRE[require]})"
     return chosen, line, [line]
 
 
-def _compared(chosen: dict[str, list[str]], suite: Suite) -> str:
-    """``3 trackers on 11 of 30 sequences of otb30``."""
-    counts = sorted({len(have) for have in chosen.values()})
+def _compared(chosen: dict[str, list[str]], found: dict[str, list[str]], suite: Suite) -> str:
+    """``3 trackers on 11 of 30 sequences of otb30; incomplete: TLD has 2 of 11; left out: TLD``."""
+    counts, total = sorted({len(have) for have in chosen.values()}), len(suite.sequences)
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     trackers = f"{len(chosen)} trackers" if len(chosen) > 1 else next(iter(chosen))
-    return f"{trackers} on {shown} of {len(suite.expected)} sequences of {suite.name}"
+    line = f"{trackers} on {shown} of {len(suite.expected)} sequences of {suite.name}"
+    if len({tuple(have) for have in found.values()}) > 1:
+        line += f"; incomplete: {', '.join(f'{n} has {len(h)} of {total}' for n, h in found.items() if len(h) < total)}"
+    left = ", ".join(n for n in found if n not in chosen)
+    return line + (f"; left out: {left}" if left else "")
 
 
 def _lacking(store: Store, suite: Suite, protocol: str, tracker: str, have: list[str]) -> DataError:
