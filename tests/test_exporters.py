@@ -80,8 +80,9 @@ def _with_gaps(parts: tuple[np.ndarray, list[int]]) -> np.ndarray:
     return boxes
 
 
+AS_GOT10K = ("lasot", "got10k-server", "trackingnet-server")
 TRIPS = {
-    name: {"lasot": "got10k", "got10k-server": "got10k", "trackingnet-server": "got10k"}.get(name, name)
+    name: "got10k" if name in AS_GOT10K else "vot" if name == "vot-workspace" else name
     for name in exporters.FORMATS
 }
 """Formats out, and the format by which each is read back."""
@@ -137,6 +138,17 @@ def test_starts_of_tre_and_sre_round_trip(
     ):
         assert (before.segment, before.start) == (after.segment, after.start)
         np.testing.assert_allclose(after.boxes, before.boxes, atol=1.1e-6)
+
+
+def test_a_workspace_of_vot(tmp_path: Path) -> None:
+    """What vot-toolkit 0.9 needs to analyse it, beside ``sequences``: its configuration and its list of trackers."""
+    store = Store(tmp_path / "res")
+    for tracker in ("T", "U"):
+        store.save("mini", RunResult(tracker, "Alpha", "ope", BOXES, np.ones(COUNT)))
+    assert len(list(exporters.export_results(store, "mini", (), "vot-workspace", tmp_path / "out"))) == 2
+    assert (tmp_path / "out" / "results" / "U" / "unsupervised" / "Alpha" / "Alpha_001.txt").is_file()
+    assert (tmp_path / "out" / "trackers.ini").read_text().count("protocol = trax") == 2
+    assert "type: average_accuracy" in (tmp_path / "out" / "config.yaml").read_text()
 
 
 def test_archives_of_servers() -> None:

@@ -22,7 +22,8 @@ def export(
 ) -> None:
     """Write results in the layout of another toolkit or server; all trackers of the suite by default.
 
-    FORMAT is got10k, pysot, pytracking, lasot, vot, otb-json, otb-mat, got10k-server or trackingnet-server.
+    FORMAT is got10k, pysot, pytracking, lasot, vot, vot-workspace, otb-json, otb-mat, got10k-server or
+    trackingnet-server.
     """
     from rolo_bench.datasets.suites import counts_from_zero, suite_label
     from rolo_bench.exchange.exporting import export_results

@@ -39,12 +39,14 @@ class Format:
             the toolkit's spelling and what is added to x and y.
         archive: the files of a tracker go into ``<tracker>.zip``, as a server wants them.
         protocols: what it has a place for.
+        around: files that stand beside those of all trackers, of whose names they are made.
     """
 
     words: str
     files: Callable[[list[RunResult], str, float], Files]
     archive: bool = False
     protocols: tuple[str, ...] = ("ope",)
+    around: Callable[[list[str]], Files] | None = None
 
 
 def _timed(result: RunResult) -> bool:
@@ -100,6 +102,30 @@ def _vot(results: list[RunResult], name: str, offset: float) -> Files:
     return content | ({f"{base}_time.value": format_numbers(result.seconds)} if _timed(result) else {})
 
 
+def _vot_results(results: list[RunResult], name: str, offset: float) -> Files:
+    return {f"results/{path}": data for path, data in _vot(results, name, offset).items()}
+
+
+def _vot_workspace(trackers: list[str]) -> Files:
+    """What makes a folder a workspace of vot-toolkit: its videos are looked for in ``sequences`` beside the results."""
+    entries = (f"[{t}]\nlabel = {t}\nprotocol = trax\ncommand = {t}\n" for t in trackers)
+    return {"config.yaml": WORKSPACE, "trackers.ini": "\n".join(entries)}
+
+
+WORKSPACE = """registry:
+- ./trackers.ini
+sequences: sequences
+stack:
+  title: one-pass evaluation
+  experiments:
+    unsupervised:
+      type: unsupervised
+      analyses:
+      - type: average_accuracy
+        burnin: 1
+"""
+
+
 def _fields(result: RunResult) -> dict[str, Any]:
     """What the OTB toolkits write of one start; frames count within the benchmark's range, from 1."""
     seconds = result.seconds[1:]
@@ -152,6 +178,11 @@ FORMATS = {
     "pytracking": Format("pytracking: <tracker>/default_000/<Seq>.txt, tab separated", _pytracking),
     "lasot": Format("LaSOT toolkit: <tracker>_tracking_result/<Seq>.txt", _lasot),
     "vot": Format("VOT: <tracker>/unsupervised/<Seq>/<Seq>_001.txt", _vot),
+    "vot-workspace": Format(
+        "VOT toolkit: a workspace to analyse, results/<tracker>/unsupervised/<Seq>/<Seq>_001.txt",
+        _vot_results,
+        around=_vot_workspace,
+    ),
     "otb-json": Format("Python OTB toolkit: <tracker>/<Seq>.json", _otb_json, protocols=EVERY),
     "otb-mat": Format("MATLAB OTB toolkit: <tracker>/<Seq>_<tracker>.mat", _otb_mat, protocols=EVERY),
     "got10k-server": Format("GOT-10k's server: <tracker>.zip of <Seq>/<Seq>_001.txt", _got10k_server, True),
@@ -206,7 +237,7 @@ def export_results(
         UsageError: unknown format or protocol, or no results.
         DataError: a result is malformed.
     """
-    known = store.trackers(suite, protocol)
+    known, labels = store.trackers(suite, protocol), []
     for tracker in trackers or known:
         names = store.sequences(suite, protocol, tracker)
         if not names:
@@ -216,13 +247,15 @@ def export_results(
             )
         meta = store.meta(suite, protocol, tracker)
         label = f"{tracker}-oracle" if meta.get("oracle") else tracker
+        labels.append(label)
         content: Files = {}
         for name in names:
             starts = [replace(r, tracker=label) for r in store.load(suite, protocol, tracker, name, meta)]
             content |= layout(format_, *starts, zero_based=zero_based)
         if FORMATS[format_].archive:
             content = {f"{label}.zip": _zip(content)}
-        for path, data in content.items():
+        around = FORMATS[format_].around
+        for path, data in (content | (around(labels) if around else {})).items():
             write_atomic(folder / path, data)
         yield next(iter(content)).split("/")[0], len(names)
     if not known and not trackers:
