@@ -1,4 +1,5 @@
 import inspect
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,56 @@ def test_options_are_literals_where_they_can_be():
     }  # fmt: skip
     with pytest.raises(UsageError, match="name=value"):
         plugins.parse_options(("a",))
+
+
+PROGRAM = """
+import sys
+step = 0
+for line in sys.stdin:
+    word, *rest = line.split(None, 5)
+    if word == "init":
+        x, y, w, h = map(float, rest[:4])
+        print("ok", flush=True)
+        continue
+    step += 1
+    {}
+    print(x + 2 * step, y + step, w, h, flush=True)
+"""
+
+
+def external(tmp_path, line="pass", **options):
+    path = write(tmp_path / "follow.py", PROGRAM.format(line))
+    return plugins.find_plugin(f"{sys.executable} {path}"), options
+
+
+def test_a_program_is_a_tracker(tmp_path):
+    plugin, _ = external(tmp_path)
+    assert (plugin.name, plugin.origin) == ("follow", "command") and "follow.py" in plugin.summary()
+    sequence = square_sequence()
+    boxes, _ = run_sequence(plugin.make({}), sequence)
+    np.testing.assert_allclose(boxes, sequence.truth)
+    assert plugin.source_digest != external(tmp_path, "x += 0")[0].source_digest
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("print('nan', flush=True); continue", None),
+        ("print('here', flush=True); continue", "frame 2: .* answered 'here', expected four numbers"),
+        ("raise ValueError('no idea')", r"frame 2: .* ended \(exit code 1\): ValueError: no idea"),
+        ("import time; time.sleep(9)", "frame 2: .* did not answer within 1 s"),
+    ],
+)
+def test_what_a_program_does_wrong_is_one_line(tmp_path, line, message):
+    plugin, _ = external(tmp_path, line)
+    tracker, sequence = (
+        plugin.make({"timeout": 1.0 if message and "within" in message else 20.0}),
+        square_sequence(),
+    )
+    if message is None:
+        assert np.isnan(run_sequence(tracker, sequence)[0][1:]).all()
+    else:
+        with pytest.raises(TrackerError, match=message):
+            run_sequence(tracker, sequence)
+    with pytest.raises(UsageError, match="no such program"):
+        plugins.find_plugin("no-such-program --fast")

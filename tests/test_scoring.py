@@ -105,6 +105,21 @@ def test_summary_is_the_mean_over_sequences(store: Store) -> None:
     assert table["same_as_best"].all()  # three sequences prove nothing
 
 
+def test_runs_of_one_tracker_are_taken_together(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name, hits in (("a_000", 30), ("a_001", 24), ("a_002", 27), ("b", 15)):
+        store.save("tiny", result(name, "One", hits))
+    table = view(score(store, suite("One"), convention="plain"), "repeats").set_index("tracker")
+    # AUC is the share of hits: 1, 0.8 and 0.9; mean 0.9, standard deviation 0.1
+    assert table.loc["a", ["auc", "auc_spread", "auc_low", "auc_high"]].tolist() == pytest.approx(
+        [0.9, 0.1, 0.8, 1]
+    )
+    assert (
+        table.loc["a", "runs"] == 3 and table.loc["b", "runs"] == 1 and np.isnan(table.loc["b", "auc_spread"])
+    )
+    assert table.index.tolist() == ["a", "b"]
+
+
 def test_equal_trackers_share_a_rank(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for name in ("a", "b"):
@@ -342,7 +357,7 @@ def test_command_prints_nothing_but_the_table(on_disk: list[str], capsys: pytest
     assert r"bad\_one & 0.300" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("view", ["summary", "sequences", "attributes", "pairs", "wins"])
+@pytest.mark.parametrize("view", ["summary", "sequences", "attributes", "pairs", "wins", "repeats"])
 @pytest.mark.parametrize("format_", [None, "csv", "md", "latex", "json"])
 def test_every_view_in_every_format(
     on_disk: list[str], view: str, format_: str | None, capsys: pytest.CaptureFixture[str]
@@ -355,7 +370,7 @@ def test_every_view_in_every_format(
         assert isinstance(json.loads(out), list)
 
 
-@pytest.mark.parametrize("view", ["summary", "sequences", "attributes", "pairs", "wins"])
+@pytest.mark.parametrize("view", ["summary", "sequences", "attributes", "pairs", "wins", "repeats"])
 @pytest.mark.parametrize("format_", [None, "csv", "md", "latex", "json"])
 def test_an_oracle_is_marked_in_every_view(
     on_disk: list[str],

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     "-o", "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="Option of the tracker; repeatable."
 )
 @click.option("--name", metavar="NAME", help="File the results under this name (one tracker only).")
+@click.option(
+    "--repeat", type=click.IntRange(1, 999), default=1, show_default=True, metavar="N",
+    help="Run N times with seeds one apart, as NAME_000, NAME_001 …; `score --view repeats` gives mean and spread.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Make results anew, even those that are complete.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
               help="Seed of trackers that use global random numbers.")  # fmt: skip
@@ -43,6 +47,7 @@ def run(
     only: tuple[str, ...],
     pairs: tuple[str, ...],
     name: str | None,
+    repeat: int,
     force: bool,
     seed: int,
 ) -> None:
@@ -66,11 +71,14 @@ def run(
         console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}")
     for note in loaded.notes:
         console.print(note, markup=False)
-    how = {"store": Store(results), "options": options, "name": name, "force": force, "seed": seed}
+    how = {"store": Store(results), "options": options, "force": force}
     failures = 0
-    for plugin in plugins:
+    for plugin, number in ((p, n) for p in plugins for n in range(repeat)):
+        label = (name or plugin.name) + (f"_{number:03d}" if repeat > 1 else "")
         try:
-            failures += _run_one(plugin, loaded, protocol, name or plugin.name, how)
+            failures += _run_one(
+                plugin, loaded, protocol, label, how | {"name": label, "seed": seed + number}
+            )
         except RoloBenchError as error:
             if len(plugins) == 1:
                 raise

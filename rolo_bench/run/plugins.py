@@ -22,6 +22,7 @@ from typing import Any
 
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
 from rolo_bench.files import digest
+from rolo_bench.run.external import command_tracker
 from rolo_bench.run.worker import guarded
 from rolo_bench.tracker import suite_defaults
 
@@ -104,7 +105,7 @@ def folder_names(folder: Path | None) -> tuple[str, ...]:
 
 
 def find_plugin(tracker: str | Path | type) -> Plugin:
-    """A tracker by name, by path of its file, or as a class.
+    """A tracker by name, by path of its file, as a class, or as a command with its arguments.
 
     Raises:
         UsageError: unknown name (the message lists the known ones), or no such file.
@@ -114,6 +115,9 @@ def find_plugin(tracker: str | Path | type) -> Plugin:
         _check(tracker.__name__, tracker)
         return Plugin(tracker.__name__, tracker, f"class of {tracker.__module__}", _digest(tracker))
     name = str(tracker)
+    if " " in name and not Path(name).is_file():
+        label, found, digest_ = command_tracker(name)
+        return Plugin(label, found, "command", digest_)
     if name.endswith(".py") or os.sep in name:
         path = Path(name)
         if not path.is_file():

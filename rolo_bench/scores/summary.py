@@ -22,8 +22,11 @@ VIEWS = {
     "attributes": "AUC",
     "pairs": "AUC, paired Wilcoxon test, Holm-corrected over all pairs; oracles take no part",
     "wins": "by AUC, 1 is the best rank; oracles take no part",
+    "repeats": "trackers named alike but for _000, _001 … are runs of one; spread is the standard deviation over them",
 }
 """What `view` makes of scores, and how its numbers come about."""
+RUN = r"_\d{3}$"
+"""What a run of several adds to the name of its tracker."""
 MEANS = {
     "auc": "auc", "precision": "precision20", "norm_precision": "norm_auc", "success50": "success50",
     "success75": "success75", "mean_iou": "mean_iou",
@@ -182,6 +185,29 @@ def sequence_table(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
     return pd.concat([table, mean]).reset_index()
 
 
+def repeats(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per tracker over its runs, which carry their number at the end: ``atom_000``, ``atom_001`` …; best first.
+
+    Columns ``tracker, runs``, then of AUC and precision over the runs the mean, ``_spread`` (the standard deviation
+    with n - 1, NaN for one run), ``_low`` and ``_high``; ``sequences``.
+    """
+    import pandas as pd
+
+    table = summary(scores)
+    table = table.assign(tracker=table["tracker"].str.replace(RUN, "", regex=True))
+    rows = []
+    for name, runs in table.groupby("tracker", sort=False):
+        row: dict[str, Any] = {"tracker": name, "runs": len(runs)}
+        for column in ("auc", "precision"):
+            values = runs[column]
+            row |= {
+                column: values.mean(), f"{column}_spread": values.std(), f"{column}_low": values.min(),
+                f"{column}_high": values.max(),
+            }  # fmt: skip
+        rows.append(row | {"oracle": bool(runs["oracle"].any()), "sequences": int(runs["sequences"].min())})
+    return pd.DataFrame(rows).sort_values("auc", ascending=False, kind="stable", ignore_index=True)
+
+
 def view(
     scores: pd.DataFrame, name: str = "summary", published: bool = False, full: bool = True
 ) -> pd.DataFrame:
@@ -199,6 +225,8 @@ def view(
         raise UsageError(f"unknown view {name!r}; known: {', '.join(VIEWS)}")
     if published and name != "summary":
         raise UsageError("--published goes with --view summary")
+    if name == "repeats":
+        return repeats(scores)
     if name == "sequences":
         return scores if full else matrix(scores).rename(columns=labels(scores)).reset_index()
     if name == "attributes" and not full:

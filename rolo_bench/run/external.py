@@ -1,0 +1,140 @@
+"""Trackers in other languages: a program that reads a request a line and answers each with a line.
+
+``init X Y W H PATH`` starts it on an image with the target's box, ``frame PATH`` asks for the box on the next one; the
+answer to each is ``X Y W H``, or ``nan`` for "not there". Pixels count from 0, images are PNG files, and the program
+is started anew for each sequence; at its end its input is closed. It never sees a frame before it has answered for
+the one before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import queue
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from rolo_bench.boxes import Array
+from rolo_bench.errors import TrackerError, UsageError
+from rolo_bench.files import digest
+from rolo_bench.sequence import Image
+
+WRONG = "{} answered {!r}, expected four numbers X Y W H, or nan"
+
+
+class Command:
+    """A program behind the tracker contract.
+
+    Args:
+        command: the program with its arguments.
+        timeout: seconds for one answer.
+    """
+
+    def __init__(self, command: str, timeout: float) -> None:
+        self.words, self.timeout = shlex.split(command), timeout
+        self.process: subprocess.Popen[str] | None = None
+
+    def init(self, image: Image, box: Array) -> None:
+        """Start the program and its target."""
+        self.folder = tempfile.TemporaryDirectory(prefix="rolo-bench-")
+        self.errors: IO[str] = open(  # noqa: SIM115 - closed in close
+            Path(self.folder.name) / "stderr.txt", "w+", encoding="utf-8", errors="replace"
+        )
+        self.process = subprocess.Popen(
+            self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            encoding="utf-8", errors="replace",
+        )  # fmt: skip
+        self.lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        self.ask("init " + " ".join(f"{v:.6f}" for v in box), image)
+
+    def update(self, image: Image) -> Array:
+        """The program's box; NaN where it says ``nan``."""
+        answer = self.ask("frame", image)
+        try:
+            values = np.array([float(v) for v in re.split(r"[,\s]+", answer.strip())])
+        except ValueError:
+            values = np.zeros(0)
+        if values.shape != (4,) and not (values.shape == (1,) and np.isnan(values[0])):
+            raise TrackerError(WRONG.format(self.words[0], answer[:60]))
+        return np.broadcast_to(values, (4,)).copy()
+
+    def ask(self, request: str, image: Image) -> str:
+        """One request with an image, and the line that comes back.
+
+        Raises:
+            TrackerError: the program ended, or did not answer in time.
+        """
+        import cv2
+
+        assert self.process is not None and self.process.stdin is not None
+        path = Path(self.folder.name) / "frame.png"
+        cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        with contextlib.suppress(OSError):  # a program that has ended is told by its missing answer
+            self.process.stdin.write(f"{request} {path}\n")
+            self.process.stdin.flush()
+        try:
+            answer = self.lines.get(timeout=self.timeout)
+        except queue.Empty:
+            self.close()
+            raise TrackerError(f"{self.words[0]} did not answer within {self.timeout:g} s") from None
+        if not answer:
+            self.errors.seek(0)
+            last = (self.errors.read().strip().splitlines() or ["it said nothing on stderr"])[-1]
+            raise TrackerError(f"{self.words[0]} ended (exit code {self.process.wait(5)}): {last}")
+        return answer
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            self.lines.put(line.rstrip("\r\n") or " ")
+        self.lines.put("")
+
+    def close(self) -> None:
+        """End the program."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        with contextlib.suppress(OSError):
+            process.stdin.close()  # type: ignore[union-attr]
+        try:
+            process.wait(2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()  # type: ignore[union-attr]
+        self.errors.close()
+        self.folder.cleanup()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def command_tracker(command: str) -> tuple[str, type, str]:
+    """Name, class and SHA-256 of a program that is a tracker; the digest covers the files that the command names.
+
+    Raises:
+        UsageError: no such program.
+    """
+    words = shlex.split(command)
+    if not words or shutil.which(words[0]) is None:
+        raise UsageError(
+            f"{command}: no such program; name a tracker, the path of a plugin file, or a command"
+        )
+    files = [Path(shutil.which(words[0]) or words[0]), *(Path(w) for w in words[1:] if Path(w).is_file())]
+    content = [command, *(digest(f) for f in files)]
+
+    class External(Command):
+        __doc__ = f"The program `{command}`."
+
+        def __init__(self, timeout: float = 60.0) -> None:
+            super().__init__(command, timeout)
+
+    return files[-1].stem, External, hashlib.sha256("\n".join(content).encode()).hexdigest()
