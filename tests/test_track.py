@@ -11,7 +11,7 @@ from rolo_bench.boxfiles import read_boxes
 from rolo_bench.cli import main
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.run.video import captioned, parse_box, track_video
-from tests.helpers_video import square_sequence
+from tests.helpers_video import otb_folder, square_sequence
 
 
 @pytest.fixture
@@ -172,3 +172,34 @@ def test_a_caption_leaves_the_image_alone():
     assert not image.any()
     assert picture[30, 40].tolist() == [230, 159, 0]
     captioned(image, np.full(4, np.nan), "lost")
+
+
+def test_a_folder_or_a_pattern_of_images_is_a_video(tmp_path):
+    root = otb_folder(tmp_path / "otb", ("Square",), count=8)
+    images, truth = root / "Square" / "img", square_sequence(count=8).truth
+    for i, source in enumerate((images, images / "*.jpg")):
+        target = tmp_path / f"boxes{i}.txt"
+        arguments = [
+            "track",
+            str(source),
+            "--init",
+            "10,20,24,18",
+            "--tracker",
+            "ncc",
+            "--boxes",
+            str(target),
+        ]
+        assert main(arguments) == 0
+        assert np.abs(read_boxes(target) - truth).max() <= 1
+    assert main(["track", str(tmp_path / "none"), "--init", "1,2,3,4", "--tracker", "ncc"]) == 1
+    assert main(["track", str(tmp_path / "*.png"), "--init", "1,2,3,4", "--tracker", "ncc"]) == 1
+
+
+def test_several_targets_have_a_tracker_each(tmp_path):
+    root = otb_folder(tmp_path / "otb", ("Square",), count=8)
+    target, film = tmp_path / "boxes.txt", tmp_path / "film.gif"
+    arguments = ["track", str(root / "Square" / "img"), "--boxes", str(target), "--video", str(film)]
+    assert main([*arguments, "--init", "10,20,24,18", "--init", "60,60,20,20", "--tracker", "static"]) == 0
+    assert read_boxes(tmp_path / "boxes_1.txt").tolist() == [[10, 20, 24, 18]] * 8
+    assert read_boxes(tmp_path / "boxes_2.txt").tolist() == [[60, 60, 20, 20]] * 8
+    assert film.is_file() and not target.exists()

@@ -15,8 +15,10 @@ from rolo_bench.errors import TrackerError
 )
 @click.argument("source", metavar="VIDEO")
 @click.option(
-    "--init", metavar="X,Y,W,H", help="First box in pixels, x and y of the corner from 0 [default: draw it]."
-)
+    "--init", "inits", multiple=True, metavar="X,Y,W,H",
+    help="First box in pixels, x and y of the corner from 0; repeat for several targets, each with a tracker of its "
+    "own [default: draw it].",
+)  # fmt: skip
 @click.option("--tracker", default="rolo", show_default=True, metavar="NAME", help="Tracker or plugin file.")
 @click.option(
     "-o", "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="Option of the tracker; repeatable."
@@ -31,7 +33,7 @@ from rolo_bench.errors import TrackerError
 @click.option("--window", is_flag=True, help="Show the video while it is tracked; q ends it.")
 def track(
     source: str,
-    init: str | None,
+    inits: tuple[str, ...],
     tracker: str,
     pairs: tuple[str, ...],
     boxes: Path | None,
@@ -39,17 +41,23 @@ def track(
     frames: int | None,
     window: bool,
 ) -> None:
-    """Run a tracker on VIDEO, a file or the number of a camera; write boxes and an annotated video."""
+    """Run a tracker on VIDEO; write boxes and an annotated video.
+
+    VIDEO is a file, a folder of images, a pattern such as 'frames/*.png', or the number of a camera.
+    """
+    import numpy as np
+
     from rolo_bench.run.plugins import find_plugin, parse_options
     from rolo_bench.run.video import parse_box, show_window, track_video
 
-    first = parse_box(init) if init else None
+    first = np.stack([parse_box(text) for text in inits]) if inits else None
     plugin = find_plugin(tracker)
-    made = plugin.make(parse_options(pairs))
-    target = boxes or Path(f"{Path(source).stem}_{plugin.name}.txt")
+    made = [plugin.make(parse_options(pairs)) for _ in inits or (None,)]
+    target = boxes or Path(f"{Path(source).stem.strip('*') or 'frames'}_{plugin.name}.txt")
     shown = show_window if window else None
     found, seconds, error = track_video(made, source, first, target, video, plugin.name, frames, shown)
-    where = f"boxes in {target}" + (f", video in {video}" if video else "")
+    files = target if len(made) == 1 else f"{target.with_stem(target.stem + '_1')} to _{len(made)}"
+    where = f"boxes in {files}" + (f", video in {video}" if video else "")
     if error:
         raise TrackerError(f"{error}; the {len(found)} frames before it are kept, {where}")
     speed = len(found) / max(seconds.sum(), 1e-9)
