@@ -20,12 +20,13 @@ def blocks(path: Path, language: str) -> list[str]:
 def test_plugin_guide_runs_as_printed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     guide = ROOT / "docs" / "plugins.md"
-    code, call = blocks(guide, "python")
+    code, call, program = blocks(guide, "python")
     Path("meanshift.py").write_text(code)
+    Path("hold.py").write_text(program)
     lines = [
         line[2:] for block in blocks(guide, "console") for line in block.splitlines() if line.startswith("$ ")
     ]
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         words = shlex.split(line)
         assert words[0] == "rolo-bench"

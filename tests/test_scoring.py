@@ -76,7 +76,7 @@ def test_columns_and_values(store: Store) -> None:
     scores = score(store, suite("One", "Two", "Three"))
     columns = (
         "tracker sequence segment suite protocol convention expected oracle attributes auc precision20 norm_auc "
-        "success50 success75 mean_iou failures dropped counted fps seconds frames"
+        "success50 success75 mean_iou lt_precision lt_recall failures dropped counted fps seconds frames"
     )
     assert set(scores.columns) == {*columns.split(), *(f"{c}_curve" for c in CURVES)}
     assert len(scores) == 6 and scores.attrs["notes"] == []
@@ -118,6 +118,24 @@ def test_runs_of_one_tracker_are_taken_together(tmp_path: Path) -> None:
         table.loc["a", "runs"] == 3 and table.loc["b", "runs"] == 1 and np.isnan(table.loc["b", "auc_spread"])
     )
     assert table.index.tolist() == ["a", "b"]
+
+
+def test_long_term_measures_by_hand(tmp_path: Path) -> None:
+    # 10 frames, the target is gone in the last 4. Shy says so and is right; bold goes on: 6 of its 10 outputs overlap
+    # by 1; blind never answers again after frame 3 of 10.
+    truth = np.tile(SQUARE, (10, 1))
+    gone = np.arange(10) >= 6
+    one = Suite("tiny", (Sequence("One", NoFrames(10), truth, absent=gone),), ("One",))
+    store = Store(tmp_path)
+    for name, silent in (("bold", np.zeros(10, bool)), ("shy", gone), ("blind", np.arange(10) >= 3)):
+        boxes = np.where(silent[:, None], np.nan, truth)
+        store.save("tiny", RunResult(name, "One", "ope", boxes, np.ones(10)))
+    table = view(score(store, one), "longterm").set_index("tracker")
+    assert table.loc["shy", ["precision", "recall", "f"]].tolist() == [1, 1, 1]
+    assert table.loc["bold", ["precision", "recall"]].tolist() == pytest.approx([0.6, 1])
+    assert table.loc["bold", "f"] == pytest.approx(2 * 0.6 / 1.6)
+    assert table.loc["blind", ["precision", "recall"]].tolist() == pytest.approx([1, 0.5])
+    assert table.index.tolist() == ["shy", "bold", "blind"]
 
 
 def test_equal_trackers_share_a_rank(tmp_path: Path) -> None:
@@ -357,7 +375,9 @@ def test_command_prints_nothing_but_the_table(on_disk: list[str], capsys: pytest
     assert r"bad\_one & 0.300" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("view", ["summary", "sequences", "attributes", "pairs", "wins", "repeats"])
+@pytest.mark.parametrize(
+    "view", ["summary", "sequences", "attributes", "pairs", "wins", "repeats", "longterm"]
+)
 @pytest.mark.parametrize("format_", [None, "csv", "md", "latex", "json"])
 def test_every_view_in_every_format(
     on_disk: list[str], view: str, format_: str | None, capsys: pytest.CaptureFixture[str]
@@ -370,7 +390,9 @@ def test_every_view_in_every_format(
         assert isinstance(json.loads(out), list)
 
 
-@pytest.mark.parametrize("view", ["summary", "sequences", "attributes", "pairs", "wins", "repeats"])
+@pytest.mark.parametrize(
+    "view", ["summary", "sequences", "attributes", "pairs", "wins", "repeats", "longterm"]
+)
 @pytest.mark.parametrize("format_", [None, "csv", "md", "latex", "json"])
 def test_an_oracle_is_marked_in_every_view(
     on_disk: list[str],

@@ -21,8 +21,8 @@ from rolo_bench.scores.summary import VIEWS
 @format_option
 @click.option(
     "--view", type=click.Choice(list(VIEWS)), default="summary", show_default=True,
-    help="A row per tracker; scores per sequence; per attribute; paired tests; sequences won and mean ranks; runs "
-    "of one tracker taken together.",
+    help="A row per tracker; scores per sequence; per attribute; paired tests; sequences won and mean ranks; "
+    "long-term precision, recall and F; runs of one tracker taken together.",
 )  # fmt: skip
 @published_option
 @click.option(

@@ -404,6 +404,26 @@ def _held(boxes: Array, lost: NDArray[np.bool_]) -> Array:
     return boxes[np.maximum.accumulate(index)]
 
 
+def long_term(
+    boxes: ArrayLike, truth: ArrayLike, absent: NDArray[np.bool_] | None = None
+) -> tuple[float, float]:
+    """Tracking precision and recall of long-term tracking, of outputs that say "not there" (NaN).
+
+    Precision is the mean overlap over the frames with an output, where one without the target counts 0; recall is
+    that over the frames that show the target. Without any output precision is 1, without target NaN both.
+
+    Source: Lukezic et al. 2018, equations 1 and 2, at the one threshold at which a tracker decides for itself.
+    """
+    b, t = _pair(boxes, truth)
+    shown = np.asarray(valid(t) if absent is None else valid(t) & ~absent)
+    said = ~np.isnan(b).any(axis=1)
+    overlap = _overlap(b, t, shown)
+    if not shown.any():
+        return float("nan"), float("nan")
+    precision = float(overlap[said].mean()) if said.any() else 1.0
+    return precision, float(overlap[shown & said].sum() / shown.sum())
+
+
 def throughput(seconds: ArrayLike) -> float:
     """Frames per second of one run: updates divided by their total time; NaN where no time is known.
 

@@ -18,6 +18,7 @@ column                  meaning
 ``success50, success75``  success at an overlap of 0.5 and 0.75
 ``mean_iou``            mean overlap
 ``failures``            frames with a true box that the output does not touch
+``lt_precision, lt_recall``  precision and recall of long-term tracking
 ``dropped``             frames on which the convention lets nobody win or lose
 ``counted``             weight of the sequence in means: 1, or its frames where the convention pools them
 ``fps``                 frames per second as the convention counts them; NaN where no time is known
@@ -48,7 +49,7 @@ from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.store import RunResult, Store
-from rolo_bench.scores.conventions import Convention, find_convention, official
+from rolo_bench.scores.conventions import Convention, find_convention, long_term, official
 from rolo_bench.sequence import Sequence
 
 if TYPE_CHECKING:
@@ -222,15 +223,15 @@ def _one(result: RunResult, sequence: Sequence, rule: Convention) -> dict[str, A
             f"{sequence.name}: only its first box is known, so nobody can score it here; "
             "write the results for its server with `rolo-bench export`"
         )
-    extras = {
-        "absent": None if sequence.absent is None else sequence.absent[start:][known],
-        "size": sequence.extent,
-    }
+    absent = None if sequence.absent is None else sequence.absent[start:][known]
+    extras = {"absent": absent, "size": sequence.extent}
     curves = rule.score(result.boxes[known], truth[known], **{k: extras[k] for k in rule.needs})
     seconds = result.seconds[np.isfinite(result.seconds)]
+    precision, recall = long_term(result.boxes[known], truth[known], absent)
     return {
         "auc": curves.auc, "precision20": curves.precision20, "norm_auc": curves.norm_auc,
         "success50": curves.success50, "success75": curves.success75, "mean_iou": curves.mean_iou,
+        "lt_precision": precision, "lt_recall": recall,
         "failures": curves.failures, "dropped": curves.dropped, "fps": rule.fps(result.seconds),
         "frames": len(truth), "seconds": float(seconds.sum()) if len(seconds) else float("nan"),
         "counted": len(truth[known]) - 1 - curves.dropped if rule.pooled else 1,

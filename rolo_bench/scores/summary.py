@@ -22,6 +22,8 @@ VIEWS = {
     "attributes": "AUC",
     "pairs": "AUC, paired Wilcoxon test, Holm-corrected over all pairs; oracles take no part",
     "wins": "by AUC, 1 is the best rank; oracles take no part",
+    "longterm": "precision and recall of long-term tracking over sequences, f their harmonic mean; an output without a "
+    "box says that the target is not there",
     "repeats": "trackers named alike but for _000, _001 … are runs of one; spread is the standard deviation over them",
 }
 """What `view` makes of scores, and how its numbers come about."""
@@ -208,6 +210,20 @@ def repeats(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("auc", ascending=False, kind="stable", ignore_index=True)
 
 
+def longterm(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per tracker: long-term ``precision``, ``recall`` and ``f``, best F first, with ``auc`` and ``sequences``.
+
+    Source: Lukezic et al. 2018: means over sequences, of which F is the harmonic mean.
+    """
+    groups = scores.groupby("tracker", sort=False)
+    table = groups.agg(
+        precision=("lt_precision", "mean"), recall=("lt_recall", "mean"), auc=("auc", "mean"), sequences=("auc", "size")
+    ).reset_index()  # fmt: skip
+    both = (table["precision"] + table["recall"]).where(lambda total: total > 0)
+    table.insert(3, "f", (2 * table["precision"] * table["recall"] / both).fillna(0.0))
+    return mark_oracles(table.sort_values("f", ascending=False, kind="stable", ignore_index=True), scores)
+
+
 def view(
     scores: pd.DataFrame, name: str = "summary", published: bool = False, full: bool = True
 ) -> pd.DataFrame:
@@ -225,8 +241,8 @@ def view(
         raise UsageError(f"unknown view {name!r}; known: {', '.join(VIEWS)}")
     if published and name != "summary":
         raise UsageError("--published goes with --view summary")
-    if name == "repeats":
-        return repeats(scores)
+    if name in ("repeats", "longterm"):
+        return repeats(scores) if name == "repeats" else longterm(scores)
     if name == "sequences":
         return scores if full else matrix(scores).rename(columns=labels(scores)).reset_index()
     if name == "attributes" and not full:
