@@ -140,6 +140,10 @@ def entries(name: str) -> tuple[Entry, ...]:
     Raises:
         UsageError: unknown name.
     """
+    if name in NAMED:
+        raise UsageError(
+            f"{name} has no table of videos here; get it from its authors and name its folder with --data DIR"
+        )
     if name not in TABLES:
         raise _unknown(name)
     return TABLES[name][1]()

@@ -441,6 +441,30 @@ def test_what_is_ambiguous_is_refused_with_both_ways_out() -> None:
         fit_reading(reading(WHOLE), RANGE, Repairs(), BOXES)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 40),
+    st.integers(2, 30),
+    st.integers(0, 9),
+    st.sampled_from(["range", "last", "images"]),
+    st.data(),
+)
+def test_whatever_the_range_perfect_rows_stay_perfect(
+    first: int, frames: int, tail: int, rows: str, data: st.DataObject
+) -> None:
+    """Rows of the range, of all frames up to its end, or of all images: what is left is the truth of the range."""
+    steps = data.draw(arrays(np.float64, (first - 1 + frames + tail, 2), elements=st.integers(-9, 9)))
+    video = np.hstack([100 + steps.cumsum(axis=0), np.tile([20.0, 30.0], (len(steps), 1))])
+    last = first - 1 + frames
+    truth = video[first - 1 : last]
+    entry = Entry("Late", first, last, images=tuple(range(1, len(video) + 1)))
+    given_rows = {"range": truth, "last": video[:last], "images": video}[rows]
+    for known in (truth, None):
+        found = fit_reading(reading(given_rows), entry, Repairs(cut="auto"), known)
+        np.testing.assert_array_equal(found.boxes, truth)
+        assert not [n for n in found.notes if "first box" in n or "seems" in n]
+
+
 def test_times_are_cut_with_their_rows() -> None:
     found = fit_reading(reading(WHOLE, seconds=np.arange(9.0)), RANGE, Repairs(cut="auto"), BOXES)
     assert found.seconds.tolist() == [3, 4, 5, 6, 7, 8]

@@ -182,6 +182,27 @@ def test_ranges_of_uav123(tmp_path: Path) -> None:
         suites.load_suite(str(tmp_path))
 
 
+WHERE = {
+    # name: the sample that is laid out, and where in the folder of --data
+    "got10k-train": ("got10k", "train"), "got10k-val": ("got10k", "full_data/val"), "got10k-test": ("got10k", "test"),
+    "lasot": ("lasot", ""), "lasot-all": ("lasot-flat", ""), "uav123": ("uav123", "UAV123"), "nfs30": ("nfs", ""),
+    "trackingnet": ("trackingnet", "TEST"), "trackingnet-train": ("trackingnet", "TRAIN_3"), "tc128": ("tc128", ""),
+    "dtb70": ("otb", ""), "visdrone-sot": ("visdrone", ""), "vot": ("vot", "sequences"), "davis": ("davis", "DAVIS"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHERE)
+def test_each_named_data_set_runs_and_scores_from_the_command_line(tmp_path: Path, name: str) -> None:
+    sample, where = WHERE[name]
+    SAMPLES[sample][1](tmp_path / where, TRUTH)
+    options = ["--suite", name, "--data", str(tmp_path), "--results", str(tmp_path / "results"), "--partial"]
+    assert main(["run", "--tracker", "static", *options]) == 0
+    assert main(["score", *options]) == 0
+    assert main(["list", "suites"]) == 0
+    with pytest.raises(UsageError, match="get it from its authors"):
+        suites.entries(name)
+
+
 def test_data_sets_by_name(tmp_path: Path) -> None:
     SAMPLES["got10k"][1](tmp_path / "val", TRUTH)
     suite = suites.load_suite("got10k-val", tmp_path)
