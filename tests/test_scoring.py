@@ -120,6 +120,43 @@ def test_runs_of_one_tracker_are_taken_together(tmp_path: Path) -> None:
     assert table.index.tolist() == ["a", "b"]
 
 
+def test_got10k_pools_the_frames_of_all_sequences(tmp_path: Path) -> None:
+    # 10 of 10 frames after the first are met, and 20 of 40: pooled 30 of 50, not the mean of 1 and 0.5.
+    store = Store(tmp_path)
+    store.save("tiny", result("t", "One", 11, frames=11))
+    store.save("tiny", result("t", "Two", 21, frames=41))
+    got = Suite("tiny", (sequence("One", 11), sequence("Two", 41)), ("One", "Two"), family="got10k")
+    table = summary(score(store, got))
+    assert table["auc"].tolist() == table["success50"].tolist() == [pytest.approx(0.6)]
+    assert mean_curves(score(store, got))["t"]["success"][:20] == pytest.approx(0.6)
+    assert np.isnan(table["precision"].iloc[0]) and table["convention"].iloc[0] == "got10k-ao"
+
+
+def test_dropped_frames_are_counted_in_the_table(tmp_path: Path) -> None:
+    store, truth = Store(tmp_path), np.tile(SQUARE, (10, 1))
+    truth[7:, 0] = -5
+    edge = Suite("tiny", (Sequence("One", NoFrames(10), truth),), ("One",))
+    store.save("tiny", RunResult("t", "One", "ope", truth, np.ones(10)))
+    assert for_people(summary(score(store, edge, convention="otb")))["dropped"].tolist() == ["3 of 10"]
+    assert "dropped" not in for_people(summary(score(store, edge)))
+    assert score(store, edge)["auc"].tolist() == [1.0]
+
+
+def test_results_that_do_not_begin_with_the_truth_are_named(tmp_path: Path) -> None:
+    store, truth = Store(tmp_path), np.tile(SQUARE, (10, 1)) + np.arange(10.0)[:, None] * [5, 3, 0, 0]
+    one = Suite("tiny", (Sequence("One", NoFrames(10), truth),), ("One",))
+    made = {
+        "corners": np.hstack([truth[:, :2], truth[:, :2] + truth[:, 2:] + 1]),
+        "zero": truth - [1, 1, 0, 0],
+    }
+    for name, boxes in (made | {"fits": truth}).items():
+        store.save("tiny", RunResult(name, "One", "ope", boxes, np.ones(10)))
+    lines = score(store, one).attrs["misfits"]
+    assert [line.split(":")[0] for line in lines] == ["corners on One", "zero on One"]
+    assert "--corners" in lines[0] and "--zero-based" in lines[1]
+    assert warnings_of(score(store, one), metas_of(score(store, one), store))[-2:] == lines
+
+
 def test_long_term_measures_by_hand(tmp_path: Path) -> None:
     # 10 frames, the target is gone in the last 4. Shy says so and is right; bold goes on: 6 of its 10 outputs overlap
     # by 1; blind never answers again after frame 3 of 10.
