@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rolo_bench.cli import main
-from rolo_bench.datasets.suites import NoFrames, Suite
+from rolo_bench.datasets.place import NoFrames
+from rolo_bench.datasets.suites import Suite
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.paper import audit, sort2016
 from rolo_bench.paper.sort2016 import Track, chosen_detections, compared, measurement

@@ -18,7 +18,7 @@ from rolo_bench.errors import DataError, UsageError
 from rolo_bench.paper.sort2016 import SHORTEST, chosen_detections, compared
 from rolo_bench.run.store import Store
 from rolo_bench.scores import published as reference
-from rolo_bench.scores.conventions import rules_of
+from rolo_bench.scores.conventions import find_convention, rules_of
 from rolo_bench.scores.score import score
 from rolo_bench.scores.summary import mark_oracles, matrix, oracles
 
@@ -327,7 +327,7 @@ def sort_readings(
             ("their SORT on these, frame by frame", in_place),
             ("their protocol: SORT two frames ahead", theirs),
         ):
-            values = [CONVENTIONS[rule].score(boxes, truth) for rule in ("rolo2016", "otb")]
+            values = [find_convention(rule).score(boxes, truth) for rule in ("rolo2016", "otb")]
             parts.setdefault(reading, []).append(
                 (values[0].mean_iou, values[1].auc, float(np.isnan(boxes).any(axis=1).mean()))
             )
