@@ -141,7 +141,7 @@ class Association:
         """
         boxes, scores, classes, _ = found
         self.first = self.latest = looks
-        self.likeness = self._likeness(found)
+        self.see(found)
         count = len(given)
         row, none = np.arange(count), np.full((count, 1, 4), np.nan)  # none at index -1
         self.recent = np.repeat(none, self.history, axis=1)
@@ -168,7 +168,7 @@ class Association:
         """
         boxes, scores, classes, _ = found
         reference = self.reference() if reference is None else reference
-        self.likeness = self._likeness(found)
+        self.see(found)
         factor = np.minimum(1 + self.widen * self.missed, self.widest)[:, None]
         wide = np.minimum(factor + self.buffer, self.widest)
         seen = widened(boxes, wide[:, None]) if self.buffer else boxes
@@ -202,11 +202,15 @@ class Association:
             mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-6)
             self.latest = np.where(accepted[:, None], mean, self.latest)
 
-    def _likeness(self, found: Candidates) -> NDArray[np.float32]:
+    def see(self, found: Candidates) -> None:
+        """Take the likeness of a frame's detections, as `choose` does, where somebody else chooses."""
         looks = found[3]
         if looks is None or self.first is None or self.latest is None or not looks.shape[1]:
-            return np.zeros((*found[1].shape, 2), dtype=np.float32)
-        return np.matmul(looks, np.stack([self.first, self.latest], axis=2))  # (B, K, L) @ (B, L, 2)
+            self.likeness = np.zeros((*found[1].shape, 2), dtype=np.float32)
+        else:
+            self.likeness = np.matmul(
+                looks, np.stack([self.first, self.latest], axis=2)
+            )  # (B, K, L) @ (B, L, 2)
 
     def _join(self, boxes: Array) -> None:
         joined = np.concatenate([self.recent[:, 1:], boxes[:, None]], axis=1)

@@ -1,6 +1,7 @@
 """The ROLO network: windows and streams against torch's LSTM, causality, encodings, weights files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,6 +125,20 @@ def test_the_prediction_is_what_a_missed_frame_gives_and_leaves_no_trace(steps, 
         for name in ("h", "c", "fed", "last", "older", "output", "missed"):
             torch.testing.assert_close(getattr(asked, name), getattr(expected, name), rtol=0, atol=0)
     np.testing.assert_array_equal(follower._pixels(missed.output)[0], follower.advance(found[8], None))
+
+
+def test_a_detection_that_someone_else_chose_is_told_with_its_own_likeness():
+    net = network(likeness=True)
+    looks = np.eye(4, dtype=np.float16)
+    found, box = video(count=3)
+    found = [replace(f, appearance=looks[:2]) for f in found]
+    more = replace(found[2], boxes=np.repeat(found[2].boxes, 2, axis=0), scores=np.full(4, 0.9, np.float32),
+                   classes=np.zeros(4, np.int64), appearance=looks)  # fmt: skip
+    follower = Follower(net, SIZE)
+    follower.start(found[0], box, looks[3:])
+    follower.advance(found[1], 0)
+    follower.advance(more, 3)  # more detections than in the frame before
+    np.testing.assert_allclose(follower.association.likeness[0, 3, 0], 1.0, atol=1e-3)
 
 
 def test_a_refused_detection_counts_as_none():

@@ -45,6 +45,7 @@ class Follower:
 
     def advance(self, found: Detections, index: int | None) -> Array:
         """As `step`, with the detection chosen by someone else (None: none)."""
+        self.association.see(alone(found))
         return self._step(found, lambda reference: index)
 
     @torch.inference_mode()
