@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial as bind
@@ -25,6 +25,7 @@ from rolo_bench.datasets.layouts import LAYOUTS, NAMED, find_named, near, recogn
 from rolo_bench.datasets.place import Place, Truth
 from rolo_bench.datasets.table import table_rows
 from rolo_bench.errors import DataError, MissingError, RoloBenchError, UsageError
+from rolo_bench.files import check_name
 from rolo_bench.folders import data_folder
 from rolo_bench.sequence import Sequence
 
@@ -78,6 +79,7 @@ class Suite:
             are of none.
         zero_based: whether result files on it count pixels from 0, as its annotation does.
         notes: what a user should be told of the data.
+        faults: names of damaged sequences, and what is wrong with each.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Suite:
     family: str = ""
     zero_based: bool = False
     notes: tuple[str, ...] = ()
+    faults: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         names = ", ".join(s.name for s in self.sequences[:3]) + (", …" if len(self.sequences) > 3 else "")
@@ -165,6 +168,7 @@ def load_suite(
     partial: bool = False,
     images: bool = True,
     only: tuple[str, ...] = (),
+    tolerant: bool = False,
 ) -> Suite:
     """Load a suite.
 
@@ -174,6 +178,7 @@ def load_suite(
         partial: take what is there instead of refusing an incomplete suite.
         images: False loads the truth alone, for scoring.
         only: names of sequences to keep; the others then count as missing.
+        tolerant: keep what is wrong with damaged sequences in `Suite.faults` and load the rest.
 
     Raises:
         UsageError: unknown suite or sequence.
@@ -185,15 +190,14 @@ def load_suite(
         sequences = demo_sequences()
         suite = Suite("demo", sequences, tuple(s.name for s in sequences), family="otb")
     elif name in TABLES:
-        suite = replace(
-            _load_table(name, entries(name), data_folder(data), partial, images, only), family="otb"
-        )
+        suite = _load_table(name, entries(name), data_folder(data), partial, images, only, tolerant)
+        suite = replace(suite, family="otb")
     elif name in NAMED and not Path(name).exists():
-        suite = _load_named(name, data_folder(data), partial, images, only)
+        suite = _load_named(name, data_folder(data), partial, images, only, tolerant)
     else:
-        suite = _load_path(name, data, partial, images, only)
+        suite = _load_path(name, data, partial, images, only, tolerant)
     if only:
-        known = {s.name for s in suite.sequences} | set(suite.missing)
+        known = {s.name for s in suite.sequences} | set(suite.missing) | {n for n, _ in suite.faults}
         unknown = [n for n in only if n not in known]
         if unknown:
             raise UsageError(
@@ -204,7 +208,7 @@ def load_suite(
         suite = replace(
             suite, sequences=sequences, missing=tuple(n for n in suite.expected if n not in found)
         )
-    if not suite.sequences:
+    if not suite.sequences and not suite.faults:
         raise DataError(f"suite {suite.name}: no sequence found in {data_folder(data)}; {_hint(suite.name)}")
     return replace(suite, notes=_turned(suite.sequences)) if images else suite
 
@@ -228,7 +232,9 @@ def _turned(sequences: tuple[Sequence, ...]) -> tuple[str, ...]:
     )
 
 
-def _load_named(name: str, root: Path, partial: bool, images: bool, only: tuple[str, ...]) -> Suite:
+def _load_named(
+    name: str, root: Path, partial: bool, images: bool, only: tuple[str, ...], tolerant: bool
+) -> Suite:
     layout, places = find_named(name, root)
     if not places:
         if not root.is_dir():
@@ -236,7 +242,7 @@ def _load_named(name: str, root: Path, partial: bool, images: bool, only: tuple[
         raise DataError(
             f"{root}: does not hold {NAMED[name].words} ({layout.words}); name its folder with --data DIR"
         )
-    suite = _collect(name, _loaders(places, images), root, partial, only)
+    suite = _collect(name, _loaders(places, images), root, partial, only, tolerant)
     return replace(suite, family=NAMED[name].family or layout.family, zero_based=layout.zero_based)
 
 
@@ -265,17 +271,18 @@ def _hint(name: str) -> str:
 
 
 def _load_path(
-    name: str, data: str | os.PathLike[str] | None, partial: bool, images: bool, only: tuple[str, ...]
-) -> Suite:
+    name: str, data: str | os.PathLike[str] | None, partial: bool, images: bool, only: tuple[str, ...],
+    tolerant: bool,
+) -> Suite:  # fmt: skip
     path = Path(name)
     label = suite_label(name)
     if path.suffix == ".csv" and path.is_file():
         folder = Path(data) if data else path.parent
-        return _load_table(label, read_table(path), folder, partial, images, only)
+        return _load_table(label, read_table(path), folder, partial, images, only, tolerant)
     found = recognise(path) if path.is_dir() else None
     if found:
         layout, places = LAYOUTS[found[0]], found[1]
-        suite = _collect(label, _loaders(places, images), path, partial, only)
+        suite = _collect(label, _loaders(places, images), path, partial, only, tolerant)
         return replace(suite, family=layout.family, zero_based=layout.zero_based)
     if path.exists():
         raise DataError(near(path))
@@ -314,39 +321,28 @@ def _own_entry(row: dict[str, str], where: str) -> Entry:
 
 
 def _load_table(
-    name: str, table: tuple[Entry, ...], root: Path, partial: bool, images: bool, only: tuple[str, ...]
-) -> Suite:
-    return _collect(name, [(e.name, bind(_load_entry, e, root, images)) for e in table], root, partial, only)
+    name: str, table: tuple[Entry, ...], root: Path, partial: bool, images: bool, only: tuple[str, ...],
+    tolerant: bool,
+) -> Suite:  # fmt: skip
+    loaders: list[tuple[str, Callable[[], Sequence]]] = [
+        (e.name, bind(_load_entry, e, root, images)) for e in table
+    ]
+    return _collect(name, loaders, root, partial, only, tolerant)
 
 
 def _collect(
-    name: str,
-    loaders: list[tuple[str, Callable[[], Sequence]]],
-    root: Path,
-    partial: bool,
-    only: tuple[str, ...],
-) -> Suite:
-    """A suite of what can be loaded; what is absent is missing, what is damaged is an error.
+    name: str, loaders: list[tuple[str, Callable[[], Sequence]]], root: Path, partial: bool, only: tuple[str, ...],
+    tolerant: bool,
+) -> Suite:  # fmt: skip
+    """A suite of what can be loaded; what is absent is missing, what is damaged an error, or a fault if tolerated.
 
     Raises:
         DataError: a sequence is damaged, or absent and the suite is not to be partial.
     """
     expected = tuple(n for n, _ in loaders)
-    sequences: list[Sequence] = []
-    absent: list[str] = []
-    damaged: list[RoloBenchError] = []
-    for sequence, load in loaders:
-        if only and sequence not in only:
-            continue
-        try:
-            sequences.append(load())
-        except MissingError:
-            absent.append(sequence)
-        except RoloBenchError as error:
-            damaged.append(error)
-    if damaged:
-        more = f" (and {len(damaged) - 1} more damaged)" if len(damaged) > 1 else ""
-        raise DataError(f"{damaged[0]}{more}")
+    found = [(n, _load_or_say(n, load)) for n, load in loaders if not only or n in only]
+    suite = _suite_of(name, expected, found, tolerant)
+    absent = suite.missing
     if absent and not partial:
         listed = ", ".join(absent[:8]) + (" …" if len(absent) > 8 else "")
         wanted = len(only) or len(expected)
@@ -354,7 +350,33 @@ def _collect(
             f"suite {name}: {len(absent)} of {wanted} sequences are not in {root}: {listed}; "
             f"{_hint(name)}, or take what is there with --partial"
         )
-    return Suite(name, tuple(sequences), expected, tuple(absent))
+    return suite
+
+
+def _load_or_say(name: str, load: Callable[[], Sequence]) -> Sequence | RoloBenchError:
+    """A sequence, or what is wrong with it or its name."""
+    try:
+        check_name("sequence", name)
+        return load()
+    except RoloBenchError as error:
+        return error
+
+
+def _suite_of(
+    name: str,
+    expected: tuple[str, ...],
+    found: Iterable[tuple[str, Sequence | RoloBenchError]],
+    tolerant: bool,
+) -> Suite:
+    """A suite of what was loaded; what is damaged is refused, or kept as faults where that is asked for."""
+    rows = list(found)
+    damaged = [(n, e) for n, e in rows if isinstance(e, RoloBenchError) and not isinstance(e, MissingError)]
+    if damaged and not tolerant:
+        more = f" (and {len(damaged) - 1} more damaged)" if len(damaged) > 1 else ""
+        raise DataError(f"{damaged[0][1]}{more}")
+    absent = tuple(n for n, e in rows if isinstance(e, MissingError))
+    whole = tuple(s for _, s in rows if isinstance(s, Sequence))
+    return Suite(name, whole, expected, absent, faults=tuple((n, str(e)) for n, e in damaged))
 
 
 def _load_entry(entry: Entry, root: Path, images: bool) -> Sequence:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 
 class RoloBenchError(Exception):
-    """Something failed; the message says what and how to go on."""
+    """Something failed; the message says what and how to go on, in one line that is safe on any terminal."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "".join(c if c.isprintable() else " " for c in super().__str__())
 
 
 class UsageError(RoloBenchError):

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 import time
 from functools import lru_cache
 from pathlib import Path
+
+from rolo_bench.errors import UsageError
+
+NAME = re.compile(r"\w[\w.+\-() ]*")
+"""Names of trackers, suites and sequences, which are names of files as well; letters of any language."""
+
+
+def check_name(kind: str, name: str) -> str:
+    """A tracker, suite or sequence name that is safe as a file name.
+
+    Raises:
+        UsageError: it is empty, starts with a dot, holds a path separator, or looks like a file of times.
+    """
+    if not NAME.fullmatch(name) or name.endswith(("_time", " ", ".")) or len(name.encode()) > 200:
+        raise UsageError(
+            f"{kind} name {name!r}: use letters, digits, '-', '_', '.', '+', start with a letter or digit, and do "
+            "not end with _time"
+        )
+    return name
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,7 +158,9 @@ class Sequence:
         return hashlib.sha256(np.ascontiguousarray(self.truth, dtype="<f8").tobytes()).hexdigest()
 
 
-def prefetch(frames: FrameSource, start: int = 0, stop: int | None = None, depth: int = 4) -> Iterator[Image]:
+def prefetch(
+    frames: FrameSource, start: int = 0, stop: int | None = None, depth: int = 4
+) -> Generator[Image, None, None]:
     """Frames ``start`` up to ``stop`` in order, decoded up to ``depth`` ahead in one background thread."""
     stop = len(frames) if stop is None else stop
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="frames") as pool:

@@ -155,5 +155,5 @@ def test_a_damaged_run_json_is_one_line(tmp_path, text):
     folder = tmp_path / "mini/ope/ncc"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(text)
-    with pytest.raises(DataError, match="delete its folder and run again"):
+    with pytest.raises(DataError, match="set it aside with `rolo-bench verify --prune`"):
         Store(tmp_path).meta("mini", "ope", "ncc")

@@ -96,7 +96,10 @@ def test_a_failure_in_the_first_frame_writes_nothing_and_keeps_what_is_there(
         FAIL.format(at=1, error="RuntimeError").replace("self.box = box", "raise OSError(5, 'no')")
     )
     line = ["track", str(video), "--init", "10,20,24,18", "--tracker", "./fail.py", "--boxes", "b.txt"]
-    assert main([*line, "--video", "a.mp4"]) == 1
+    assert main([*line, "--video", "a.mp4"]) == 2
+    kept = "rolo-bench: b.txt: is there already; choose another file to write, or --force\n"
+    assert capsys.readouterr().err == kept
+    assert main([*line, "--video", "a.mp4", "--force"]) == 1
     assert capsys.readouterr().err == f"rolo-bench: {video}, frame 1: OSError: [Errno 5] no\n"
     assert Path("b.txt").read_text() == "mine"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.txt", "fail.py", "square.avi"]

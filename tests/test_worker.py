@@ -314,3 +314,22 @@ def test_a_tracker_that_paints_the_image_is_given_a_copy_where_a_film_is_drawn(t
     frames = [np.full((8, 8, 3), 200, np.uint8) for _ in range(3)]
     seen = track_frames(Black(), frames, np.array([1.0, 1, 4, 4]), "v", copies=True)
     assert all(image.min() == 200 for image, _, _ in seen)
+
+
+@pytest.mark.parametrize(
+    "value", ["{1: 2}", "{1, 2}", "b'x'", "float", "nan", "(" * 500, "1e999", "[1, [2]]", "é", "\x1b[1m"]
+)
+def test_odd_values_of_options_give_one_line(tmp_path, capsys, value):
+    (tmp_path / "odd.py").write_text(
+        "class Odd:\n    def __init__(self, by=0): pass\n    def init(self, image, box): self.box = box\n"
+        "    def update(self, image): return self.box\n"
+    )
+    line = ["run", "--tracker", str(tmp_path / "odd.py"), "--suite", str(otb_folder(tmp_path / "v", count=3))]
+    line += ["--results", str(tmp_path / "r"), "-o", f"by={value}", "--in-process"]
+    assert main(line) == 0 and main(line) == 0
+    err = capsys.readouterr().err
+    assert "2 skipped" in err and "Traceback" not in err
+
+
+def test_messages_are_one_line_that_no_terminal_takes_for_an_order():
+    assert str(DataError("a\x1b[2Jb\nc\x07: gone")) == "a [2Jb c : gone"

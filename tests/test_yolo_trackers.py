@@ -12,7 +12,7 @@ import pytest
 from rolo_bench.boxes import iou
 from rolo_bench.errors import UsageError
 from rolo_bench.run.plugins import find_plugin
-from rolo_bench.run.stamp import fingerprint
+from rolo_bench.run.stamp import facts_of
 from rolo_bench.sequence import ArrayFrames, Sequence
 from rolo_bench.tracker import Tracker, is_oracle
 from rolo_bench.trackers.yolo import Yolo
@@ -185,7 +185,7 @@ def test_cache_gives_the_same_boxes(detector: str, tmp_path: Path) -> None:
 def test_they_are_plugins_that_record_their_weights(name: str, detector: str) -> None:
     plugin = find_plugin(name)
     tracker = plugin.make({"detector": detector, "threshold": 0.2})
-    assert fingerprint(plugin, {}, tracker)["weights"] == {"scripted": "scripted 0.2"}
+    assert facts_of(plugin, tracker, {}).weights == {"scripted": "scripted 0.2"}
     with pytest.raises(UsageError, match="unknown option"):
         plugin.make({"detectr": detector})
     with pytest.raises(UsageError, match="unknown detector"):

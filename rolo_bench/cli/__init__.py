@@ -28,6 +28,9 @@ COMMANDS = {
         "rolo_bench.cli.audit:compare_conventions",
         "The same boxes under every toolkit's convention.",
     ),
+    "check": ("rolo_bench.cli.check:check", "Look over a suite or a tracker before a long night."),
+    "verify": ("rolo_bench.cli.results:verify", "Find results that are edited, foreign or stale."),
+    "results": ("rolo_bench.cli.results:results", "Rename or remove results."),
     "list": ("rolo_bench.cli.list_:list_", "List trackers, suites, weights or results."),
     "bench": ("rolo_bench.cli.bench:bench", "Time the parts of a run on this machine."),
 }

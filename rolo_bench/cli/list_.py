@@ -48,7 +48,19 @@ def weights() -> None:
 @list_.command(epilog="Example: rolo-bench list results --results results")
 @results_option
 def results(results: Path) -> None:
-    """Results by suite, protocol and tracker, with the number of complete sequences."""
+    """Results by suite, protocol and tracker: how many sequences, and what is not to be trusted."""
     from rolo_bench.run.store import Store
+    from rolo_bench.run.verify import find_faults
 
-    _rows([(*names, f"{count} sequences") for *names, count in Store(results).contents()])
+    store = Store(results)
+    marks: dict[tuple[str, ...], list[str]] = {}
+    for finding in find_faults(store):
+        said = marks.setdefault((finding.suite, finding.protocol, finding.tracker), [])
+        words = finding.words.removeprefix(f"{finding.tracker}: ")
+        said.append(f"{finding.stem} {finding.fault.value}" if finding.stem else words)
+    rows = []
+    for *names, count in store.contents():
+        said = marks.get(tuple(names), [])
+        more = [f"and {len(said) - 3} more"] if len(said) > 3 else []
+        rows.append((*names, "; ".join([f"{count} sequences", *said[:3], *more])))
+    _rows(rows)

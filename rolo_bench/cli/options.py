@@ -53,6 +53,9 @@ protocol_option = click.option(
 trackers_option = click.option(
     "--tracker", "trackers", multiple=True, metavar="NAME", help="Tracker; repeat for several."
 )
+exclude_option = click.option(
+    "--exclude", multiple=True, metavar="NAME", help="Leave this tracker out; repeat for several."
+)
 convention_option = click.option(
     "--convention", metavar="NAME",
     help="Scoring rule: otb, otb-matlab, got10k, pysot, pytracking, pytracking-int, rolo2016, plain, got10k-ao, "

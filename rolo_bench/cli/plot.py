@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rolo_bench import plots
-from rolo_bench.cli.options import console, convention_option, published_option, stored_options, together
+from rolo_bench.cli.options import (
+    console,
+    convention_option,
+    exclude_option,
+    published_option,
+    stored_options,
+    together,
+)
 from rolo_bench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +39,7 @@ figure_options = together(
             "the figure, as --numbers does.",
         ),
     ),
+    exclude_option,
     convention_option,
     published_option,
     click.option("--numbers", is_flag=True, help="Write the numbers behind the figure beside it, as CSV."),

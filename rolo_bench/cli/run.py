@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +14,10 @@ import click
 
 from rolo_bench.cli.options import console, data_options, protocol_option, results_option, trackers_option
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
+from rolo_bench.run.job import FRAME_LIMIT, START_LIMIT
 
 if TYPE_CHECKING:
     from rolo_bench.datasets.suites import Suite
-    from rolo_bench.run.plugins import Plugin
     from rolo_bench.run.runner import Progress
 
 
@@ -37,6 +40,26 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Make results anew, even those that are complete.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
               help="Seed of trackers that use global random numbers.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, metavar="N",
+              help="So many sequences at once; the boxes are the same, the speeds are marked.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N",
+              help="Threads of torch and OpenCV in each process; recorded, as some boxes depend on it.")  # fmt: skip
+@click.option("--frame-timeout", type=click.FloatRange(0, min_open=True), default=FRAME_LIMIT, show_default=True,
+              metavar="SECONDS", help="A tracker that takes longer for one frame has failed.")  # fmt: skip
+@click.option("--start-timeout", type=click.FloatRange(0, min_open=True), default=START_LIMIT, show_default=True,
+              metavar="SECONDS", help="A tracker that takes longer until it is made has failed.")  # fmt: skip
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+              help="A tracker that takes longer for a sequence has failed [default: no limit].")  # fmt: skip
+@click.option("--memory", metavar="SIZE",
+              help="A tracker that holds more has failed, such as 4GB [default: no limit].")  # fmt: skip
+@click.option("--retry-failed", type=click.Choice(["yes", "no"]), default="yes", show_default=True,
+              help="Try again what failed the last time.")  # fmt: skip
+@click.option("--scheduler", metavar="ADDRESS",
+              help="Run on the Dask cluster with this scheduler, or that of a scheduler file (.json).")  # fmt: skip
+@click.option(
+    "--send-data", is_flag=True, help="Send images to a cluster that does not see them under their path."
+)
+@click.option("--in-process", is_flag=True, help="Run trackers in this process, for a debugger.")
 def run(
     trackers: tuple[str, ...],
     suite: str,
@@ -50,10 +73,25 @@ def run(
     repeat: int,
     force: bool,
     seed: int,
+    jobs: int,
+    threads: int,
+    frame_timeout: float,
+    start_timeout: float,
+    timeout: float | None,
+    memory: str | None,
+    retry_failed: str,
+    scheduler: str | None,
+    send_data: bool,
+    in_process: bool,
 ) -> None:
-    """Run trackers on a suite; what is complete is skipped, so the same command resumes."""
+    """Run trackers on a suite; what is current is skipped, so the same command resumes.
+
+    Each tracker runs in a process of its own: whatever it does there costs it the sequence, and nothing else.
+    """
     from rolo_bench.datasets.suites import load_suite
-    from rolo_bench.run.plugins import find_plugin, parse_options
+    from rolo_bench.run.job import Limits
+    from rolo_bench.run.plugins import locate, parse_options
+    from rolo_bench.run.runner import How
     from rolo_bench.run.store import Store
 
     if not trackers:
@@ -62,59 +100,105 @@ def run(
         )
     if name and len(trackers) > 1:
         raise UsageError("--name goes with one --tracker")
-    plugins = [find_plugin(t) for t in trackers]
-    options = parse_options(pairs)
-    for plugin in plugins:
-        plugin.check(options)
-    loaded = load_suite(suite, data, partial, only=only)
+    if (in_process or scheduler) and jobs > 1:
+        raise UsageError("--in-process and --scheduler go without --jobs")
+    places = [locate(t) for t in trackers]
+    how = How(
+        jobs,
+        threads,
+        Limits(frame_timeout, timeout, _bytes(memory), start_timeout),
+        retry_failed == "yes",
+        in_process,
+        scheduler,
+        send_data,
+    )
+    asked = {
+        "store": Store(results), "options": parse_options(pairs), "name": name, "force": force, "seed": seed,
+        "protocol": protocol, "how": how,
+    }  # fmt: skip
+    loaded = load_suite(suite, data, partial, only=only, tolerant=True)
     if loaded.missing and not only:
-        console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}")
+        console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}", markup=False)
     for note in loaded.notes:
         console.print(note, markup=False)
-    how = {"store": Store(results), "options": options, "force": force}
     failures = 0
-    for plugin, number in ((p, n) for p in plugins for n in range(repeat)):
-        label = (name or plugin.name) + (f"_{number:03d}" if repeat > 1 else "")
-        try:
-            failures += _run_one(
-                plugin, loaded, protocol, label, how | {"name": label, "seed": seed + number}
-            )
-        except RoloBenchError as error:
-            if len(plugins) == 1:
-                raise
-            console.print(f"  {plugin.name}: failed: {error}", markup=False)
-            failures += 1
+    with _terminated():
+        for place, tracker, number in ((p, t, n) for p, t in zip(places, trackers) for n in range(repeat)):
+            label = (name or place.name) + (f"_{number:03d}" if repeat > 1 else "")
+            try:
+                failures += _run_one(tracker, loaded, label, asked | {"name": label, "seed": seed + number})
+            except RoloBenchError as error:
+                if len(places) == 1:
+                    raise
+                console.print(f"  {place.name}: failed: {error}", markup=False)
+                failures += 1
     if failures:
         raise TrackerError(
             f"{failures} failed, the rest is kept; fix the tracker and run the same command again"
         )
 
 
-def _run_one(plugin: Plugin, suite: Suite, protocol: str, label: str, how: dict[str, Any]) -> int:
+def _bytes(text: str | None) -> int | None:
+    """``4GB``, ``500MB`` or a number of bytes."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9.]+)\s*([kmgt]?)b?", text.strip().lower())
+    try:
+        return int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " ")) if match else int("")
+    except ValueError:
+        raise UsageError(f"--memory {text!r}: write a size such as 4GB or 500MB") from None
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """While it lasts, SIGTERM ends the run as Ctrl-C does."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_one(tracker: str, suite: Suite, label: str, asked: dict[str, Any]) -> int:
     """Run one tracker, say what became of each sequence, and count the failures."""
     from rolo_bench.run.runner import run_suite
 
-    count = {"done": 0, "skipped": 0, "failed": 0}
+    count = {"done": 0, "skipped": 0, "failed": 0, "failed before": 0}
     with _progress(f"{label} on {suite.name}", len(suite.sequences)) as (advance, tick):
-        for outcome in run_suite(plugin, suite, protocol=protocol, progress=tick, **how):
-            count[outcome.what] += 1
+        for outcome in run_suite(tracker, suite, progress=tick, **asked):
+            count["failed before" if outcome.what == "skipped" and outcome.error else outcome.what] += 1
+            advance()
             if outcome.what == "failed":
                 console.print(f"  {outcome.stem}: failed: {outcome.error}", markup=False)
+                for line in outcome.output:
+                    console.print(f"    | {line}", markup=False)
             elif outcome.what == "done" and not console.is_terminal:
                 console.print(f"  {outcome.stem}: {outcome.fps:.1f} fps", markup=False)
-            advance()
     parts = [f"{count['done']} done"]
-    parts += [f"{count[k]} {k}" for k in ("skipped", "failed") if count[k]]
-    console.print(f"{label} on {suite.name} ({protocol}): {', '.join(parts)}", markup=False)
-    return count["failed"]
+    parts += [f"{count[k]} {k}" for k in ("skipped", "failed", "failed before") if count[k]]
+    console.print(f"{label} on {suite.name} ({asked['protocol']}): {', '.join(parts)}", markup=False)
+    return count["failed"] + count["failed before"]
 
 
 @contextmanager
 def _progress(title: str, total: int) -> Iterator[tuple[Callable[[], None], Progress | None]]:
     """A bar on a terminal, a plain line in a log: gives `advance` for sequences and `tick` for frames."""
     if not console.is_terminal:
-        console.print(title, markup=False)
-        yield (lambda: None), None
+        say = iter([title])  # once something is under way
+
+        def begin(*frame: Any) -> None:
+            for line in say:
+                console.print(line, markup=False)
+
+        yield begin, begin
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar

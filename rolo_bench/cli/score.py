@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from rolo_bench.cli.options import console, convention_option, format_option, published_option, stored_options
+from rolo_bench.cli.options import (
+    console,
+    convention_option,
+    exclude_option,
+    format_option,
+    published_option,
+    stored_options,
+)
 from rolo_bench.scores.conventions import find_convention
 from rolo_bench.scores.score import REQUIRE
 from rolo_bench.scores.summary import VIEWS
@@ -17,6 +24,7 @@ from rolo_bench.scores.summary import VIEWS
 
 @click.command(epilog="Example: rolo-bench score --suite otb30 --data ~/otb --partial --format md")
 @stored_options("demo")
+@exclude_option
 @convention_option
 @format_option
 @click.option(

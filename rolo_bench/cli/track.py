@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from rolo_bench.cli.options import console
-from rolo_bench.errors import TrackerError
+from rolo_bench.errors import TrackerError, UsageError
 
 
 @click.command(
@@ -30,6 +31,7 @@ from rolo_bench.errors import TrackerError
 )
 @click.option("--video", type=click.Path(path_type=Path), help="Film with the boxes drawn in, .mp4 or .gif.")
 @click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
+@click.option("--force", is_flag=True, help="Write over files that are there.")
 @click.option("--window", is_flag=True, help="Show the video while it is tracked; q ends it.")
 def track(
     source: str,
@@ -39,6 +41,7 @@ def track(
     boxes: Path | None,
     video: Path | None,
     frames: int | None,
+    force: bool,
     window: bool,
 ) -> None:
     """Run a tracker on VIDEO; write boxes and an annotated video.
@@ -55,6 +58,12 @@ def track(
     made = [plugin.make(parse_options(pairs)) for _ in inits or (None,)]
     target = boxes or Path(f"{Path(source).stem.strip('*') or 'frames'}_{plugin.name}.txt")
     shown = show_window if window else None
+    for path in (target, video):
+        itself = (
+            path is not None and path.exists() and os.path.exists(source) and os.path.samefile(path, source)
+        )
+        if path is not None and path.exists() and not (force or itself):
+            raise UsageError(f"{path}: is there already; choose another file to write, or --force")
     found, seconds, error = track_video(made, source, first, target, video, plugin.name, frames, shown)
     files = target if len(made) == 1 else f"{target.with_stem(target.stem + '_1')} to _{len(made)}"
     where = f"boxes in {files}" + (f", video in {video}" if video else "")

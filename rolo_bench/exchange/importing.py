@@ -271,8 +271,8 @@ def _import_file(order: _Order, found: Found, protocol: str | None) -> Imported:
     if not meta["sequences"]:  # never files of two makings side by side
         order.store.clear(order.suite, kind, label)
     for reading, spot, result in zip(readings, fitted, results):
-        order.store.save(order.suite, result)
         meta["sequences"][result.stem] = marks[result.stem] | {
+            "files": order.store.save(order.suite, result),
             "status": "complete",
             "frames": len(spot.boxes),
             "source": found.path.name,

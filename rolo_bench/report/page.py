@@ -28,7 +28,7 @@ from rolo_bench.report.data import Collected, collect, payload, thumbnails
 from rolo_bench.run.store import Store
 from rolo_bench.scores.conventions import official
 from rolo_bench.scores.provenance import device_of, warnings_of
-from rolo_bench.scores.scored import chosen_suite
+from rolo_bench.scores.scored import chosen_suite, chosen_trackers
 from rolo_bench.scores.statistics import pairwise, sequences_won
 from rolo_bench.scores.summary import attribute_table, coverage, matrix, sequence_table, summary
 from rolo_bench.scores.tables import for_people, p_text, render
@@ -220,7 +220,7 @@ def write_report(path: Path, found: Collected, frames: int = 0) -> Path:
 def report_results(
     path: Path, results: str | os.PathLike[str] = "results", suite: str | None = None,
     trackers: Iterable[str] = (), data: str | os.PathLike[str] | None = None, partial: bool = False,
-    protocol: str = "ope", conventions: Iterable[str] = (), frames: int = 3,
+    protocol: str = "ope", conventions: Iterable[str] = (), frames: int = 3, exclude: Iterable[str] = (),
 ) -> Collected:  # fmt: skip
     """`write_report` of a results folder, which is named as for `rolo_bench.scores.scored.load_scores`.
 
@@ -229,12 +229,13 @@ def report_results(
     store = Store(Path(results))
     name, why = chosen_suite(store, suite), []
     try:
-        loaded = load_suite(name, data, partial, images=frames > 0)
+        loaded = load_suite(name, data, partial, images=frames > 0, tolerant=partial)
     except DataError as error:
         if not frames:
             raise
-        loaded, frames = load_suite(name, data, partial, images=False), 0
+        loaded, frames = load_suite(name, data, partial, images=False, tolerant=partial), 0
         why = [f"no pictures of frames: {error}"]
+    trackers = chosen_trackers(store, name, protocol, trackers, exclude)
     rules = tuple(conventions) or dict.fromkeys([official(loaded.family), *RULES])
     found = collect(store, loaded, trackers, protocol, rules, partial)
     write_report(path, found, frames)

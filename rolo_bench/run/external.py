@@ -117,6 +117,11 @@ class Command:
         self.close()
 
 
+def from_anywhere(command: str) -> str:
+    """A command whose files are named in full, since a tracker runs in a folder of its own."""
+    return shlex.join(str(Path(w).absolute()) if Path(w).is_file() else w for w in shlex.split(command))
+
+
 def command_tracker(command: str) -> tuple[str, type, str]:
     """Name, class and SHA-256 of a program that is a tracker; the digest covers the files that the command names.
 
@@ -129,7 +134,8 @@ def command_tracker(command: str) -> tuple[str, type, str]:
             f"{command}: no such program; name a tracker, the path of a plugin file, or a command"
         )
     files = [Path(shutil.which(words[0]) or words[0]), *(Path(w) for w in words[1:] if Path(w).is_file())]
-    content = [command, *(digest(f) for f in files)]
+    called = shlex.join(Path(w).name if Path(w).is_file() else w for w in words)
+    content = [called, *(digest(f) for f in files)]
 
     class External(Command):
         __doc__ = f"The program `{command}`."

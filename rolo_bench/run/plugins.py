@@ -14,6 +14,8 @@ import os
 import pkgutil
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,11 +24,38 @@ from typing import Any
 
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
 from rolo_bench.files import digest
-from rolo_bench.run.external import command_tracker
+from rolo_bench.run.code import Code, Source, read_code
+from rolo_bench.run.external import command_tracker, from_anywhere
 from rolo_bench.run.worker import guarded
 from rolo_bench.tracker import suite_defaults
 
+COMMAND = "command"
+"""Where a tracker comes from that is a program of its own."""
 GROUP = "rolo_bench.trackers"  # of entry points, and the package of the built-in ones
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tracker as it was found, before any of its code is run: its name, where it comes from, where it begins.
+
+    Attributes:
+        tracker: what `find_plugin` takes: a name, the path of a file, or a class.
+        source: None of a class that was typed into a session, and of a program.
+    """
+
+    name: str
+    origin: str
+    tracker: str | type
+    source: Source | None
+
+    def code(self) -> Code:
+        """The program that makes its boxes; raises what `rolo_bench.run.code.read_code` raises."""
+        if self.source is not None:
+            return read_code(self.source)
+        if self.origin == COMMAND:
+            return Code(command_tracker(str(self.tracker))[2])
+        assert isinstance(self.tracker, type)
+        return Code(_digest(self.tracker))
 
 
 @dataclass(frozen=True)
@@ -104,6 +133,38 @@ def folder_names(folder: Path | None) -> tuple[str, ...]:
     return tuple(sorted(p.stem.replace("_", "-") for p in folder.glob("*.py") if not p.name.startswith("_")))
 
 
+def locate(tracker: str | Path | type) -> Place:
+    """Where a tracker comes from, by name, by path of its file, or as a class; its code is not run.
+
+    Raises:
+        UsageError: unknown name (the message lists the known ones), or no such file.
+    """
+    if isinstance(tracker, type):
+        return Place(tracker.__name__, f"class of {tracker.__module__}", tracker, source_of(tracker))
+    name = str(tracker)
+    if " " in name and not Path(name).is_file():
+        return Place(command_tracker(name)[0], COMMAND, from_anywhere(name), None)
+    if name.endswith(".py") or os.sep in name:
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"{name}: no such plugin file")
+        return _place_of(path)
+    canonical = name.replace("_", "-")
+    folder = plugin_folder()
+    if folder is not None and canonical in folder_names(folder):
+        return _place_of(next(p for p in folder.glob("*.py") if p.stem.replace("_", "-") == canonical))
+    if canonical in builtin_names():
+        return Place(
+            canonical, "built in", canonical, _module_source(f"{GROUP}.{canonical.replace('-', '_')}")
+        )
+    values = installed_names()
+    if name in values:
+        module = values[name].partition(":")[0]
+        return Place(name, f"installed, {values[name]}", name, _module_source(module))
+    known = sorted({*builtin_names(), *values, *folder_names(folder)})
+    raise UsageError(f"unknown tracker {name!r}; known: {', '.join(known)}, or the path of a plugin file")
+
+
 def find_plugin(tracker: str | Path | type) -> Plugin:
     """A tracker by name, by path of its file, as a class, or as a command with its arguments.
 
@@ -111,30 +172,47 @@ def find_plugin(tracker: str | Path | type) -> Plugin:
         UsageError: unknown name (the message lists the known ones), or no such file.
         TrackerError: the file cannot be imported or holds no tracker.
     """
-    if isinstance(tracker, type):
-        _check(tracker.__name__, tracker)
-        return Plugin(tracker.__name__, tracker, f"class of {tracker.__module__}", _digest(tracker))
-    name = str(tracker)
-    if " " in name and not Path(name).is_file():
-        label, found, digest_ = command_tracker(name)
-        return Plugin(label, found, "command", digest_)
-    if name.endswith(".py") or os.sep in name:
-        path = Path(name)
-        if not path.is_file():
-            raise UsageError(f"{name}: no such plugin file")
-        return _from_file(path)
-    canonical = name.replace("_", "-")
-    folder = plugin_folder()
-    if folder is not None and canonical in folder_names(folder):
-        return _from_file(next(p for p in folder.glob("*.py") if p.stem.replace("_", "-") == canonical))
-    if canonical in builtin_names():
-        module = importlib.import_module(f"{GROUP}.{canonical.replace('-', '_')}")
-        return _from_module(canonical, module, "built in")
-    for entry in entry_points(group=GROUP):
-        if entry.name == name:
-            return _from_entry(entry)
-    known = sorted({*builtin_names(), *installed_names(), *folder_names(folder)})
-    raise UsageError(f"unknown tracker {name!r}; known: {', '.join(known)}, or the path of a plugin file")
+    place = locate(tracker)
+    if place.origin == COMMAND:
+        return Plugin(place.name, command_tracker(str(place.tracker))[1], COMMAND, place.code().digest)
+    if isinstance(place.tracker, type):
+        _check(place.name, place.tracker)
+        return Plugin(place.name, place.tracker, place.origin, _digest(place.tracker))
+    if place.tracker.endswith(".py"):
+        return _from_file(Path(place.tracker))
+    if place.origin == "built in":
+        assert place.source is not None
+        return _from_module(place.name, importlib.import_module(place.source.module), place.origin)
+    return _from_entry(next(e for e in entry_points(group=GROUP) if e.name == place.tracker))
+
+
+def _place_of(path: Path) -> Place:
+    path = path.resolve()
+    return Place(path.stem.replace("_", "-"), str(path), str(path), Source(path, folder=path.parent))
+
+
+def source_of(cls: type) -> Source | None:
+    """Where a class begins; None where it has no file."""
+    path = _file_of(cls)
+    if path is None:
+        return None
+    inside = cls.__module__.startswith("rolo_bench.")
+    return Source(path, cls.__module__) if inside else Source(path, folder=path.parent)
+
+
+def _module_source(module: str) -> Source | None:
+    """Where an installed module begins; its packages are not run."""
+    top = module.split(".")[0]
+    if top == "rolo_bench":
+        path = Source(Path()).find(module)
+        return None if path is None else Source(path, module)
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
+        return None
+    home = Path(spec.origin).parent
+    folder = home.parent if Path(spec.origin).name == "__init__.py" else home
+    path = Source(Path(), folder=folder, top=top).find(module)
+    return None if path is None else Source(path, module, folder, top)
 
 
 def catalogue() -> list[tuple[str, str, str]]:
@@ -168,28 +246,51 @@ def _from_entry(entry: Any) -> Plugin:
 
 
 def import_file(path: Path) -> ModuleType:
-    """A plugin file as a module, imported once for what it holds; it may import files beside it.
+    """A plugin file as a module, imported once for what it and the files that it imports hold.
+
+    Modules beside it are its own: two plugins that each have a ``helper.py`` never get each other's.
 
     Raises:
         TrackerError: its code fails, or it is not a Python file.
     """
-    name = f"rolo_bench_plugin_{path.stem}_{digest(path)[:12]}"
+    path = path.resolve()
+    code = read_code(Source(path, folder=path.parent))
+    name = f"rolo_bench_plugin_{path.stem}_{code.digest[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise TrackerError(f"{path}: not a Python file")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        with guarded(f"{path}: cannot be imported"):
+    module = importlib.util.module_from_spec(spec)
+    with _beside(path.parent, code.own), guarded(f"{path}: cannot be imported"):
+        sys.modules[name] = module
+        try:
             spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    finally:
-        sys.path.remove(str(path.resolve().parent))
+        except BaseException:
+            del sys.modules[name]
+            raise
     return module
+
+
+@contextmanager
+def _beside(folder: Path, own: frozenset[str]) -> Iterator[None]:
+    """While it lasts, modules of a folder are found first, and no others under the names ``own``.
+
+    In a worker, whose only plugin it is, the folder is on the path for good, and what was imported stays.
+    """
+    if str(folder) in sys.path:
+        yield
+        return
+    hidden = {k: sys.modules.pop(k) for k in list(sys.modules) if k.split(".")[0] in own}
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for key in [k for k in sys.modules if k.split(".")[0] in own]:
+            del sys.modules[key]
+        sys.modules.update(hidden)
 
 
 def own_classes(module: ModuleType, *methods: str) -> list[type[Any]]:
@@ -223,13 +324,23 @@ def _check(name: str, cls: Any) -> None:
         raise TrackerError(f"tracker {name}: {cls!r} is not a class with init(image, box) and update(image)")
 
 
-def _digest(cls: type) -> str:
+def _file_of(cls: type) -> Path | None:
+    """The file that a class stands in; None where it was typed into a session."""
     try:
-        return digest(Path(inspect.getfile(cls)))
-    except (OSError, TypeError):  # typed into a session: no file, but code
-        codes = [f.__code__ for f in vars(cls).values() if inspect.isfunction(f)]
-        parts = [(c.co_name, c.co_code, c.co_names, c.co_varnames, str(c.co_consts)) for c in codes]
-        return hashlib.sha256(re.sub(r" at 0x\w+", "", str(parts)).encode()).hexdigest()
+        path = Path(inspect.getfile(cls)).resolve()
+    except (OSError, TypeError):
+        return None
+    typed = [f.__code__.co_filename for f in vars(cls).values() if inspect.isfunction(f)]
+    return None if any(name.startswith("<") for name in typed) or not path.is_file() else path
+
+
+def _digest(cls: type) -> str:
+    path = _file_of(cls)
+    if path is not None:
+        return digest(path)
+    codes = [f.__code__ for f in vars(cls).values() if inspect.isfunction(f)]
+    parts = [(c.co_name, c.co_code, c.co_names, c.co_varnames, str(c.co_consts)) for c in codes]
+    return hashlib.sha256(re.sub(r" at 0x\w+", "", str(parts)).encode()).hexdigest()
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -247,6 +358,6 @@ def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise UsageError(f"option {pair!r}: write it as name=value")
         try:
             options[key.replace("-", "_")] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             options[key.replace("-", "_")] = {"true": True, "false": False}.get(text.lower(), text)
     return options

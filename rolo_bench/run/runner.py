@@ -1,65 +1,77 @@
 """Running trackers on suites, with results that survive an interruption.
 
-The runner owns images, clocks and files; a tracker owns its state. A sequence that is complete and was made
-with the same tracker, options, weights and truth is skipped; one made otherwise is refused with a hint.
+The road of a run: what there is on disk and the stamps of now give the jobs to do (`plan`); workers do them; each
+result is filed with its record as soon as it is there. A sequence whose result is current is skipped. What was made
+with another tracker, options or seed is refused with a hint; what was made from another video, or was damaged since,
+is made anew.
 """
 
 from __future__ import annotations
 
-import random
+import json
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
-from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError
-from rolo_bench.protocols import Segment, check_protocol, segments
-from rolo_bench.run.plugins import Plugin, find_plugin
-from rolo_bench.run.stamp import differences, fingerprint, provenance
+from rolo_bench.errors import DataError, RoloBenchError, UsageError
+from rolo_bench.protocols import check_protocol, segments
+from rolo_bench.run.cluster import Cluster
+from rolo_bench.run.in_process import InProcess, run_sequence
+from rolo_bench.run.job import Job, Limits, Setup, Tracked
+from rolo_bench.run.plugins import Place, locate
+from rolo_bench.run.pool import Step, Worker, gpus, in_turn, side_by_side
+from rolo_bench.run.process import Process, WorkerError
+from rolo_bench.run.stamp import Facts, differences, key_of, making, provenance, video
 from rolo_bench.run.store import RunResult, Store, check_name
-from rolo_bench.run.worker import guarded, track_frames
-from rolo_bench.sequence import Sequence, prefetch
-from rolo_bench.tracker import is_oracle
 
 Progress = Callable[[str, int, int], None]
-
-
-def run_sequence(
-    tracker: Any, sequence: Sequence, segment: Segment | None = None, progress: Progress | None = None
-) -> tuple[Array, Array]:
-    """Run a fresh tracker over one sequence, or one segment of it.
-
-    Images are decoded ahead in a background thread; only the time inside the tracker is counted.
-
-    Returns:
-        boxes ``(N, 4)`` with the given box as row 0, and seconds ``(N,)``.
-
-    Raises:
-        TrackerError: the tracker raised, or returned something that is not a box; the message names the frame.
-    """
-    segment = segment or segments("ope", sequence.truth)[0]
-    part = sequence.slice(segment.start, len(sequence))
-    boxes, seconds = np.full((len(part), 4), np.nan), np.zeros(len(part))
-    images = prefetch(part.frames)
-    tracked = track_frames(tracker, images, segment.box, part.name, part.first_frame, part.truth)
-    for i, (_, boxes[i], seconds[i]) in enumerate(tracked):
-        if progress is not None:
-            progress(part.name, i + 1, len(part))
-    return boxes, seconds
+__all__ = ["How", "Outcome", "Progress", "run", "run_sequence", "run_suite"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to one sequence or segment: ``done``, ``skipped`` or ``failed``, and why."""
+    """What happened to one sequence or segment: ``done``, ``skipped`` or ``failed``, and why.
+
+    Attributes:
+        fps: frames per second inside the tracker, the first frame apart; NaN where nothing was measured.
+        output: the last lines that the tracker printed, where its process was ended.
+    """
 
     stem: str
     what: str
     error: str | None = None
     fps: float = float("nan")
+    output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class How:
+    """How a run goes about its jobs; nothing here changes a box but ``threads``, which is recorded.
+
+    Attributes:
+        jobs: so many processes at once.
+        threads: of torch and OpenCV in each.
+        limits: what ends a process.
+        retry_failed: try again what failed the last time.
+        in_process: run trackers in this process.
+        scheduler: run them on the Dask cluster whose scheduler answers at this address or is told of by this file.
+        send: send images with the jobs, to a cluster that does not see them.
+    """
+
+    jobs: int = 1
+    threads: int = 1
+    limits: Limits = field(default_factory=Limits)
+    retry_failed: bool = True
+    in_process: bool = False
+    scheduler: str | None = None
+    send: bool = False
 
 
 def run(
@@ -76,29 +88,32 @@ def run(
     seed: int = 0,
     only: Iterable[str] = (),
     progress: Progress | None = None,
+    how: How | None = None,
 ) -> list[Outcome]:
-    """Run one tracker on a suite and file the results; what is complete is skipped. All of `run_suite` in one call.
+    """Run one tracker on a suite and file the results; what is current is skipped. All of `run_suite` in one call.
 
     Args:
-        tracker: its name, the path of its file, or its class.
+        tracker: its name, the path of its file, or its class, which is run in this process.
         suite: a name or path, read with ``data``, ``partial`` and ``only``; or a suite as loaded.
         options, seed: keywords of the constructor; seed of the global random numbers, set before each sequence.
         name, force: file the results under another name; make them anew, also those that were made otherwise.
         progress: called with a sequence's name, frames done and frames in all.
+        how: processes, threads and limits.
 
     Raises:
         RoloBenchError: there is no such tracker or suite, or one of the errors of `run_suite`.
     """
     if not isinstance(suite, Suite):
-        suite = load_suite(suite, data, partial, only=(only,) if isinstance(only, str) else tuple(only))
+        names = (only,) if isinstance(only, str) else tuple(only)
+        suite = load_suite(suite, data, partial, only=names, tolerant=True)
     elif data or partial or only:
         raise UsageError("data, partial and only go with the name of a suite, not with a suite as loaded")
-    plugin, store = find_plugin(tracker), Store(Path(results))
-    return list(run_suite(plugin, suite, store, protocol, options, name, force, seed, progress))
+    store = Store(Path(results))
+    return list(run_suite(tracker, suite, store, protocol, options, name, force, seed, progress, how))
 
 
 def run_suite(
-    plugin: Plugin,
+    tracker: str | Path | type,
     suite: Suite,
     store: Store,
     protocol: str = "ope",
@@ -107,6 +122,7 @@ def run_suite(
     force: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
+    how: How | None = None,
 ) -> Iterator[Outcome]:
     """Run a tracker on a suite, writing each result as soon as it is there; yields an outcome each.
 
@@ -115,84 +131,253 @@ def run_suite(
     own; ``force`` makes them anew, and removes first what was made otherwise.
 
     Raises:
-        UsageError: results under that name were made with other options, and ``force`` is not given.
+        UsageError: results under that name were made otherwise, and ``force`` is not given; or another run is at
+            work there.
         TrackerError: the tracker cannot even be made.
     """
     check_protocol(protocol)
-    options = plugin.defaults(suite.name) | (options or {})
-    label = check_name("tracker", name or plugin.name)
+    how = how or How()
+    place = locate(tracker)
+    label = check_name("tracker", name or place.name)
     store = Store(store.root.absolute())  # a tracker may change the working folder
-    meta = _begin(plugin, suite, store, protocol, options, label, force, seed)
-    folder = store.folder(suite.name, protocol, label)
-    for sequence in suite.sequences:
-        digest = sequence.truth_digest()
-        try:
-            starts = segments(protocol, sequence.truth, sequence.size, tre_omit(sequence))
-        except DataError as error:
-            meta["sequences"][sequence.name] = {"truth": digest, "status": "failed", "error": str(error)}
-            store.write_meta(suite.name, protocol, label, meta)
-            yield Outcome(sequence.name, "failed", str(error))
-            continue
-        for segment in starts:
-            stem = sequence.name + (f"_{segment.label}" if segment.label else "")
-            if not force and _is_complete(folder, stem, meta["sequences"].get(stem, {}), digest):
-                yield Outcome(stem, "skipped")
-                continue
-            entry: dict[str, Any] = {"truth": digest, "start": segment.start}
-            try:
-                boxes, seconds = run_sequence(_make(plugin, options, seed), sequence, segment, progress)
-            except (TrackerError, DataError) as error:
-                store.remove(suite.name, protocol, label, stem)
-                outcome = Outcome(stem, "failed", str(error))
-                entry |= {"status": "failed", "error": str(error)}
+    with ExitStack() as stack:
+        work = stack.enter_context(store.held(suite.name, protocol, label))
+        stop = threading.Event()
+        setup = Setup(
+            place.tracker, suite.name, _absolute(options or {}), seed, how.threads, place.code().libraries
+        )
+        here = how.in_process or isinstance(place.tracker, type)
+        cluster = Cluster(how.scheduler, setup, how.limits, how.send) if how.scheduler and not here else None
+        workers = [] if cluster else _workers(setup, how, work, stop)
+        first = cluster or workers[0]
+        stack.callback(first.close)
+        facts = first.open()
+        made = making(place, facts, seed, how.threads)
+        book = Book(
+            store, suite, protocol, label, place, made, facts, cluster.slots() if cluster else how.jobs
+        )
+        todo = []
+        for step in plan(book, force, how.retry_failed):
+            if isinstance(step, Job):
+                todo.append(step)
             else:
-                result = RunResult(
-                    label, sequence.name, protocol, boxes, seconds, segment=segment.label, start=segment.start
-                )
-                store.save(suite.name, result)
-                spent = seconds[1:].sum()
-                outcome = Outcome(stem, "done", fps=(len(seconds) - 1) / spent if spent > 0 else float("nan"))
-                entry |= {"status": "complete", "frames": len(boxes)}
-            meta["sequences"][stem] = entry
-            store.write_meta(suite.name, protocol, label, meta)
-            yield outcome
+                yield step
+        tell = _teller(progress)
+        if cluster is not None or how.jobs > 1:  # the longest first, so that none is left over at the end
+            todo.sort(key=lambda job: -len(job.part))
+        if cluster is not None:
+            ends = cluster.track(todo, made)
+        elif here:
+            ends = in_turn(todo, workers[0], tell)
+        else:
+            ends = side_by_side(todo, workers[: max(len(todo), 1)], stop, tell)
+        stack.enter_context(closing(ends))
+        for end in ends:
+            yield book.file(end.job, end.result)
 
 
-def _begin(
-    plugin: Plugin, suite: Suite, store: Store, protocol: str, options: dict[str, Any], label: str,
-    force: bool, seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    """Write and return what ``run.json`` says of a run that starts or goes on, or refuse it."""
-    tracker = _make(plugin, options, seed)
-    with guarded(f"tracker {plugin.name}", RoloBenchError):
-        mark = fingerprint(plugin, options, tracker)
-        made = provenance(plugin, label, protocol, suite, mark, is_oracle(tracker), seed, tracker)
-    meta = store.meta(suite.name, protocol, label)
-    other = bool(meta) and (meta.get("fingerprint") != mark or meta.get("seed", seed) != seed)
+def _teller(progress: Progress | None) -> Callable[[Step], None]:
+    def tell(step: Step) -> None:
+        if progress is not None:
+            progress(step.job.sequence.name, step.frames, len(step.job.part))
+
+    return tell
+
+
+def _workers(setup: Setup, how: How, work: Path, stop: threading.Event) -> list[Worker]:
+    if how.in_process or isinstance(setup.tracker, type):
+        return [InProcess(setup)]
+    cards = gpus() if how.jobs > 1 else ()
+    return [
+        Process(
+            setup, how.limits, work / f"worker{k + 1}", work.parent / "run.log", stop,
+            cards[k % len(cards)] if len(cards) > 1 else None,
+        )
+        for k in range(how.jobs)
+    ]  # fmt: skip
+
+
+def _absolute(options: dict[str, Any]) -> dict[str, Any]:
+    """Options with paths as seen from any folder: a worker has one of its own."""
+    found = {}
+    for name, value in options.items():
+        if isinstance(value, str) and value and "\0" not in value:
+            path = Path(value)
+            if name == "cache" or os.sep in value or (path.suffix and path.is_file()):
+                value = str(path.absolute()) if name == "cache" or path.exists() else value
+        found[name] = value
+    return found
+
+
+@dataclass
+class Book:
+    """The records of one tracker, suite and protocol: what is current, and what a run adds."""
+
+    store: Store
+    suite: Suite
+    protocol: str
+    label: str
+    place: Place
+    made: dict[str, Any]
+    facts: Facts
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        self.where = (self.suite.name, self.protocol, self.label)
+        self.key = key_of(self.made)
+        self.numbers: dict[str, str] = {}  # of the runs that this one has recorded, by machine
+
+    def read(self) -> None:
+        """Read what is there.
+
+        Raises:
+            DataError: ``run.json`` is damaged.
+        """
+        self.meta = self.store.meta(*self.where) or {"sequences": {}}
+
+    def others(self) -> str:
+        """In what the results that are there were made otherwise than this run would, in words; empty if in nothing."""
+        if not self.meta["sequences"]:
+            return ""
+        if "imported" in self.meta:
+            return "other means (imported)"
+        if "makings" not in self.meta:
+            return "an older rolo-bench, which kept no stamps"
+        found = [differences(old, self.made) for key, old in self.meta["makings"].items() if self._used(key)]
+        words = " and ".join(dict.fromkeys(filter(None, found)))
+        return f"other {words}" if words else ""
+
+    def _used(self, key: str) -> bool:
+        entries = self.meta["sequences"].values()
+        return any(e.get("making") == key and e.get("status") != "failed" for e in entries)
+
+    def current(self, job: Job) -> bool:
+        """Whether a job's result is there, whole, and made as this run would make it."""
+        entry = self.entry(job.stem)
+        stamped = entry.get("making") == self.key and all(entry.get(k) == v for k, v in job.video.items())
+        whole = entry.get("status") == "complete" and not self.store.damage(*self.where, job.stem, entry)
+        return stamped and whole
+
+    def entry(self, stem: str) -> dict[str, Any]:
+        """The record of a result, empty where there is none."""
+        found: dict[str, Any] = self.meta["sequences"].get(stem, {})
+        return found
+
+    def fail(self, stem: str, error: RoloBenchError, more: dict[str, Any]) -> Outcome:
+        """Record a sequence as failed."""
+        with suppress(UsageError):  # a name that no file can have
+            self.store.remove(*self.where, stem)
+        output = error.output if isinstance(error, WorkerError) else ()
+        self._record(stem, more | {"status": "failed", "error": str(error)})
+        return Outcome(stem, "failed", str(error), output=output)
+
+    def file(self, job: Job, result: Tracked | RoloBenchError) -> Outcome:
+        """File what a job gave."""
+        stamp = job.video | {"start": job.segment.start, "making": self.key}
+        if isinstance(result, RoloBenchError):
+            return self.fail(job.stem, result, stamp)
+        kept = RunResult(
+            self.label, job.sequence.name, self.protocol, result.boxes, result.seconds,
+            segment=job.segment.label, start=job.segment.start,
+        )  # fmt: skip
+        files, fps = self.store.digests(kept), speed(result.seconds)
+        whole = {"status": "complete", "frames": len(kept.boxes), "files": files, "oracle": result.oracle}
+        self._record(
+            job.stem, stamp | whole | {"speed": fps}, result.made
+        )  # first: what a kill leaves is known as ours
+        self.store.save(self.suite.name, kept)
+        return Outcome(job.stem, "done", fps=fps.get("mean", float("nan")))
+
+    def _record(self, stem: str, entry: dict[str, Any], made: dict[str, Any] | None = None) -> None:
+        """Write a record; the first one of a run, and of each machine, writes with it what the run is."""
+        machine = json.dumps(
+            {k: v for k, v in ((made or {}).get("machine") or {}).items() if k != "load_at_start"}
+        )
+        if machine not in self.numbers:
+            run = (made or provenance(self.facts, self.jobs)) | {"jobs": self.jobs}
+            number = str(1 + max((int(k) for k in self.meta.get("runs", {}) if k.isdigit()), default=0))
+            self.numbers[machine] = number
+            self.meta.setdefault("runs", {})[number] = run
+            self.meta.setdefault("makings", {})[self.key] = self.made
+            origin = self.place.origin
+            self.meta |= {
+                "tracker": self.label,
+                "plugin": self.place.name,
+                "origin": Path(origin).name if origin.endswith(".py") else origin,
+                "protocol": self.protocol,
+                "suite": self.suite.name,
+                "expected": list(self.suite.expected),
+                "options": self.made["options"],
+                "seed": self.made["seed"],
+                "fingerprint": {k: self.made[k] for k in ("options", "weights")}
+                | {"source": self.made["code"]},
+                "oracle": self.facts.oracle or bool(self.meta.get("oracle")),
+                **run,
+            }
+        self.meta["sequences"][stem] = entry | {"run": self.numbers[machine]}
+        self.meta["oracle"] = bool(self.meta.get("oracle") or entry.get("oracle"))
+        for part, key in (("runs", "run"), ("makings", "making")):  # those of which nothing is left
+            used = {e.get(key) for e in self.meta["sequences"].values()}
+            self.meta[part] = {k: v for k, v in self.meta[part].items() if k in used}
+        self.store.write_meta(*self.where, self.meta)
+
+
+def speed(seconds: np.ndarray[Any, Any]) -> dict[str, float]:
+    """Frames per second inside the tracker, mean and median; the first frame, in which it starts, counts for itself."""
+    spent = seconds[1:]
+    if not len(spent) or not spent.sum() > 0:
+        return {}
+    return {
+        "mean": float(f"{len(spent) / spent.sum():.5g}"),
+        "median": float(f"{1 / max(float(np.median(spent)), 1e-9):.5g}"),
+        "start": float(f"{seconds[0]:.5g}"),
+    }
+
+
+def plan(book: Book, force: bool, retry_failed: bool) -> Iterator[Job | Outcome]:
+    """What there is to do, and what became of the rest: skipped, or failed before it began.
+
+    What is on disk and not to be trusted is set aside or, with ``force`` and where it was made otherwise, removed.
+
+    Raises:
+        UsageError: results were made otherwise, and ``force`` is not given.
+        DataError: ``run.json`` is damaged, and ``force`` is not given.
+    """
+    folder = book.store.folder(*book.where)
+    try:
+        book.read()
+    except DataError:
+        if not force:
+            raise
+        book.store.set_aside(*book.where, "run.json", *(p.name for p in folder.glob("*.txt")))
+        book.read()
+    other = book.others()
     if other and not force:
         raise UsageError(
-            f"{store.folder(suite.name, protocol, label)}: results of {label} made with other "
-            f"{differences(meta, mark, seed)}; keep them and choose --name OTHER, or make them anew with --force"
+            f"{folder}: results of {book.label} made with {other}; keep them and choose --name OTHER, "
+            "or make them anew with --force"
         )
-    if other or not meta:  # never files of two makings side by side
-        store.clear(suite.name, protocol, label)
-        meta = {"sequences": {}}
-    meta |= made
-    store.write_meta(suite.name, protocol, label, meta)
-    return meta
-
-
-def _make(plugin: Plugin, options: dict[str, Any], seed: int) -> Any:
-    """A fresh tracker, with the global generators seeded so that runs repeat."""
-    import cv2
-
-    random.seed(seed)
-    np.random.seed(seed)
-    cv2.setRNGSeed(seed)
-    return plugin.make(options)
-
-
-def _is_complete(folder: Path, stem: str, entry: dict[str, Any], digest: str) -> bool:
-    files = (folder / f"{stem}.txt", folder / f"{stem}_time.txt")
-    made = entry.get("status") == "complete" and entry.get("truth") == digest
-    return made and all(f.is_file() for f in files)
+    if other:  # never files of two makings side by side
+        book.store.clear(*book.where)
+        book.meta = {"sequences": {}}
+    for name, words in book.suite.faults:
+        yield book.fail(name, DataError(words), {"making": book.key})
+    for sequence in book.suite.sequences:
+        try:
+            starts = segments(book.protocol, sequence.truth, sequence.size, tre_omit(sequence))
+            seen = video(sequence)
+        except DataError as error:
+            yield book.fail(sequence.name, error, {"truth": sequence.truth_digest(), "making": book.key})
+            continue
+        for segment in starts:
+            job = Job(sequence, segment, seen)
+            entry = book.entry(job.stem)
+            failed = entry.get("status") == "failed" and entry.get("making") == book.key
+            if not force and book.current(job):
+                yield Outcome(job.stem, "skipped")
+            elif not force and failed and not retry_failed:
+                yield Outcome(job.stem, "skipped", entry.get("error"))
+            else:
+                if not entry or book.store.damage(*book.where, job.stem, entry):
+                    book.store.make_room(*book.where, job.stem, entry)
+                yield job

@@ -1,85 +1,221 @@
-"""What a result depends on, and where and with what it was made."""
+"""What a result depends on, and where and with what it was made.
+
+A stamp has two halves. The *making* is the tracker's: its code, options, seed, weights, threads and the libraries.
+The *video* is the sequence's: its truth and its images. A result is current while both are as they were.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from rolo_bench.datasets.suites import Suite
-from rolo_bench.run.plugins import Plugin
+from rolo_bench.datasets.place import NoFrames
+from rolo_bench.errors import RoloBenchError
+from rolo_bench.files import digest
+from rolo_bench.run.code import Source, read_code
+from rolo_bench.run.images import images_digest
+from rolo_bench.run.plugins import Place, Plugin, locate
+from rolo_bench.sequence import Sequence
+from rolo_bench.tracker import is_oracle
+
+LOOP = 1
+"""Raised whenever the loop, the decoding or the files change the boxes of a tracker that stayed as it was."""
+ALWAYS = frozenset({"numpy", "cv2"})
+NAMES = {"cv2": ("opencv-python", "opencv-contrib-python", "opencv-python-headless"), "PIL": ("pillow",)}
+WORDS = {"code": "tracker code", "options": "options", "seed": "seed", "weights": "weights", "threads": "threads",
+         "versions": "versions", "loop": "rolo-bench"}  # fmt: skip
 
 
-def fingerprint(plugin: Plugin, options: dict[str, Any], tracker: Any) -> dict[str, Any]:
-    """What results depend on besides the video: source of the tracker, its options and its weights."""
+@dataclass(frozen=True)
+class Facts:
+    """What only the tracker itself can tell, once it is made.
+
+    Attributes:
+        options: those of the user over those that the tracker asks for on the suite.
+        weights: digests of the files it works with, by name.
+        device: what it computes on.
+        oracle: whether it is shown the truth.
+        cached: whether it reads detections that an earlier run made.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    oracle: bool = False
+    cached: bool = False
+
+
+def facts_of(plugin: Plugin, tracker: Any, options: dict[str, Any]) -> Facts:
+    """The facts of a tracker as made with ``options``."""
     weights = {str(k): str(v) for k, v in dict(getattr(tracker, "weights_digests", {})).items()}
     detector: Any = getattr(tracker, "detector", None)
     if hasattr(detector, "identity"):  # holds the weights' digest, size, thresholds and precision
-        weights[detector.name] = detector.identity
-    kept = json.loads(json.dumps(options, default=str))
-    return {"source": plugin.source_digest, "options": kept, "weights": weights}
+        weights[str(detector.name)] = str(detector.identity)
+    device = str(getattr(tracker, "device", "cpu"))
+    cached = bool(options.get("cache")) or hasattr(detector, "hits")
+    return Facts(json.loads(json.dumps(options, default=str)), weights, device, is_oracle(tracker), cached)
 
 
-def differences(meta: dict[str, Any], mark: dict[str, Any], seed: int) -> str:
-    """What of that on which earlier results depend is another now, in words."""
-    old = meta.get("fingerprint") or {}
-    names = {"source": "tracker code", "options": "options", "weights": "weights"}
-    changed = [names[k] for k in names if old.get(k) != mark.get(k)]
-    changed += ["seed"] if meta.get("seed", seed) != seed else []
-    return " and ".join(changed) if old else "means (imported)"
+def making(place: Place, facts: Facts, seed: int, threads: int) -> dict[str, Any]:
+    """The tracker's half of a stamp.
+
+    A folder of detections is no part of it, since an entry there is what the detector gives. A file among the
+    options counts by its name and contents, wherever it lies.
+
+    Raises:
+        TrackerError: code of the tracker cannot be read.
+    """
+    code = place.code()
+    options, codes, weights = {}, [code.digest], dict(facts.weights)
+    for name, value in facts.options.items():
+        if name == "cache":
+            continue
+        file = Path(value) if isinstance(value, str) and len(value) < 4096 and "\0" not in value else Path()
+        if isinstance(value, str) and file.suffix and file.is_file():
+            if file.suffix == ".py":
+                codes.append(read_code(Source(file.resolve(), folder=file.resolve().parent)).digest)
+            else:
+                weights[f"{name} {file.name}"] = digest(file)
+            value = file.name
+        options[name] = value
+    return {
+        "code": code.digest if len(codes) == 1 else hashlib.sha256(" ".join(codes).encode()).hexdigest(),
+        "options": options,
+        "seed": seed,
+        "weights": weights,
+        "threads": threads,
+        "versions": library_versions(code.libraries),
+        "loop": LOOP,
+    }
 
 
-def provenance(
-    plugin: Plugin,
-    label: str,
-    protocol: str,
-    suite: Suite,
-    mark: dict[str, Any],
-    oracle: bool,
-    seed: int,
-    tracker: Any,
-) -> dict[str, Any]:
-    """Where, when and with what a run is made, as ``run.json`` keeps it."""
+def video(sequence: Sequence) -> dict[str, str]:
+    """The sequence's half of a stamp; without images where it was loaded for scoring.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    truth = {"truth": sequence.truth_digest()}
+    if isinstance(sequence.frames, NoFrames):
+        return truth
+    return truth | {"images": images_digest(sequence.frames)}
+
+
+def key_of(made: dict[str, Any]) -> str:
+    """A short name for a making: the same for the same."""
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What two makings differ in, in words; empty where in nothing."""
+    changed = []
+    for part, words in WORDS.items():
+        if part not in new or json.dumps(old.get(part), sort_keys=True) == json.dumps(
+            new[part], sort_keys=True
+        ):
+            continue  # as written: a NaN among the options is the same NaN
+        if part == "versions":
+            before, now = old.get(part) or {}, new[part]
+            words = (
+                " and ".join(f"{n} {before.get(n, 'none')}" for n in now if before.get(n) != now[n]) or words
+            )
+        changed.append(words)
+    return " and ".join(changed)
+
+
+def mixed(meta: Mapping[str, Any]) -> str:
+    """That a tracker's results were made in several ways, and in what those differ; empty where in one."""
+    makings = meta.get("makings") or {}
+    whole = [e for e in meta.get("sequences", {}).values() if e.get("status") == "complete"]
+    used = list(dict.fromkeys(str(e["making"]) for e in whole if e.get("making") in makings))
+    if len(used) < 2:
+        return ""
+    words = (differences(makings[used[0]], makings[key]) for key in used[1:])
+    return f"results made with {len(used)} different {' and '.join(dict.fromkeys(filter(None, words)))}"
+
+
+def timed(meta: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    """Whether a result's times are those of the tracker alone: no other jobs beside it, nothing read from a cache."""
+    made = (meta.get("runs") or {}).get(str(entry.get("run"))) or meta
+    jobs = made.get("jobs")
+    return not made.get("cached") and not (isinstance(jobs, int) and jobs > 1)
+
+
+def changed_since(meta: Mapping[str, Any]) -> str:
+    """What has changed, as far as it shows here, since a tracker's results were made: its code, its libraries.
+
+    Empty where nothing has, or where the tracker is not at hand under its name.
+    """
+    makings = meta.get("makings") or {}
+    if not makings or not (
+        meta.get("origin") == "built in" or str(meta.get("origin")).startswith("installed")
+    ):
+        return ""
+    try:
+        code = locate(str(meta.get("plugin"))).code()
+    except RoloBenchError:
+        return ""
+    found = []
+    for made in makings.values():
+        now = {"versions": library_versions(code.libraries), "loop": LOOP}
+        if not any(str(v).endswith(".py") for v in made.get("options", {}).values()):
+            now["code"] = code.digest
+        found.append(differences(made, now))
+    return " and ".join(dict.fromkeys(filter(None, found)))
+
+
+def provenance(facts: Facts, jobs: int) -> dict[str, Any]:
+    """Where, when and with what a run is made."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return {
-        "tracker": label,
-        "plugin": plugin.name,
-        "origin": Path(plugin.origin).name if plugin.origin.endswith(".py") else plugin.origin,
-        "protocol": protocol,
-        "suite": suite.name,
-        "expected": list(suite.expected),
-        "options": mark["options"],
-        "fingerprint": mark,
-        "oracle": oracle,
-        "seed": seed,
-        "jobs": 1,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "jobs": jobs,
+        "cached": facts.cached,
         "versions": _versions(),
         "git": _git_revision(),
         "machine": {
             "system": platform.platform(),
             "processor": _processor(),
             "cores": os.cpu_count(),
-            "device": str(getattr(tracker, "device", "cpu")),
+            "device": facts.device,
             "load_at_start": round(load, 2),
         },
     }
 
 
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
+@lru_cache(maxsize=64)
+def library_versions(libraries: frozenset[str]) -> dict[str, str]:
+    """Versions of libraries by the names of their distributions, and Python's."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in sorted(libraries | ALWAYS):
+        tried = NAMES.get(name) or (name,)
+        found |= _installed(tried) or _installed(packages_distributions().get(name, ()))
+    return found
 
-    found = {"python": platform.python_version()}
-    for package in ("rolo-bench", "numpy", "opencv-python", "opencv-contrib-python", "torch"):
+
+def _installed(names: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
         try:
-            found[package] = version(package)
+            found[name] = version(name)
         except PackageNotFoundError:
             continue
     return found
+
+
+def _versions() -> dict[str, str]:
+    listed = ("rolo-bench", "numpy", "opencv-python", "opencv-contrib-python", "torch")
+    return {"python": platform.python_version()} | _installed(listed)
 
 
 def _processor() -> str:

@@ -3,28 +3,40 @@
 Layout: ``<root>/<suite>/<protocol>/<tracker>/<Sequence>.txt`` (comma separated x, y, w, h in OTB's 1-based
 pixels, ``nan`` for "no box"), ``<Sequence>_time.txt`` (seconds of tracker time per frame) and ``run.json``.
 Segments of TRE and SRE carry their label: ``<Sequence>_tre03.txt``.
+
+``run.json`` holds a record of each result: what it depends on (`rolo_bench.run.stamp`), the run that made it, and
+the SHA-256 of its files. While a run is at work, ``.run`` beside it holds a lock, who holds it, and working folders.
+What is not to be trusted is set aside into ``<root>/<suite>/<protocol>/.aside/<tracker>``, never deleted.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import platform
 import re
+import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.boxfiles import format_boxes, format_numbers, parse_fast, read_boxes
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.files import write_atomic
+from rolo_bench.files import NAME, check_name, write_atomic
 from rolo_bench.protocols import PROTOCOLS
 
 SEGMENT = re.compile(rf"^(?P<sequence>.+)_(?P<segment>(?:{'|'.join(PROTOCOLS)})\d\d)$")
-NAME = re.compile(r"^\w[\w.+\-() ]*$")
+MEND = "set it aside with `rolo-bench verify --prune` and run again"
 
 
 @dataclass(frozen=True)
@@ -67,19 +79,6 @@ class RunResult:
         return self.sequence + (f"_{self.segment}" if self.segment else "")
 
 
-def check_name(kind: str, name: str) -> str:
-    """A tracker, suite or sequence name that is safe as a file name.
-
-    Raises:
-        UsageError: it is empty, starts with a dot or holds a path separator.
-    """
-    if not NAME.match(name):
-        raise UsageError(
-            f"{kind} name {name!r}: use letters, digits, blanks, - _ . + ( ) and start with a letter, digit or _"
-        )
-    return name
-
-
 @dataclass(frozen=True, repr=False)
 class Store:
     """A folder of results. It holds no state of its own: what is on disk is what there is."""
@@ -119,36 +118,182 @@ class Store:
         return _folders(self.root)
 
     def trackers(self, suite: str, protocol: str = "ope") -> tuple[str, ...]:
-        """Trackers with results on a suite, by name."""
-        return _folders(self.root / suite / protocol)
+        """Trackers with results on a suite, or with failures recorded, by name."""
+        place = self.root / suite / protocol
+        return tuple(
+            n for n in _folders(place) if any(p.suffix in (".txt", ".json") for p in (place / n).iterdir())
+        )
 
     def sequences(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
         """Sequences for which a tracker has at least one result file, by name."""
-        names = set()
-        for path in self.folder(suite, protocol, tracker).glob("*.txt"):
-            if path.name.startswith(".") or path.name.endswith("_time.txt"):
-                continue
-            match = SEGMENT.match(path.stem) if protocol != "ope" else None
-            names.add(match["sequence"] if match else path.stem)
+        names = {sequence_of(stem, protocol) for stem in self.stems(suite, protocol, tracker)}
         return tuple(sorted(names))
 
-    def save(self, suite: str, result: RunResult) -> None:
-        """Write boxes and times; the boxes' file appears last, so its presence means both are there."""
+    def save(self, suite: str, result: RunResult) -> dict[str, str]:
+        """Write boxes and times; the boxes' file appears last, so its presence means both are there.
+
+        Returns the SHA-256 of both, which belongs into the result's record as ``files``.
+        """
         folder = self.folder(suite, result.protocol, result.tracker)
         check_name("sequence", result.sequence)
-        write_atomic(folder / f"{result.stem}_time.txt", format_numbers(result.seconds))
-        write_atomic(folder / f"{result.stem}.txt", format_boxes(result.boxes))
+        times, boxes = format_numbers(result.seconds), format_boxes(result.boxes)
+        write_atomic(folder / f"{result.stem}_time.txt", times)
+        write_atomic(folder / f"{result.stem}.txt", boxes)
+        return {"boxes": _sha256(boxes.encode()), "times": _sha256(times.encode())}
+
+    def digests(self, result: RunResult) -> dict[str, str]:
+        """The SHA-256 of both files as `save` will write them."""
+        texts = {"boxes": format_boxes(result.boxes), "times": format_numbers(result.seconds)}
+        return {kind: _sha256(text.encode()) for kind, text in texts.items()}
+
+    def make_room(self, suite: str, protocol: str, tracker: str, stem: str, entry: dict[str, Any]) -> None:
+        """Take away files of a result that is made anew: those of a run that was killed are deleted, which are as the
+        record says; whatever else lies there is set aside.
+        """
+        kept = entry.get("files") or {}
+        for path, kind in zip(self.files(suite, protocol, tracker, stem), ("boxes", "times")):
+            if path.is_file() and kept.get(kind) == _sha256(path.read_bytes()):
+                path.unlink()
+        names = (path.name for path in self.files(suite, protocol, tracker, stem))
+        self.set_aside(suite, protocol, tracker, *names)
 
     def remove(self, suite: str, protocol: str, tracker: str, stem: str) -> None:
-        """Delete the files of one sequence or segment, where they exist."""
-        folder = self.folder(suite, protocol, tracker)
-        (folder / f"{stem}.txt").unlink(missing_ok=True)
-        (folder / f"{stem}_time.txt").unlink(missing_ok=True)
+        """Delete the files of one sequence or segment, where they exist; raises what `check_name` raises."""
+        check_name("sequence", stem)
+        for path in self.files(suite, protocol, tracker, stem):
+            path.unlink(missing_ok=True)
 
     def clear(self, suite: str, protocol: str, tracker: str) -> None:
         """Delete the result files of a tracker; ``run.json`` stays."""
         for path in self.folder(suite, protocol, tracker).glob("*.txt"):
             path.unlink()
+
+    def files(self, suite: str, protocol: str, tracker: str, stem: str) -> tuple[Path, Path]:
+        """Where boxes and times of one sequence or segment lie."""
+        folder = self.folder(suite, protocol, tracker)
+        return folder / f"{stem}.txt", folder / f"{stem}_time.txt"
+
+    def damage(self, suite: str, protocol: str, tracker: str, stem: str, record: dict[str, Any]) -> str:
+        """What is wrong with the files of a recorded result: one is missing, or was changed; empty where nothing is."""
+        kept = record.get("files") or {}
+        for path, kind in zip(self.files(suite, protocol, tracker, stem), ("boxes", "times")):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                if kind == "boxes" or kind in kept:
+                    return f"{path.name} is missing"
+                continue
+            if kind in kept and _sha256(data) != kept[kind]:
+                return f"{path.name} was changed after it was made"
+        return ""
+
+    def set_aside(self, suite: str, protocol: str, tracker: str, *names: str) -> list[Path]:
+        """Move files of a tracker's folder to where nothing looks for results; gives where they lie now."""
+        folder, moved = self.folder(suite, protocol, tracker), []
+        aside = folder.parent / ".aside" / tracker
+        for name in names:
+            if Path(name).name != name or not (folder / name).exists():  # a record may say anything
+                continue
+            aside.mkdir(parents=True, exist_ok=True)
+            target = aside / name.lstrip(".")
+            number = 1
+            while target.exists():
+                number += 1
+                target = aside / f"{name.lstrip('.')}.{number}"
+            (folder / name).rename(target)
+            moved.append(target)
+        return moved
+
+    @contextmanager
+    def held(self, suite: str, protocol: str, tracker: str) -> Iterator[Path]:
+        """Hold a tracker's folder against other runs, also of other machines on a shared disk that locks.
+
+        Gives a folder ``.run`` for whatever lasts as long as the run; what a killed run left there is removed.
+
+        Raises:
+            UsageError: another run holds it; the message says which.
+        """
+        folder = self.folder(suite, protocol, tracker)
+        work = folder / ".run"
+        work.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(work / "lock", timeout=0)
+        try:
+            while True:
+                lock.acquire()
+                if (work / "lock").exists():
+                    break
+                lock.release()  # the last holder took the file with it
+                work.mkdir(exist_ok=True)
+        except Timeout:
+            raise UsageError(
+                f"{folder}: {_holder(work / 'holder.json')} is at work there; wait for it, or choose --name OTHER"
+            ) from None
+        try:
+            for path in [*work.iterdir(), *folder.glob(".*.txt.*"), *folder.glob(".run.json.*")]:
+                if path.name != "lock":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            holder = {"process": os.getpid(), "machine": platform.node(), "since": now}
+            (work / "holder.json").write_text(json.dumps(holder), encoding="utf-8")
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            lock.release()
+            for empty in (work, folder, folder.parent, folder.parent.parent):  # of a run that made nothing
+                with suppress(OSError):
+                    empty.rmdir()
+
+    def rename(self, suite: str, protocol: str, old: str, new: str) -> None:
+        """File a tracker's results under another name.
+
+        Raises:
+            UsageError: there are none, or some under the new name already.
+        """
+        source, target = self.folder(suite, protocol, old), self.folder(suite, protocol, new)
+        self._there(suite, protocol, old)
+        if target.exists():
+            raise UsageError(f"{target}: is there already; choose another name, or remove it first")
+        meta = self.meta(suite, protocol, old)
+        with self.held(suite, protocol, old):
+            if meta:
+                self.write_meta(suite, protocol, old, meta | {"tracker": new})
+        source.rename(target)
+
+    def delete(self, suite: str, protocol: str, tracker: str, names: tuple[str, ...] = ()) -> int:
+        """Delete a tracker's results, or those on some sequences; gives on how many sequences.
+
+        Raises:
+            UsageError: there are none.
+        """
+        known = self._there(suite, protocol, tracker)
+        unknown = [n for n in names if n not in known]
+        if unknown:
+            raise UsageError(f"{tracker} has no result on {unknown[0]} ({suite}, {protocol})")
+        with self.held(suite, protocol, tracker):
+            if names:
+                meta = self.meta(suite, protocol, tracker)
+                for stem in self.stems(suite, protocol, tracker):
+                    if sequence_of(stem, protocol) in names:
+                        self.remove(suite, protocol, tracker, stem)
+                        meta.get("sequences", {}).pop(stem, None)
+                if meta:
+                    self.write_meta(suite, protocol, tracker, meta)
+        if not names or set(names) == set(known):
+            shutil.rmtree(self.folder(suite, protocol, tracker))
+        return len(names or known)
+
+    def _there(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
+        if not self.folder(suite, protocol, tracker).is_dir():
+            listed = ", ".join(self.trackers(suite, protocol)) or "none"
+            raise UsageError(
+                f"no results of {tracker} on {suite} ({protocol}) in {self.root}; there are: {listed}"
+            )
+        return self.sequences(suite, protocol, tracker)
+
+    def stems(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
+        """Names, without ending, of all files of boxes."""
+        names = (p.name for p in self.folder(suite, protocol, tracker).glob("*.txt"))
+        return tuple(sorted(n[:-4] for n in names if not n.startswith(".") and not n.endswith("_time.txt")))
 
     def load(
         self, suite: str, protocol: str, tracker: str, sequence: str, meta: dict[str, Any] | None = None
@@ -158,7 +303,7 @@ class Store:
         ``meta`` spares reading ``run.json`` again where many sequences are loaded.
 
         Raises:
-            DataError: nothing there, or a file is malformed.
+            DataError: nothing there, or a file is malformed or was changed after it was made.
         """
         folder = self.folder(suite, protocol, tracker)
         if protocol == "ope":
@@ -171,6 +316,12 @@ class Store:
             )
         meta = self.meta(suite, protocol, tracker) if meta is None else meta
         entries = meta.get("sequences", {})
+        for path in paths:
+            damage = self.damage(suite, protocol, tracker, path.stem, entries.get(path.stem, {}))
+            if damage:
+                raise DataError(
+                    f"{tracker} on {sequence}: {damage}; set it aside with `rolo-bench verify --prune` and run again"
+                )
         return [_load_one(path, tracker, sequence, protocol, entries.get(path.stem, {})) for path in paths]
 
     def meta(self, suite: str, protocol: str, tracker: str) -> dict[str, Any]:
@@ -185,9 +336,9 @@ class Store:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{path}: not valid JSON ({error}); delete its folder and run again") from None
+            raise DataError(f"{path}: not valid JSON ({error}); {MEND}") from None
         if not _describes_a_run(value):
-            raise DataError(f"{path}: not a run description; delete its folder and run again")
+            raise DataError(f"{path}: not a run description; {MEND}")
         return value
 
     def write_meta(self, suite: str, protocol: str, tracker: str, meta: dict[str, Any]) -> None:
@@ -198,19 +349,40 @@ class Store:
 
 def _describes_a_run(value: Any) -> bool:
     """Whether tables are where ``run.json`` has tables, and starts are whole numbers."""
-    tables = ("sequences", "fingerprint", "options", "versions", "machine")
+    tables = ("sequences", "makings", "runs", "fingerprint", "options", "versions", "machine")
     if not isinstance(value, dict) or not all(isinstance(value.get(k) or {}, dict) for k in tables):
         return False
     entries = value.get("sequences")
+    inner = [v for name in ("makings", "runs") for v in (value.get(name) or {}).values()]
     return isinstance(entries, dict) and all(
-        isinstance(e, dict) and isinstance(e.get("start", 0), int) for e in entries.values()
+        isinstance(e, dict) and isinstance(e.get("start", 0), int) and isinstance(e.get("files") or {}, dict)
+        for e in [*entries.values(), *inner]
     )
+
+
+def sequence_of(stem: str, protocol: str) -> str:
+    """The sequence whose result, or segment of one, a file's name without ending is of."""
+    match = SEGMENT.match(stem) if protocol != "ope" else None
+    return match["sequence"] if match else stem
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _holder(path: Path) -> str:
+    """Who holds a folder, in words."""
+    try:
+        who = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {who['process']} on {who['machine']}, since {who['since']},"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another run"
 
 
 def _folders(root: Path) -> tuple[str, ...]:
     if not root.is_dir():
         return ()
-    return tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and NAME.match(p.name)))
+    return tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and NAME.fullmatch(p.name)))
 
 
 def _load_one(path: Path, tracker: str, sequence: str, protocol: str, entry: dict[str, Any]) -> RunResult:

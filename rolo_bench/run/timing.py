@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rolo_bench.datasets.suites import Suite
+from rolo_bench.run.in_process import run_sequence
 from rolo_bench.run.plugins import find_plugin
-from rolo_bench.run.runner import run_sequence
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,6 +6,8 @@ A plugin is somebody else's code: whatever it raises or returns becomes boxes, o
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -46,8 +48,10 @@ def track_frames(
         with guarded(f"{name}, frame {first + i}"):
             if truth is not None and is_oracle(tracker):
                 tracker.reveal(truth[i].copy())
+            settle()
             begin = time.perf_counter()
             answer = tracker.update(given) if i else tracker.init(given, box.copy())
+            settle()
             seconds = time.perf_counter() - begin
             found = as_box(answer) if i else box.copy()
         yield image, found, seconds
@@ -57,13 +61,16 @@ def track_frames(
 def guarded(where: str, *passing: type[BaseException]) -> Iterator[None]:
     """Around a plugin's code; Ctrl-C passes, and so do the classes of ``passing``.
 
+    Where this process ignores Ctrl-C, as a worker does, a KeyboardInterrupt is the plugin's own.
+
     Raises:
         TrackerError: ``where``, then class and first line of what was raised; of our own errors the line alone.
     """
     try:
         yield
     except BaseException as error:  # also SystemExit: a plugin does not end the program
-        if isinstance(error, (KeyboardInterrupt, *passing)):
+        own = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if isinstance(error, passing) or (isinstance(error, KeyboardInterrupt) and not own):
             raise
         try:
             text = (str(error).strip().splitlines() or [""])[0][:LONGEST]
@@ -74,6 +81,13 @@ def guarded(where: str, *passing: type[BaseException]) -> Iterator[None]:
             text = f"{type(error).__name__}: {text or 'no message'}"
         log.debug("%s", where, exc_info=error)
         raise TrackerError(f"{where}: {text}") from error
+
+
+def settle() -> None:
+    """Wait until the GPU has done what was asked of it, where torch uses one."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def as_box(answer: Any) -> Array:

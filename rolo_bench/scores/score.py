@@ -48,6 +48,7 @@ from rolo_bench.datasets.alignment import find_misfit
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import check_protocol, segments
+from rolo_bench.run.stamp import changed_since, mixed, timed, video
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.conventions import Convention, find_convention, long_term, official
 from rolo_bench.sequence import Sequence
@@ -93,8 +94,9 @@ def score(
 
     Raises:
         UsageError: unknown convention, protocol or ``require``.
-        DataError: nothing to score or to compare, a result is malformed, of the wrong length, or was made with
-            another annotation; the message names tracker, sequence and lengths.
+        DataError: nothing to score or to compare, a result is malformed, changed after it was made, of the wrong
+            length, or was made with another annotation; or a tracker's results were made in several ways. The
+            message names tracker, sequence and what is wrong.
     """
     import pandas as pd
 
@@ -107,7 +109,7 @@ def score(
     if convention is not None:
         find_convention(convention)  # refused before anything is read
     if isinstance(suite, str | os.PathLike):
-        suite = load_suite(str(suite), data, partial, images=False)
+        suite = load_suite(str(suite), data, partial, images=False, tolerant=partial)
     rule = find_convention(convention or official(suite.family))
     names = named or store.trackers(suite.name, protocol)
     if not names:
@@ -116,7 +118,10 @@ def score(
             "`rolo-bench import`"
         )
     there = {name: set(store.sequences(suite.name, protocol, name)) for name in names}
-    found = {name: [s.name for s in suite.sequences if s.name in have] for name, have in there.items()}
+    idle = () if named else tuple(n for n in names if not there[n])
+    if len(idle) < len(names):
+        names = tuple(n for n in names if n not in idle)
+    found = {name: [s.name for s in suite.sequences if s.name in there[name]] for name in names}
     chosen, compared, uneven = _chosen(found, suite, require, partial)
     for name, have in found.items():
         if (not have and name in named) or (not chosen and require == "all"):
@@ -130,9 +135,52 @@ def score(
     for name, have in chosen.items():
         rows += _rows(store, suite, protocol, name, have, rule, segments, misfits)
     frame = pd.DataFrame(rows)
-    notes = [suite.note()] * bool(suite.missing) + uneven + misfits
-    frame.attrs |= {"compared": compared, "uneven": uneven, "misfits": misfits, "notes": notes}
+    stale = _stale({name: store.meta(suite.name, protocol, name) for name in chosen})
+    stale += _other_images({name: store.meta(suite.name, protocol, name) for name in chosen}, suite)
+    stale += [f"{name} is left out: {words}" for name, words in suite.faults]
+    stale += [f"{name} failed on every sequence; it is left out" for name in idle]
+    notes = [suite.note()] * bool(suite.missing) + uneven + stale + misfits
+    frame.attrs |= {
+        "compared": compared,
+        "uneven": uneven,
+        "stale": stale,
+        "misfits": misfits,
+        "notes": notes,
+    }
     return frame
+
+
+def _stale(metas: dict[str, dict[str, Any]]) -> list[str]:
+    """A sentence on each tracker whose results are not what it would make now, or of which that cannot be told."""
+    found = []
+    for name, meta in metas.items():
+        changed = changed_since(meta)
+        if changed:
+            found.append(f"{name}: {changed} changed since these results were made")
+        elif meta.get("fingerprint") and not meta.get("makings") and not meta.get("imported"):
+            found.append(f"{name}: made before stamps; what these results depend on was not recorded in full")
+    untimed = [n for n, m in metas.items() if not all(timed(m, e) for e in m.get("sequences", {}).values())]
+    if untimed:
+        found.append(
+            f"{', '.join(untimed)}: timed beside other jobs or from a cache; frames per second left out"
+        )
+    return found
+
+
+def _other_images(metas: dict[str, dict[str, Any]], suite: Suite) -> list[str]:
+    """A sentence on each tracker that was run on other images, of a suite that was loaded with its images."""
+    found = []
+    for sequence in suite.sequences:
+        kept = {n: m.get("sequences", {}).get(sequence.name, {}).get("images") for n, m in metas.items()}
+        try:
+            now = video(sequence).get("images") if any(kept.values()) else None
+        except DataError as error:
+            found.append(str(error))
+            continue
+        found += [
+            f"{n}: images of {sequence.name} changed since" for n, k in kept.items() if k and now and k != now
+        ]
+    return found
 
 
 def _chosen(
@@ -188,6 +236,11 @@ def _rows(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """A row per sequence or segment; what does not begin with the truth is added to ``misfits``."""
     meta = store.meta(suite.name, protocol, tracker)
+    if mixed(meta):
+        raise DataError(
+            f"{tracker}: {mixed(meta)}; make them anew with `rolo-bench run --force`, or set them aside with "
+            "`rolo-bench verify --prune`"
+        )
     firsts = {s.name: s.truth[0] for s in suite.sequences}
     rows = []
     for sequence in suite.sequences:
@@ -196,6 +249,9 @@ def _rows(
         results = store.load(suite.name, protocol, tracker, sequence.name, meta)
         _check_annotation(meta, results, sequence)
         parts = [_one(result, sequence, rule) for result in _complete(results, sequence, protocol)]
+        for result, part in zip(results, parts):
+            if not timed(meta, meta.get("sequences", {}).get(result.stem, {})):
+                part["fps"] = float("nan")
         if protocol != "sre":  # which starts beside the truth
             misfits += _misfits(results, sequence, firsts)
         head = {

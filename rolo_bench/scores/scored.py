@@ -53,10 +53,34 @@ def chosen_suite(store: Store, suite: str | None) -> str:
     return found[0]
 
 
+def chosen_trackers(
+    store: Store, suite: str, protocol: str, trackers: str | Iterable[str] = (), exclude: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """The trackers asked for, or with ``exclude`` all that have results, less those; empty stands for all.
+
+    Raises:
+        UsageError: one to leave out is not there, or none is left.
+    """
+    from rolo_bench.datasets.suites import suite_label
+
+    names, out = (trackers,) if isinstance(trackers, str) else tuple(trackers), tuple(exclude)
+    if not out:
+        return names
+    names = names or store.trackers(suite_label(suite), protocol)
+    for name in out:
+        if name not in names:
+            raise UsageError(
+                f"--exclude {name}: not among the trackers; there are: {', '.join(names) or 'none'}"
+            )
+    if not set(names) - set(out):
+        raise UsageError("--exclude leaves no tracker")
+    return tuple(n for n in names if n not in out)
+
+
 def load_scores(
     results: str | os.PathLike[str] = "results", suite: str | None = None, trackers: str | Iterable[str] = (),
     data: str | os.PathLike[str] | None = None, partial: bool = False, protocol: str = "ope",
-    convention: str | None = None, require: str = "all",
+    convention: str | None = None, require: str = "all", exclude: Iterable[str] = (),
 ) -> Scored:  # fmt: skip
     """Read and score what is in a results folder; the suite is the only one there unless it is named.
 
@@ -69,6 +93,7 @@ def load_scores(
 
     store = Store(Path(results))
     name = chosen_suite(store, suite)
+    trackers = chosen_trackers(store, name, protocol, trackers, exclude)
     scores = score(store, name, trackers, protocol, convention, partial, require, data=data)
     metas = metas_of(scores, store)
     return Scored(scores, metas, imported(metas), device_words(metas))

@@ -54,7 +54,7 @@ def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
 def network_path(name: str | None, detector: str, variant: str = "default") -> Path:
     """The weights file of a ROLO: a file or the name of one that comes along, or that of a detector and a variant.
 
-    Where none comes along for the detector it is the one for any.
+    Where none comes along for the detector it is the one for any; scenes of the generator need the demo detector's own.
 
     Raises:
         UsageError: there is none.
@@ -68,7 +68,7 @@ def network_path(name: str | None, detector: str, variant: str = "default") -> P
         )
     ending = "" if variant == "default" else f"-{variant}"
     own = shipped_folder() / f"rolo-{detector}{ending}.safetensors"
-    return own if own.is_file() else shipped_path(f"rolo{ending}")
+    return own if own.is_file() else shipped_path(own.stem if detector == "demo" else f"rolo{ending}")
 
 
 def shipped_path(name: str) -> Path:

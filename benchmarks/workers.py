@@ -1,0 +1,160 @@
+"""What a process of its own costs a tracker: speed against a bare decode loop, two jobs against one, memory.
+
+    python benchmarks/workers.py --frames 600 --rounds 5 --long 100000
+
+Each ratio is the median over rounds, in which both sides run in turn, so that a busy machine slows both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+
+from rolo_bench.boxes import Array
+from rolo_bench.datasets.suites import Suite
+from rolo_bench.protocols import segments
+from rolo_bench.run.in_process import InProcess
+from rolo_bench.run.job import Job, Limits, Setup
+from rolo_bench.run.process import Process
+from rolo_bench.run.runner import How, run
+from rolo_bench.sequence import ImageFiles, Sequence
+
+
+def write_images(folder: Path, count: int, size: tuple[int, int]) -> tuple[Path, ...]:
+    """JPEGs of noise over a gradient, about as large as those of real video."""
+    rng = np.random.default_rng(0)
+    ground = np.add.outer(np.linspace(0, 120, size[1]), np.linspace(0, 80, size[0]))[..., None]
+    paths = []
+    for i in range(count):
+        image = np.clip(ground + rng.normal(0, 12, (size[1], size[0], 3)) + i % 50, 0, 255).astype(np.uint8)
+        paths.append(folder / f"{i:05d}.jpg")
+        cv2.imwrite(str(paths[-1]), image)
+    return tuple(paths)
+
+
+def sequence_of(name: str, paths: tuple[Path, ...]) -> Sequence:
+    """A video of images, with a box that stands still as its truth."""
+    truth: Array = np.tile([20.0, 20, 30, 30], (len(paths), 1))
+    return Sequence(name, ImageFiles(paths), truth)
+
+
+def job_of(sequence: Sequence) -> Job:
+    """One pass over a sequence."""
+    return Job(sequence, segments("ope", sequence.truth)[0])
+
+
+def decode(sequence: Sequence) -> float:
+    """Seconds a frame of decoding alone."""
+    begin = time.perf_counter()
+    for i in range(len(sequence)):
+        sequence.frames.image(i)
+    return (time.perf_counter() - begin) / len(sequence)
+
+
+def track(worker: Process | InProcess, sequence: Sequence) -> float:
+    """Seconds a frame of a job, from its order to its last box."""
+    begin = time.perf_counter()
+    worker.track(job_of(sequence))
+    return (time.perf_counter() - begin) / len(sequence)
+
+
+def measure(folder: Path, frames: int, rounds: int) -> None:
+    """Print the ratios and the time that a frame takes beyond its decoding."""
+    cv2.setNumThreads(1)
+    paths = write_images(folder, frames, (640, 480))
+    sequence = sequence_of("Video", paths)
+    worker = Process(Setup("static", "made"), Limits(), folder / "w", folder / "log", threading.Event())
+    here = InProcess(Setup("static", "made"))
+    worker.open()
+    here.open()
+    still = sequence_of("Still", (paths[0],) * 2000)
+    object.__setattr__(still, "frames", Same(cv2.imread(str(paths[0])), 2000))  # no decoding at all
+    ratios, bare, cost = [], [], []
+    for _ in range(rounds):
+        alone, through = decode(sequence), track(worker, sequence)
+        bare.append(alone)
+        ratios.append(alone / through)
+        cost.append(track(worker, still) - track(here, still))
+    worker.close()
+    print(f"decoding alone: {1000 * statistics.median(bare):.2f} ms a frame of 640 x 480")
+    print(f"static in a process of its own: {statistics.median(ratios):.3f} of the speed of decoding alone")
+    print(f"without decoding, the process costs {1e6 * statistics.median(cost):.0f} µs a frame of 640 x 480")
+    names = tuple(f"V{k}" for k in range(4))
+    parts = Suite("made", tuple(sequence_of(n, paths * 5) for n in names), names)
+    run("mosse", parts, results=folder / "first")  # the digests of all images are known from now on
+    gains = []
+    for n in range(rounds):
+        spent = []
+        for jobs in (1, 2):
+            begin = time.perf_counter()
+            run("mosse", parts, results=folder / f"r{n}{jobs}", how=How(jobs=jobs))
+            spent.append(time.perf_counter() - begin)
+        gains.append(spent[0] / spent[1])
+    gain = statistics.median(gains)
+    print(f"two jobs against one, mosse on four videos of {5 * frames} frames: {gain:.2f} times as fast")
+
+
+class Same:
+    """One image again and again."""
+
+    def __init__(self, image: np.ndarray, count: int) -> None:
+        self.picture, self.count = image, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def image(self, index: int) -> np.ndarray:
+        """The image."""
+        return self.picture
+
+
+def endure(folder: Path, frames: int) -> None:
+    """Print memory and open files of both processes after 5,000 frames, and after all of them."""
+    paths = write_images(folder, 50, (320, 240))
+    sequence = sequence_of("Long", tuple(paths[i % 50] for i in range(frames)))
+    worker = Process(Setup("ncc", "made"), Limits(), folder / "w", folder / "log", threading.Event())
+    worker.open()
+    seen = {}
+
+    def look(done: int) -> None:
+        if done in (5000, frames):
+            both = [psutil.Process(), psutil.Process(worker.child.pid if worker.child else os.getpid())]
+            seen[done] = [(p.memory_info().rss / 2**20, p.num_fds()) for p in both]
+
+    worker.track(job_of(sequence), look)
+    worker.close()
+    for done, rows in seen.items():
+        words = ", ".join(
+            f"{name} {m:.1f} MiB and {f} files" for name, (m, f) in zip(("run", "tracker"), rows)
+        )
+        print(f"after {done:,} frames: {words}")
+
+
+def main() -> None:
+    """Measure on this machine."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=600)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--long", type=int, default=0, help="frames of one long video, for memory")
+    order = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ROLO_BENCH_CACHE"] = str(Path(folder) / "cache")
+        if order.rounds:
+            measure(Path(folder), order.frames, order.rounds)
+        if order.long:
+            endure(Path(folder), order.long)
+
+
+if __name__ == "__main__":
+    main()
