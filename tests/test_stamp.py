@@ -13,6 +13,7 @@ import pytest
 from rolo_bench.cli import main
 from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.plots.context import describe
 from rolo_bench.run.code import Source, read_code
 from rolo_bench.run.images import images_digest
 from rolo_bench.run.plugins import find_plugin, locate
@@ -197,6 +198,22 @@ def test_edited_and_truncated_results_are_refused_and_made_anew(bench, tmp_path)
         assert path.read_text() == text
     kept = sorted(p.name for p in (tmp_path / "r/videos/ope/.aside/offset").iterdir())
     assert kept == ["Square.txt", "Square.txt.2", "Square.txt.3"]
+
+
+def test_a_tracker_that_has_seen_the_sequences_is_marked_everywhere(bench, tmp_path, caplog):
+    marked = PLUGIN.replace("    def init(", "    trained_on = ('Square', 'Elsewhere')\n\n    def init(", 1)
+    assert marked != PLUGIN
+    bench()
+    assert not score(tmp_path / "r", str(tmp_path / "videos")).attrs["trained"]
+    (tmp_path / "offset.py").write_text(marked)
+    bench(name="seen")
+    assert "seen was trained on 1 videos of videos: no test of it" in caplog.text
+    scores = score(tmp_path / "r", str(tmp_path / "videos"), "seen")
+    (line,) = scores.attrs["trained"]
+    assert line == "seen was trained on 1 of these 2 sequences (Square): no test of it"
+    assert line in scores.attrs["notes"] and line in describe(scores).marks_note()
+    alone = score(tmp_path / "r", load_suite(str(tmp_path / "videos"), only=("Other",)), "seen", partial=True)
+    assert not alone.attrs["trained"]
 
 
 def test_a_foreign_file_is_not_taken_for_a_result(bench, tmp_path):

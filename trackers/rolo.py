@@ -65,6 +65,7 @@ class Rolo:
         self.oracle = association == "oracle"
         path = network_path(network, Path(detector).stem, variant)
         self.network, self.about = load_rolo(path, steps=0 if streaming else steps, **settings)
+        self.trained_on = tuple(self.about.get("videos", ()))
         config = self.network.config
         own = config.detector == detector
         if not own and network is None:

@@ -81,6 +81,7 @@ class Setting:
         ranked: trackers, best AUC first.
         oracle: those that were shown the truth.
         published: those whose boxes were imported from what others published.
+        trained: a sentence on each whose weights have seen some of the sequences.
     """
 
     suite: str
@@ -90,6 +91,7 @@ class Setting:
     ranked: tuple[str, ...]
     oracle: frozenset[str]
     published: frozenset[str]
+    trained: tuple[str, ...] = ()
 
     @property
     def suite_title(self) -> str:
@@ -123,7 +125,7 @@ class Setting:
             notes.append(ORACLE_NOTE)
         if self.published:
             notes.append(f"{DAGGER} boxes published by others, scored here.")
-        return notes
+        return [*notes, *self.trained]
 
 
 def describe(scores: pd.DataFrame, published: Iterable[str] = ()) -> Setting:
@@ -144,7 +146,10 @@ def describe(scores: pd.DataFrame, published: Iterable[str] = ()) -> Setting:
         one[column] = str(values[0])
     names = ranked(scores)
     imported = frozenset(published) & frozenset(names)
-    return Setting(**one, coverage=coverage(scores), ranked=names, oracle=oracles(scores), published=imported)
+    return Setting(
+        **one, coverage=coverage(scores), ranked=names, oracle=oracles(scores), published=imported,
+        trained=tuple(scores.attrs.get("trained", ())),
+    )  # fmt: skip
 
 
 def significance(

@@ -9,6 +9,7 @@ is made anew.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +32,7 @@ from rolo_bench.run.process import Process, WorkerError
 from rolo_bench.run.stamp import Facts, differences, key_of, making, provenance, video
 from rolo_bench.run.store import RunResult, Store, check_name
 
+log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 __all__ = ["How", "Outcome", "Progress", "run", "run_sequence", "run_suite"]
 
@@ -226,6 +228,14 @@ class Book:
         self.where = (self.suite.name, self.protocol, self.label)
         self.key = key_of(self.made)
         self.numbers: dict[str, str] = {}  # of the runs that this one has recorded, by machine
+        self.seen = sorted({*self.facts.trained_on} & {*self.suite.expected})
+        if self.seen:
+            log.warning(
+                "%s was trained on %d videos of %s: no test of it",
+                self.label,
+                len(self.seen),
+                self.suite.name,
+            )
 
     def read(self) -> None:
         """Read what is there.
@@ -312,6 +322,7 @@ class Book:
                 "fingerprint": {k: self.made[k] for k in ("options", "weights")}
                 | {"source": self.made["code"]},
                 "oracle": self.facts.oracle or bool(self.meta.get("oracle")),
+                "trained_on": self.seen,
                 **run,
             }
         self.meta["sequences"][stem] = entry | {"run": self.numbers[machine]}

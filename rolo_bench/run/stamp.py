@@ -46,6 +46,7 @@ class Facts:
         device: what it computes on.
         oracle: whether it is shown the truth.
         cached: whether it reads detections that an earlier run made.
+        trained_on: names of the videos that its weights were trained on, where it says so.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Facts:
     device: str = "cpu"
     oracle: bool = False
     cached: bool = False
+    trained_on: list[str] = field(default_factory=list)
 
 
 def facts_of(plugin: Plugin, tracker: Any, options: dict[str, Any]) -> Facts:
@@ -63,7 +65,9 @@ def facts_of(plugin: Plugin, tracker: Any, options: dict[str, Any]) -> Facts:
         weights[str(detector.name)] = str(detector.identity)
     device = str(getattr(tracker, "device", "cpu"))
     cached = bool(options.get("cache")) or hasattr(detector, "hits")
-    return Facts(json.loads(json.dumps(options, default=str)), weights, device, is_oracle(tracker), cached)
+    videos = [str(name) for name in getattr(tracker, "trained_on", ())]
+    kept = json.loads(json.dumps(options, default=str))
+    return Facts(kept, weights, device, is_oracle(tracker), cached, videos)
 
 
 def making(place: Place, facts: Facts, seed: int, threads: int) -> dict[str, Any]:

@@ -80,7 +80,9 @@ def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[
         found.append("Speeds were measured on different machines: " + device_words(metas) + ".")
     if any(m.get("imported") for m in metas.values()):
         found.append("Imported results: their speeds were measured by others on their machines.")
-    return found + [line for kind in ("stale", "uneven", "misfits") for line in scores.attrs.get(kind, [])]
+    return found + [
+        line for kind in ("stale", "uneven", "misfits", "trained") for line in scores.attrs.get(kind, [])
+    ]
 
 
 def _busy(metas: dict[str, dict[str, Any]]) -> dict[int, dict[str, float]]:

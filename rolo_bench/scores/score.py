@@ -81,6 +81,7 @@ def score(
 
     ``attrs["compared"]`` says in a line what is compared on what and who is incomplete, ``attrs["uneven"]`` holds
     that again where somebody is, ``attrs["misfits"]`` a line for each result that does not begin with the truth;
+    ``attrs["trained"]`` one for each tracker whose weights have seen some of the sequences;
     ``attrs["notes"]`` is all that a reader should be told.
 
     Args:
@@ -139,15 +140,32 @@ def score(
     stale += _other_images({name: store.meta(suite.name, protocol, name) for name in chosen}, suite)
     stale += [f"{name} is left out: {words}" for name, words in suite.faults]
     stale += [f"{name} failed on every sequence; it is left out" for name in idle]
-    notes = [suite.note()] * bool(suite.missing) + uneven + stale + misfits
+    trained = _trained(
+        {name: store.meta(suite.name, protocol, name) for name in chosen}, {*frame["sequence"]}
+    )
+    notes = [suite.note()] * bool(suite.missing) + uneven + stale + misfits + trained
     frame.attrs |= {
         "compared": compared,
         "uneven": uneven,
         "stale": stale,
         "misfits": misfits,
+        "trained": trained,
         "notes": notes,
     }
     return frame
+
+
+def _trained(metas: dict[str, dict[str, Any]], sequences: set[str]) -> list[str]:
+    """A sentence on each tracker that was trained on some of the sequences."""
+    found = []
+    for name, meta in metas.items():
+        seen = sorted(sequences & {*(meta.get("trained_on") or ())})
+        if seen:
+            listed = ", ".join(seen[:6]) + " …" * (len(seen) > 6)
+            found.append(
+                f"{name} was trained on {len(seen)} of these {len(sequences)} sequences ({listed}): no test of it"
+            )
+    return found
 
 
 def _stale(metas: dict[str, dict[str, Any]]) -> list[str]:
