@@ -87,7 +87,10 @@ def test_steps_row_measures_the_followed_boxes():
     net = Rolo(RoloConfig(feature_size=0, hidden=4, steps=3, missing="last")).eval()  # new: gives the fed box
     truth = np.tile([10.0, 10, 20, 20], (6, 1))
     shifted = [found([10, 10, 20, 10])] * 6  # IoU 0.5
-    watched = {"right": ([found(truth[0])] * 6, (50, 50), truth), "half": (shifted, (50, 50), truth)}
+    watched = {
+        "right": ([found(truth[0])] * 6, (50, 50), truth, None),
+        "half": (shifted, (50, 50), truth, None),
+    }
     row = steps_row(net, watched)
     assert row["steps"] == 3 and row["fps"] > 0
     assert row["mean_iou"] == pytest.approx((1 + (1 + 5 * 0.5) / 6) / 2, abs=1e-5)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, as_boxes, iou, iou_matrix, valid
 from rolo_bench.datasets.suites import Suite
+from rolo_bench.detection import look_at
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.run.store import Store
 from rolo_bench.scores.statistics import bootstrap_interval
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rolo_bench.detection import Detections, Detector
     from rolo_bench.nn.rolo.network import Rolo
 
+Looks = NDArray[np.float16] | None
 VALID_IOU = 0.5
 STEPS = (1, 3, 6, 9)
 """Step sizes of the paper's figure 6."""
@@ -100,10 +102,17 @@ def step_sizes(
 
     loaded = [load_rolo(path)[0] for path in networks]
     config = loaded[0].config
-    detector = open_detector(config.detector, size=config.size, threshold=config.threshold, cache=cache)
+    detector = open_detector(
+        config.detector,
+        size=config.size,
+        threshold=config.threshold,
+        cache=cache,
+        appearance=config.alike > 0,
+    )
     watched = {}
     for sequence in suite.sequences:
-        watched[sequence.name] = (*detections(sequence, detector), sequence.truth)
+        looks = look_at(detector, sequence.frames.image(0), sequence.truth[:1])
+        watched[sequence.name] = (*detections(sequence, detector), sequence.truth, looks)
         report(f"{sequence.name}: detections")
     rows = []
     for network in loaded:
@@ -175,20 +184,20 @@ def overlaps(boxes: Array, truth: Array) -> Array:
 
 
 def steps_row(
-    network: Rolo, watched: Mapping[str, tuple[list[Detections], tuple[int, int], Array]]
+    network: Rolo, watched: Mapping[str, tuple[list[Detections], tuple[int, int], Array, Looks]]
 ) -> dict[str, Any]:
     """Mean IoU over sequences with its interval, and frames per second of association and LSTM without detector.
 
     Args:
         network: a trained network; its own number of steps is used.
-        watched: per sequence its detections, image size and truth ``(N, 4)``.
+        watched: per sequence its detections, image size, truth ``(N, 4)`` and the first box's appearance.
     """
     from rolo_bench.nn.rolo.follower import follow
 
     means, seconds, frames = [], 0.0, 0
-    for found, size, truth in watched.values():
+    for found, size, truth, looks in watched.values():
         begin = time.perf_counter()
-        boxes = follow(network, found, truth[0], size)
+        boxes = follow(network, found, truth[0], size, looks)
         seconds += time.perf_counter() - begin
         frames += len(truth) - 1
         means.append(overlaps(boxes, truth).mean())
