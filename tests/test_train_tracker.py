@@ -17,7 +17,7 @@ from rolo_bench.nn.rolo.file import load_rolo
 from rolo_bench.nn.rolo.follower import Follower, follow
 from rolo_bench.nn.rolo.network import Rolo
 from rolo_bench.nn.train.footage import draw_footage, draw_rows, footage
-from rolo_bench.nn.train.rollout import rollout, score, unroll
+from rolo_bench.nn.train.rollout import fed_as_zeros, rollout, score, unroll
 from rolo_bench.nn.train.rolo import prepare_runs, train, train_tracker
 from rolo_bench.nn.train.rolo_loss import RoloRecipe, draw_stretches, draw_windows
 from rolo_bench.nn.train.runs import DetectedVideo, real_runs
@@ -537,3 +537,14 @@ def test_vid_reader(tmp_path):
     (notes / "000003.xml").write_text("<annotation><object></annotation>")
     with pytest.raises(DataError, match=r"000003\.xml"):
         load_vid(tmp_path)
+
+
+def test_what_a_network_is_fed_that_is_shown_zeros_needs_no_rollout():
+    config = RoloConfig(form="absolute", feature_size=3, steps=4, missing="zero")
+    rng = np.random.default_rng(0)
+    runs = simulated_runs([path(300)], 5, 40, rng)
+    boxes, missed = fed_as_zeros(runs)
+    fed = rollout(Rolo(config), runs)
+    assert missed.any() and boxes.isnan().any()
+    torch.testing.assert_close(boxes, fed.boxes, equal_nan=True)
+    torch.testing.assert_close(missed, fed.missed)

@@ -75,6 +75,18 @@ def unroll(
     )  # fmt: skip
 
 
+def fed_as_zeros(runs: Runs) -> tuple[Tensor, Tensor]:
+    """Boxes ``(R, T, 4)`` and frames since a detection ``(R, T)`` that a network is fed which is shown zeros (here NaN)
+    where nothing is accepted: they do not depend on it, and need no rollout.
+    """
+    boxes = torch.from_numpy(runs.accepted).clone()
+    boxes[:, 0] = torch.where(boxes[:, 0].isnan(), torch.from_numpy(runs.given), boxes[:, 0])
+    missed = torch.zeros(boxes.shape[:2])
+    for t in range(1, boxes.shape[1]):
+        missed[:, t] = torch.where(boxes[:, t, 0].isnan(), missed[:, t - 1] + 1, 0.0)
+    return boxes, missed
+
+
 def shown_features(table: Tensor | None, rows: Tensor, network: Rolo) -> Tensor | None:
     """Features ``(..., F)`` of rows; a row of -1 is a frame without: a constant, normalised to zeros.
 

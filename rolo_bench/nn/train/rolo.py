@@ -24,7 +24,7 @@ from rolo_bench.nn.rolo.file import load_rolo, save_rolo
 from rolo_bench.nn.rolo.network import Rolo
 from rolo_bench.nn.train.footage import Footage, draw_footage, draw_rows, footage
 from rolo_bench.nn.train.loop import Fit, Row, Schedule, Stream, run
-from rolo_bench.nn.train.rollout import rollout, score, shown_features
+from rolo_bench.nn.train.rollout import fed_as_zeros, rollout, score, shown_features
 from rolo_bench.nn.train.rolo_loss import RoloRecipe, draw_stretches, draw_windows, stretch_loss, window_loss
 from rolo_bench.nn.train.runs import DetectedVideo, Runs, real_runs
 from rolo_bench.nn.train.simulated import NOISES, simulated_runs
@@ -136,7 +136,9 @@ class RoloObjective:
         for name, runs, features in (
             ("simulated", self.simulated, None), ("real", self.real if tuning else None, self.features)
         ):  # fmt: skip
-            if runs is not None:
+            if runs is not None and network.config.missing == "zero" and network.config.form != "offset":
+                self.stream.kept[name] = fed_as_zeros(runs)
+            elif runs is not None:
                 fed = rollout(network, runs, features)
                 self.stream.kept[name] = fed.boxes.cpu(), fed.missed.cpu()
         network.train()
