@@ -78,13 +78,53 @@ def test_crop_keeps_geometry_and_fills_the_outside():
     assert (outside == 114).all()
 
 
+def made_view(centre: np.ndarray, side: float, maps: torch.Tensor) -> plus_view.View:
+    return plus_view.View(centre, side, np.zeros((0, 4)), np.zeros(0), np.zeros((0, 1)), maps, maps)
+
+
 def test_view_coordinates_are_inverse():
-    view = plus_view.View(
-        np.array([50.0, 40.0]), 80.0, np.zeros((0, 4)), np.zeros(0), np.zeros((0, 1)), torch.zeros(1, 10, 10)
-    )
+    view = made_view(np.array([50.0, 40.0]), 80.0, torch.zeros(1, 10, 10))
     assert view.to_cells(np.array([50.0, 40.0])) == pytest.approx([4.5, 4.5])  # between the two middle cells
     points = np.array([[13.0, 7.0], [60.0, 66.0]])
     np.testing.assert_allclose(view.to_pixels(view.to_cells(points)), points)
+
+
+def test_identity_is_that_of_the_box_whatever_lies_elsewhere():
+    maps = torch.zeros(4, 20, 20)
+    maps[0, 2:8, 2:8] = 1  # two targets alike and one other, 6 cells wide on 2 pixels a cell
+    maps[0, 2:8, 12:18] = 1
+    maps[1, 12:18, 2:8] = 1
+    maps[2:] = maps[:2]
+    view = made_view(np.array([20.0, 20.0]), 40.0, maps)
+    boxes = np.array([[5.0, 5, 10, 10], [25, 5, 10, 10], [5, 25, 10, 10]])
+    inside, around = plus_view.identity(view, torch.zeros(4, 1), boxes)
+    np.testing.assert_allclose(plus_view.likeness(inside, inside[0]), [1, 1, 0], atol=1e-6)
+    assert inside.shape == (3, 4) and around.shape == (3, 2 * 4)
+    np.testing.assert_allclose(plus_view.likeness(around, around[0]), [1, 1, 0], atol=1e-6)
+    shifted, _ = plus_view.identity(view, torch.full((4, 1), 0.5), boxes)  # the mean is taken out
+    np.testing.assert_allclose(plus_view.likeness(shifted, shifted[0]), [1, 1, -1], atol=1e-6)
+
+
+def test_crops_lie_on_a_lattice_that_small_differences_do_not_leave():
+    centre, side = plus_view.snapped(np.array([101.3, 47.9]), 83.0)
+    assert side == pytest.approx(
+        2 ** (38 / 6)
+    )  # 80.6: the sixths of an octave about 83 are 71.8, 80.6 and 90.5
+    np.testing.assert_allclose(centre, np.array([25, 12]) * side / 20)  # of 25.14 and 11.88 steps
+    other = plus_view.snapped(np.array([101.3, 47.9]) * (1 + 1e-7), 83.0 * (1 + 1e-7))
+    np.testing.assert_array_equal(np.append(*other), np.append(centre, side))
+
+
+def test_torch_computes_on_one_thread_only_inside():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyError), plus_view.one_thread():
+            assert torch.get_num_threads() == 1
+            raise KeyError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_merge_by_hand():
@@ -108,9 +148,9 @@ def test_habit_takes_a_detection_to_the_annotation():
 def test_evidence_and_blend_by_hand():
     prior, expected = np.array([0.0, 0, 10, 20]), np.array([1.0, 0, 10, 20])
     boxes = np.array([prior, [1, 0, 10, 20], [100, 0, 20, 20]])
-    ones = np.ones(3)
+    ones, looks = np.ones(3), np.array([[0.5, 0.2, 0.1], [0.9, 0.2, 0.1], [0.4, 0.6, 0.3]])
     table = evidence.evidence(
-        boxes, np.array([0, 0.5, 0.4]), ones, ones * 0.7, 0.8, prior, expected, ones, ones * 0.5, ones
+        boxes, np.array([0, 0.5, 0.4]), ones, ones * 0.7, 0.8, prior, expected, looks, ones
     )
     column = dict(zip(rolo_plus.FEATURES, table.T))
     assert table.shape == (3, len(rolo_plus.FEATURES)) and np.isfinite(table).all()
@@ -119,6 +159,8 @@ def test_evidence_and_blend_by_hand():
     np.testing.assert_allclose(column["dx"], [0.1, 0, 10.4], rtol=1e-6)
     np.testing.assert_allclose(column["log_width"], [0, 0, np.log(2)], rtol=1e-6)
     np.testing.assert_allclose(column["lead"], [-0.5, 0.1, -0.1], atol=1e-6)
+    np.testing.assert_allclose(column["inside"], [0.2, 0.2, 0.6], atol=1e-6)
+    np.testing.assert_allclose(column["look_rank"], [-0.4, 0, -0.5], atol=1e-6)
     mean = evidence.blend(boxes, np.array([0.6, 0.6, 0.55]))  # the far box takes no part
     np.testing.assert_allclose(mean, [0.5, 0, 10, 20])
 
@@ -210,28 +252,33 @@ def test_tracker_follows_and_later_frames_do_not_matter(toy):
     np.testing.assert_array_equal(follow(toy(network="none", least=40), changed)[:20], boxes[:20])
 
 
+def test_threads_and_last_digits_do_not_matter(toy, monkeypatch):
+    """The same boxes on two threads, and where every number of the network is off by a millionth."""
+    frames = list(toy_video(25).frames.images)
+    boxes = follow(toy(network="none", least=40), frames)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        np.testing.assert_array_equal(follow(toy(network="none", least=40), frames), boxes)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    exact = ToyDetector.network
+
+    def disturbed(self, x):
+        raw = exact(self, x)
+        return replace(raw, boxes=raw.boxes * (1 + 1e-6), scores=raw.scores * (1 - 1e-6))
+
+    monkeypatch.setattr(ToyDetector, "network", disturbed)
+    np.testing.assert_array_equal(follow(toy(network="none", least=40), frames), boxes)
+
+
 def test_tracker_without_detections_is_the_filter_alone(toy):
     video = toy_video(15)
     tracker = toy(network="none", least=40, detections=0)
     boxes = follow(tracker, list(video.frames.images))
     assert len(tracker.table) == 1
     assert iou(boxes, video.truth).mean() > 0.5
-
-
-def test_tracker_searches_the_whole_image_when_lost(toy):
-    video = toy_video(12)
-    frames = list(video.frames.images)
-    ground = frames[0].copy()
-    ground[40:60, 20:34] = 60
-    away = ground.copy()
-    away[90:110, 130:144] = 240  # gone, then back far from where it was
-    frames = [*frames[:4], *[ground] * 4, *[away] * 8]
-    truth = np.array([130.0, 90, 14, 20])
-    for redetect, found in ((0.6, True), (0.0, False)):
-        tracker = toy(network="none", least=40, redetect=redetect)
-        tracker.init(frames[0], video.truth[0])
-        last = [tracker.update(f) for f in frames[1:]][-1]
-        assert bool(iou(last, truth)[0] > 0.5) is found
 
 
 def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
@@ -383,8 +430,9 @@ def test_real_video(shared: Path, monkeypatch: pytest.MonkeyPatch):
     boxes = np.array([video.truth[0], *[tracker.update(image) for image in images[1:]]])
     assert iou(boxes, video.truth).mean() > 0.6
     view = plus_view.look(tracker.detector, images[0], np.array([208.0, 117.0]), 208.0)
-    patch = plus_view.crop(images[0], np.array([208.0, 117.0]), 208.0, tracker.detector.size)
+    patch = plus_view.crop(images[0], view.centre, view.side, tracker.detector.size)
     found = tracker.detector([patch])[0]
     best = view.boxes[view.scores.argmax()]
-    expected = found.boxes[0] * 208 / tracker.detector.size + [104, 13, 0, 0]
+    scale, corner = view.side / tracker.detector.size, view.centre - view.side / 2
+    expected = found.boxes[0] * scale + [*corner, 0, 0]
     np.testing.assert_allclose(best, expected, atol=0.05)

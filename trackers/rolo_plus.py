@@ -13,6 +13,7 @@ from rolo_bench.errors import UsageError
 from rolo_bench.nn.plus.evidence import around, as_annotated, blend, evidence, habit
 from rolo_bench.sequence import Image
 
+GRID = 16  # boxes are kept in parts of a pixel, so that last digits do not add up from frame to frame
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
 
 
@@ -35,9 +36,7 @@ class RoloPlus:
         detections: how many merged boxes are judged; 0 leaves the filter alone.
         follow: share of a change of size that is taken over each frame.
         sharpness: of the averaging of candidates, in estimated overlap.
-        learn: least estimated overlap at which filter and appearance learn.
-        rate: learning rate of the recent appearance.
-        redetect: estimated overlap below which, three frames long, the whole image is searched; 0 never.
+        learn: least estimated overlap at which the filter learns.
         regularisation, support, sigma, first, forget: of the filter (`rolo_bench.nn.plus.filter`).
         device, half, weights: for the detector.
     """
@@ -46,11 +45,10 @@ class RoloPlus:
 
     def __init__(
         self, detector: str = "yolox-nano", size: int | None = 320, network: str | None = None,
-        context: float = 3.0, least: float = 64.0, motion: bool = True, habit: float = 0.7,
+        context: float = 3.0, least: float = 64.0, motion: bool = True, habit: float = 0.5,
         detections: int = 24, follow: float = 0.5, sharpness: float = 0.05, learn: float = 0.4,
-        rate: float = 0.03, redetect: float = 0.0, regularisation: float = 1.0, support: float = 0.7,
-        sigma: float = 0.15, first: float = 0.3, forget: float = 0.02, device: str = "cpu", half: bool = False,
-        weights: str | None = None,
+        regularisation: float = 1.0, support: float = 0.7, sigma: float = 0.15, first: float = 0.3,
+        forget: float = 0.02, device: str = "cpu", half: bool = False, weights: str | None = None,
     ) -> None:  # fmt: skip
         from rolo_bench.files import digest
         from rolo_bench.nn.detect.registry import open_detector
@@ -58,8 +56,7 @@ class RoloPlus:
         from rolo_bench.nn.plus.filter import FilterConfig
 
         self.context, self.least, self.share, self.limit = context, least, habit, detections
-        self.follow, self.sharpness, self.learn, self.rate = follow, sharpness, learn, rate
-        self.redetect = redetect
+        self.follow, self.sharpness, self.learn = follow, sharpness, learn
         self.filter_config = FilterConfig(regularisation, sigma, first, forget, support)
         self.detector = open_detector(detector, size=size, device=device, half=half, weights=weights)
         if not hasattr(self.detector, "network"):
@@ -75,15 +72,28 @@ class RoloPlus:
 
     def init(self, image: Image, box: Array) -> None:
         """Learn filter, appearance, class and annotation habit from the first frame and warps of it."""
+        from rolo_bench.nn.plus.view import one_thread
+
+        with one_thread():
+            self._start(image, as_boxes(box)[0])
+
+    def update(self, image: Image) -> Array:
+        """Look where the LSTM expects the target, judge the candidates, learn if sure."""
+        from rolo_bench.nn.plus.view import one_thread
+
+        with one_thread():
+            return self._follow(image)
+
+    def _start(self, image: Image, box: Array) -> None:
         from rolo_bench.nn.plus.filter import start_filter
         from rolo_bench.nn.plus.networks import Expectation
-        from rolo_bench.nn.plus.view import appearance, learn_basis, look
+        from rolo_bench.nn.plus.view import appearance, identity, learn_basis, look
 
-        box = as_boxes(box)[0]
         self.centre, self.size = box[:2] + box[2:] / 2, box[2:].copy()
         side = self._side()
         seen = look(self.detector, image, self.centre, side)
         self.basis = learn_basis(seen.maps, 24, 0.5)
+        self.mean = seen.deep.flatten(1).mean(dim=1, keepdim=True)
         mirrored = np.ascontiguousarray(image[:, ::-1])
         other = np.array([image.shape[1] - self.centre[0], self.centre[1]])
         blurred: Any = cv2.GaussianBlur(image, (0, 0), max(1.0, side / 150))
@@ -111,45 +121,33 @@ class RoloPlus:
         self.classes = classes / norm if norm > 0 else np.full(len(classes), len(classes) ** -0.5)
         cells = self.size * seen.cells
         self.filter = start_filter(views, (cells[1], cells[0]), self.filter_config)
-        self.first_look = self.recent_look = appearance(seen, self.basis, box[None])[0]
+        self.looks = [appearance(seen, self.basis, box[None]), *identity(seen, self.mean, box[None])]
         self.expectation = Expectation.start(self.motion)
-        self.confidence, self.lost = 1.0, 0
 
-    def update(self, image: Image) -> Array:
-        """Look where the LSTM expects the target, judge the candidates, learn if sure."""
+    def _follow(self, image: Image) -> Array:
         from rolo_bench.nn.plus.filter import learn
         from rolo_bench.nn.plus.networks import movement
-        from rolo_bench.nn.plus.view import appearance
 
         before = around(self.centre, self.size)
         expected = self.expectation.box(self.centre, self.size)
         view, maps, boxes, values = self.consider(image, expected)
-        if self.redetect and values.max() < self.redetect:
-            self.lost += 1
-            view, maps, boxes, values, expected = self._search(image, view, maps, boxes, values, expected)
-        else:
-            self.lost = 0
-        self.confidence = float(values.max())
         best = blend(boxes, values, self.sharpness)
         change = np.clip(self.follow * np.log(best[2:] / expected[2:]), -0.1, 0.1)
         limit = np.array([image.shape[1], image.shape[0]], dtype=np.float64)
-        self.size = np.clip(expected[2:] * np.exp(change), 4, 1.2 * limit)
-        self.centre = np.clip(best[:2] + best[2:] / 2, 0, limit)
+        self.size = steady(np.clip(expected[2:] * np.exp(change), 4, 1.2 * limit))
+        self.centre = steady(np.clip(best[:2] + best[2:] / 2, 0, limit))
         box = around(self.centre, self.size)
         self.expectation.step(movement(before, box))
-        if self.confidence > self.learn:
+        if values.max() > self.learn:
             column, row = view.to_cells(self.centre)
             self.filter = learn(self.filter, maps, float(row), float(column))
-            newest = appearance(view, self.basis, box[None])[0]
-            mixed = (1 - self.rate) * self.recent_look + self.rate * newest
-            self.recent_look = mixed / np.linalg.norm(mixed)
         return box
 
     def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, Array]:
         """A look around an expected box: view, projected maps, candidates ``(N, 4)`` and their values ``(N,)``."""
         from rolo_bench.nn.plus.filter import peak, sample
         from rolo_bench.nn.plus.networks import judged
-        from rolo_bench.nn.plus.view import appearance, look, merge
+        from rolo_bench.nn.plus.view import appearance, identity, likeness, look, merge
 
         view = look(self.detector, image, expected[:2] + expected[2:] / 2, self._side())
         maps = self.basis.project(view.maps)
@@ -167,12 +165,12 @@ class RoloPlus:
         index = chosen[index] if len(index) else index
         boxes = np.vstack([prior, means])
         places = view.to_cells(boxes[:, :2] + boxes[:, 2:] / 2)
-        looks = appearance(view, self.basis, boxes)
+        looks = [appearance(view, self.basis, boxes), *identity(view, self.mean, boxes)]
         self.candidates = boxes
         self.table = evidence(
             boxes, np.append(0, view.scores[index]), np.append(0, similar[index]),
             sample(response, places[:, 1], places[:, 0]), float(response[row, column]), prior, expected,
-            looks @ self.first_look, looks @ self.recent_look, np.append(0, votes),
+            np.stack([likeness(now, first) for now, first in zip(looks, self.looks)], axis=1), np.append(0, votes),
         )  # fmt: skip
         return view, maps, boxes, judged(self.judge, self.table)
 
@@ -184,21 +182,7 @@ class RoloPlus:
         """Cosine of each box's class scores with the target's ``(N,)``."""
         return view.classes @ self.classes / (np.linalg.norm(view.classes, axis=1) + 1e-9)
 
-    def _search(
-        self, image: Image, view: Any, maps: Any, boxes: Array, values: Array, expected: Array
-    ) -> tuple[Any, Any, Array, Array, Array]:
-        """When lost for three frames: the best box of the whole image, if the judge clearly prefers it."""
-        from rolo_bench.nn.plus.view import look
 
-        if self.lost < 3:
-            return view, maps, boxes, values, expected
-        middle = np.array([image.shape[1] / 2, image.shape[0] / 2])
-        whole = look(self.detector, image, middle, float(max(image.shape[:2])))
-        found = as_annotated(whole.boxes, self.habit)
-        change = np.abs(np.log(found[:, 2:] / self.size)).max(axis=1)
-        best = found[int(np.argmax(whole.scores * self._similar(whole) * (change < 0.5)))]
-        there = around(best[:2] + best[2:] / 2, self.size)
-        other = self.consider(image, there)
-        if other[3].max() > values.max() + 0.2:
-            return *other, there
-        return view, maps, boxes, values, expected
+def steady(values: Array) -> Array:
+    """Pixels rounded to the grid."""
+    return np.round(values * GRID) / GRID

@@ -16,8 +16,8 @@ FEATURES = (
     "iou_prior", "iou_expected",  # overlap with the prior and with the box expected by the LSTM
     "dx", "dy",  # distance from the expected centre in target sizes
     "log_width", "log_height", "change_width", "change_height",  # against the expected size; absolute values
-    "first_look", "recent_look",  # cosine of appearance with the first frame and with the recent past
-    "first_rank", "recent_rank",  # the same less the best candidate's
+    "look", "inside", "around",  # cosines with the first frame: fine maps, deep maps in the box and around it
+    "look_rank", "inside_rank", "around_rank",  # the same less the best candidate's
     "votes",  # log of 1 + number of the network's boxes merged into this one
     "lead",  # class_score less that of the best other candidate
     "best_class_score",
@@ -26,15 +26,16 @@ FEATURES = (
 
 def evidence(
     boxes: Array, scores: Array, classes: Array, responses: Array, top: float, prior: Array, expected: Array,
-    first_look: Array, recent_look: Array, votes: Array,
+    looks: Array, votes: Array,
 ) -> NDArray[np.float32]:  # fmt: skip
     """What the judge reads, ``(N, len(FEATURES))``; row 0 is the prior box.
 
     Args:
         boxes: ``(N, 4)`` candidates.
-        scores, classes, responses, first_look, recent_look, votes: ``(N,)`` as in `FEATURES`.
+        scores, classes, responses, votes: ``(N,)`` as in `FEATURES`.
         top: maximum of the filter's response.
         prior, expected: ``(4,)`` box at the filter's peak, box expected by the LSTM.
+        looks: ``(N, 3)`` cosines with the first frame.
     """
     n = len(boxes)
     shift = np.abs(centers(boxes) - centers(expected)) / expected[2:]
@@ -46,7 +47,7 @@ def evidence(
         np.arange(n) == 0, scores, np.log(scores + 1e-3), classes, together,
         responses, np.full(n, top), responses / max(top, 0.05), iou(boxes, prior), iou(boxes, expected),
         shift[:, 0], shift[:, 1], change[:, 0], change[:, 1], np.abs(change[:, 0]), np.abs(change[:, 1]),
-        first_look, recent_look, first_look - first_look.max(), recent_look - recent_look.max(),
+        *looks.T, *(looks - looks.max(axis=0)).T,
         np.log1p(votes), together - others, np.full(n, together.max()),
     ]  # fmt: skip
     return np.stack(columns, axis=1).astype(np.float32)

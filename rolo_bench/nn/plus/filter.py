@@ -66,10 +66,10 @@ class Filter:
     weights: Tensor
 
     def response(self, maps: Tensor) -> NDArray[np.float32]:
-        """Response ``(n, n)`` to maps ``(C, n, n)``: about 1 at the target's centre, 0 elsewhere."""
+        """Response ``(n, n)`` to maps ``(C, n, n)`` in thousandths: about 1 at the target's centre, 0 elsewhere."""
         n = maps.shape[-1]
         product = (torch.fft.rfft2(maps) * torch.fft.rfft2(self.weights)).sum(0)
-        return torch.fft.irfft2(product, s=(n, n)).numpy()
+        return np.round(torch.fft.irfft2(product, s=(n, n)).numpy(), 3)
 
 
 def wanted(n: int, sigma: float, row: float, column: float) -> Tensor:

@@ -98,8 +98,8 @@ def movement(before: Array, after: Array) -> Array:
 
 
 def judged(judge: Judge | None, table: NDArray[np.float32]) -> Array:
-    """Estimated overlap ``(N,)`` of each candidate; by `rule` without a judge."""
+    """Estimated overlap ``(N,)`` of each candidate in thousandths; by `rule` without a judge."""
     if judge is None:
-        return rule(table)
+        return np.round(rule(table), 3)
     with torch.inference_mode():
-        return judge(torch.from_numpy(table)).sigmoid().double().numpy()
+        return np.round(judge(torch.from_numpy(table)).sigmoid().double().numpy(), 3)

@@ -1,26 +1,34 @@
 """What rolo-plus sees: a square crop around the expected place, through the detector's network.
 
 One pass gives both the detector's boxes (all of them, however weak) and its feature maps, for the correlation
-filter and for the appearance of each box.
+filter and for the appearance of each box. Crops lie on a lattice and what they give is rounded, so that two runs
+that differ in their last digits (another processor, another number of threads) see the same numbers again one
+frame later.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from rolo_bench.boxes import Array, iou
+from rolo_bench.boxes import Array, centers, iou
 from rolo_bench.detection import Detector
 from rolo_bench.nn.detect.yolox import YOLOX, decode, rows
+from rolo_bench.nn.plus.evidence import around
 from rolo_bench.sequence import Image
 
 CELL = 8  # network pixels per cell of the maps; YOLOX's dark3 (backbone) and p3 (neck) have it
 FILL = (114, 114, 114)  # what YOLOX was trained to see beyond the border
+STRONGEST = 250  # boxes of the network that are kept
+OCTAVE = 6  # sizes of crops from one size to twice that
+STEPS = 20  # places of crops along a crop's side
 
 
 @dataclass(frozen=True)
@@ -30,10 +38,11 @@ class View:
     Attributes:
         centre: ``(2,)`` of the crop in image pixels.
         side: of the crop in image pixels.
-        boxes: ``(A, 4)`` x, y, w, h in image pixels: every box of the network, without suppression.
+        boxes: ``(A, 4)`` x, y, w, h in image pixels: the network's strongest boxes, without suppression.
         scores: ``(A,)`` of the best class.
         classes: ``(A, K)`` score of each class.
         maps: ``(C, n, n)`` features.
+        deep: ``(D, m, m)`` coarser ones, which tell one target from another better.
     """
 
     centre: Array
@@ -42,6 +51,7 @@ class View:
     scores: Array
     classes: Array
     maps: Tensor
+    deep: Tensor
 
     @property
     def cells(self) -> float:
@@ -67,9 +77,28 @@ def crop(image: Image, centre: Array, side: float, size: int) -> Image:
     return cv2.warpAffine(image, move, (size, size), flags=cv2.INTER_LINEAR, borderValue=FILL)  # type: ignore[return-value]
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: sums in one order, whatever the number of threads elsewhere."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def snapped(centre: Array, side: float) -> tuple[Array, float]:
+    """The nearest centre and side of a crop on the lattice."""
+    side = float(2.0 ** (round(OCTAVE * np.log2(side)) / OCTAVE))
+    step = side / STEPS
+    return np.round(np.asarray(centre, dtype=np.float64) / step) * step, side
+
+
 def look(detector: Detector, image: Image, centre: Array, side: float) -> View:
-    """The detector's network on a crop of ``side`` pixels around ``centre``."""
+    """The detector's network on a crop of about ``side`` pixels around ``centre``, on the lattice of `snapped`."""
     size = detector.size
+    centre, side = snapped(centre, side)
     patch = crop(image, centre, side, size)
     with torch.inference_mode():
         x, network = detector.tensor([patch]), detector.network  # type: ignore[attr-defined]
@@ -78,14 +107,23 @@ def look(detector: Detector, image: Image, centre: Array, side: float) -> View:
             box, objectness, scores = (rows(parts) for parts in zip(*levels))
             found = decode(box, size)[0]
             scores = (objectness.float().sigmoid() * scores.float().sigmoid())[0]  # (A, K)
-            maps = torch.cat([layers[0][0].float(), layers[3][0].float()]).cpu()
+            maps, deep = (torch.cat([layers[k][0], layers[k + 3][0]]) for k in (0, 1))
         else:
             raw = network(x)
             found, scores, maps = raw.boxes[0], raw.scores[0], plain_maps(patch)
-        boxes = found.double().cpu().numpy() * (side / size)
-        classes = scores.double().reshape(len(boxes), -1).cpu().numpy()
-    boxes[:, :2] += np.asarray(centre) - side / 2 - boxes[:, 2:] / 2
-    return View(np.asarray(centre, dtype=np.float64), float(side), boxes, classes.max(axis=1), classes, maps)
+            scores = scores.reshape(len(found), -1)
+            deep = nn.functional.avg_pool2d(maps, 2)
+        top = scores.amax(1).sort(descending=True, stable=True).indices[:STRONGEST]
+        found = (found[top].double() * 64).round().cpu() / 64
+        classes = rounded(scores[top]).double().numpy()
+    boxes = found.numpy() * (side / size)
+    boxes[:, :2] += centre - side / 2 - boxes[:, 2:] / 2
+    return View(centre, side, boxes, classes.max(axis=1), classes, rounded(maps), rounded(deep))
+
+
+def rounded(values: Tensor) -> Tensor:
+    """To half precision and back, on the processor."""
+    return values.half().float().cpu()
 
 
 def plain_maps(patch: Image) -> Tensor:
@@ -145,16 +183,50 @@ def learn_basis(maps: Tensor, channels: int, fade: float) -> Basis:
 
 def appearance(view: View, basis: Basis, boxes: Array, grid: int = 4) -> NDArray[np.float32]:
     """Unit vectors ``(N, C * grid²)``: the maps sampled on a lattice in each box."""
-    n, maps = len(boxes), basis.standard(view.maps)
+    return unit(sampled(basis.standard(view.maps), view, boxes, grid).reshape(len(boxes), -1))
+
+
+def sampled(maps: Tensor, view: View, boxes: Array, grid: int = 4) -> NDArray[np.float32]:
+    """Maps ``(C, n, n)`` of a view on a lattice in each box, ``(N, C, grid, grid)``."""
+    n = len(boxes)
     steps = (np.arange(grid) + 0.5) / grid
     corner = view.centre - view.side / 2
     x = (boxes[:, :1] + boxes[:, 2:3] * steps - corner[0]) / view.side * 2 - 1  # (N, g)
     y = (boxes[:, 1:2] + boxes[:, 3:] * steps - corner[1]) / view.side * 2 - 1  # (N, g)
     lattice = np.stack(np.broadcast_arrays(x[:, None, :], y[:, :, None]), axis=-1)  # (N, g, g, 2)
     places = torch.from_numpy(lattice.reshape(1, n, grid * grid, 2).astype(np.float32))
-    values = torch.nn.functional.grid_sample(maps[None], places, align_corners=False)[0]  # (C, N, g * g)
-    vectors = values.permute(1, 0, 2).reshape(n, -1).numpy()
-    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)
+    values = nn.functional.grid_sample(maps[None], places, align_corners=False)[0]  # (C, N, g * g)
+    return values.permute(1, 0, 2).reshape(n, -1, grid, grid).numpy()  # type: ignore[no-any-return]
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors ``(N, D)`` of length 1."""
+    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)  # type: ignore[no-any-return]
+
+
+def identity(view: View, mean: Tensor, boxes: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Unit vectors of the insides ``(N, D)`` and of the surroundings ``(N, 2 * D)`` of boxes, from the deep maps.
+
+    Inside is the mean over the box, of backbone and neck alike; the surroundings are 2 × 2 means of the
+    backbone's maps over 1.8 times the box.
+
+    Args:
+        view: a look.
+        mean: ``(D, 1)`` of the first frame's deep maps.
+        boxes: ``(N, 4)``.
+    """
+    maps = (view.deep.flatten(1) - mean).reshape(view.deep.shape)
+    half = len(maps) // 2
+    means = sampled(maps, view, boxes).mean(axis=(2, 3))  # (N, D)
+    inside = unit(np.hstack([unit(means[:, :half]), unit(means[:, half:])]))  # (N, D)
+    wide = sampled(maps[:half], view, around(centers(boxes), 1.8 * boxes[:, 2:]))  # (N, D / 2, 4, 4)
+    quarters = wide.reshape(len(boxes), half, 2, 2, 2, 2).mean(axis=(3, 5))
+    return inside, unit(quarters.reshape(len(boxes), -1))
+
+
+def likeness(looks: NDArray[np.float32], look: NDArray[np.float32]) -> Array:
+    """Cosines ``(N,)`` of unit vectors ``(N, D)`` with one ``(D,)``, in an order of sums that no thread changes."""
+    return (looks * look).sum(axis=1).astype(np.float64)
 
 
 def merge(boxes: Array, weights: Array, overlap: float, limit: int) -> tuple[NDArray[np.int64], Array, Array]:
