@@ -196,12 +196,12 @@ def sampled(maps: Tensor, view: View, boxes: Array, grid: int = 4) -> NDArray[np
     lattice = np.stack(np.broadcast_arrays(x[:, None, :], y[:, :, None]), axis=-1)  # (N, g, g, 2)
     places = torch.from_numpy(lattice.reshape(1, n, grid * grid, 2).astype(np.float32))
     values = nn.functional.grid_sample(maps[None], places, align_corners=False)[0]  # (C, N, g * g)
-    return values.permute(1, 0, 2).reshape(n, -1, grid, grid).numpy()  # type: ignore[no-any-return]
+    return values.permute(1, 0, 2).reshape(n, -1, grid, grid).numpy()
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Vectors ``(N, D)`` of length 1."""
-    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)  # type: ignore[no-any-return]
+    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)
 
 
 def identity(view: View, mean: Tensor, boxes: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
