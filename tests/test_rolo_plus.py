@@ -185,7 +185,7 @@ def test_weights_round_trip_and_damage(tmp_path: Path):
     path = tmp_path / "plus.safetensors"
     judge, motion = rolo_plus.Judge(), rolo_plus.Motion()
     rolo_plus_file.save_plus(path, judge, motion, {"videos": ["a"]})
-    read, _ = rolo_plus_file.load_plus(path)
+    read, *_ = rolo_plus_file.load_plus(path)
     x = torch.randn(5, len(rolo_plus.FEATURES))
     torch.testing.assert_close(read(x), judge(x), atol=5e-3, rtol=5e-3)  # stored in half precision
     data = path.read_bytes()
@@ -296,7 +296,8 @@ def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
 
 def test_shipped_weights_load_and_are_small():
     path = rolo_plus_file.shipped_path("rolo-plus-yolox-nano")
-    judge, motion = rolo_plus_file.load_plus(path)
+    judge, motion, about = rolo_plus_file.load_plus(path)
+    assert about["videos"]
     assert path.stat().st_size < 1_000_000
     assert torch.isfinite(judge(torch.zeros(2, len(rolo_plus.FEATURES)))).all()
     assert torch.isfinite(motion(torch.zeros(1, 3, 4))[0]).all()
@@ -380,7 +381,7 @@ def test_rolo_plus_is_trained_from_python_and_goes_on_to_the_same_files(toy, tmp
     assert call(parts) == scores
     for name in ("plus", "plus-fold0", "plus-fold1"):
         first, second = (tmp_path / k / f"{name}.safetensors" for k in ("whole", "parts"))
-        for a, b in zip(rolo_plus_file.load_plus(first), rolo_plus_file.load_plus(second)):
+        for a, b in zip(rolo_plus_file.load_plus(first)[:2], rolo_plus_file.load_plus(second)[:2]):
             for key, value in a.state_dict().items():
                 torch.testing.assert_close(b.state_dict()[key], value, rtol=0, atol=0)
         assert first.stat().st_mode & 0o777 == 0o644

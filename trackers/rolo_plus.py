@@ -66,7 +66,8 @@ class RoloPlus:
         self.judge = self.motion = None
         self.weights_digests: dict[str, str] = {}
         if network != "none" and (network is not None or path.is_file()):
-            self.judge, self.motion = load_plus(path)
+            self.judge, self.motion, about = load_plus(path)
+            self.trained_on = tuple(about.get("videos", ()))
             self.weights_digests = {path.name: digest(path)}
         self.motion = self.motion if motion else None
 

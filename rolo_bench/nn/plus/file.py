@@ -24,8 +24,8 @@ def save_plus(path: Path, judge: Judge, motion: Motion, about: dict[str, Any]) -
     write_atomic(path, pack(tensors, FORMAT, features=FEATURES, about=about))
 
 
-def load_plus(path: Path) -> tuple[Judge, Motion]:
-    """Both networks in evaluation mode.
+def load_plus(path: Path) -> tuple[Judge, Motion, dict[str, Any]]:
+    """Both networks in evaluation mode, and the notes on their training.
 
     Raises:
         WeightsError: no such file, damaged, or not weights of this rolo-plus.
@@ -40,7 +40,7 @@ def load_plus(path: Path) -> tuple[Judge, Motion]:
             module.load_state_dict(
                 {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
             )
-    return judge.eval().requires_grad_(False), motion.eval().requires_grad_(False)
+    return judge.eval().requires_grad_(False), motion.eval().requires_grad_(False), notes.get("about", {})
 
 
 def shipped_path(name: str) -> Path:
