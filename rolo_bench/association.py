@@ -13,13 +13,16 @@ trackers are the batch of one. It needs no unit: boxes are in pixels of a tracke
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, as_boxes, iou, valid
+from rolo_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from rolo_bench.detection import Detections
@@ -30,6 +33,30 @@ Looks = NDArray[np.float32]
 Candidates = tuple[Array, NDArray[np.float32], Numbers, Looks | None]
 RECENT = 0.1  # share of an accepted detection's appearance in the slow mean
 SAME_OBJECT = 0.5  # IoU from which a detection on the first frame is the given object beyond doubt
+# What the settings of an association may be, from the least to the most.
+RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("iou_min", "threshold"), (0.0, 1.0)),
+    **dict.fromkeys(("widen", "buffer", "floor", "size_limit", "size_cost", "alike"), (0.0, np.inf)),
+    "history": (1, np.inf),
+    "prefer": (0.0, 0.99),  # its counterpart is the share of other classes
+    "least": (-np.inf, np.inf),
+}
+
+
+def check_numbers(settings: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse settings that are no numbers within their ranges; those without a range are not looked at.
+
+    Raises:
+        UsageError: such a setting.
+    """
+    for name, (low, high) in ranges.items():
+        value = settings[name]
+        kind = Integral if isinstance(low, int) else Real
+        if isinstance(value, bool) or not isinstance(value, kind) or not low <= float(value) <= high:
+            upper = f"to {high:g}" if high < np.inf else "upwards"
+            within = "" if low == -np.inf else f" from {low:g} {upper}"
+            what = "a whole number" if kind is Integral else "a number"
+            raise UsageError(f"{name} must be {what}{within}, not {value!r}")
 
 
 def centred(box: Array, place: Array) -> Array:
@@ -132,6 +159,9 @@ class Association:
     alike: float = 0.0
     least: float = -np.inf
     joins: float = np.inf
+
+    def __post_init__(self) -> None:
+        check_numbers(vars(self), RANGES)
 
     def begin(self, given: Array, found: Candidates, looks: Looks | None = None) -> Numbers:
         """Begin with the given boxes ``(B, 4)``; the index ``(B,)`` of the first frame's detection, -1 for none.

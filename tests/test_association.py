@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rolo_bench.association import Association, best, best_overlap, box_of, centred, overlaps, widened
 from rolo_bench.detection import Detections
+from rolo_bench.errors import UsageError
 
 
 def found(*rows):
@@ -250,3 +252,9 @@ def test_the_worth_of_a_detection_by_hand():
         )
         state.start(box, found())
         assert state.step(seen) == expected
+
+
+@pytest.mark.parametrize("setting", [{"history": 0}, {"iou_min": "a"}, {"prefer": 1}, {"size_limit": -0.1}])
+def test_settings_that_mean_nothing_are_refused(setting):
+    with pytest.raises(UsageError, match=next(iter(setting))):
+        Association(**setting)

@@ -297,6 +297,32 @@ def test_weights_describe_themselves_and_come_back(tmp_path):
     assert changed.config.steps == 0 and changed.config.threshold == net.config.threshold
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("hidden", 32), ("likeness", True), ("form", "absolute"), ("history", 0), ("history", True), ("prefer", 1),
+     ("alike", -1), ("alike", "abc"), ("least", "x"), ("least", float("nan")), ("iou_min", 5), ("share", 7),
+     ("steps", 1.5), ("steps", -1), ("limit", "x"), ("judge", 1)],
+)  # fmt: skip
+def test_settings_that_a_network_cannot_have_are_refused(tmp_path, setting, value):
+    save_rolo(network(), tmp_path / "net.safetensors")
+    with pytest.raises(UsageError, match=setting):
+        load_rolo(tmp_path / "net.safetensors", **{setting: value})
+
+
+def test_a_file_with_settings_of_another_version_is_refused(tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    path, net = tmp_path / "net.safetensors", network()
+    save_rolo(net, path)
+    with safe_open(path, "pt") as file:
+        notes = file.metadata()
+    notes["config"] = notes["config"][:-1] + ', "shrink": 0.5}'
+    save_file(net.state_dict(), path, notes)
+    with pytest.raises(WeightsError, match="shrink"):
+        load_rolo(path)
+
+
 def test_bad_weights_are_one_clear_error(tmp_path):
     path = tmp_path / "net.safetensors"
     with pytest.raises(WeightsError, match="no such"):

@@ -74,7 +74,7 @@ class Rolo:
                 path.stem, config.detector, detector,
             )  # fmt: skip
         self.detector = open_detector(
-            detector, size=size or (config.size if own else None), threshold=config.threshold, device=device,
+            detector, size=config.size if size is None and own else size, threshold=config.threshold, device=device,
             half=half, weights=weights, cache=cache, appearance=config.alike > 0 and without != "feature",
         )  # fmt: skip
         if config.feature_size not in (0, self.detector.feature_size):

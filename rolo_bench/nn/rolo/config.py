@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from rolo_bench.association import Association
+from rolo_bench.association import Association, check_numbers
 from rolo_bench.errors import UsageError
 from rolo_bench.nn.rolo.heatmap import CELLS
 
@@ -48,6 +48,15 @@ CHOSEN: dict[str, dict[str, Any]] = {
 }
 # A streaming network of the offset form is also told the score, judges, and moves up to three box sizes a frame.
 STREAMING: dict[str, Any] = {"motion": "output", "confidence": True, "judge": True, "limit": MOST}
+
+
+# What the numbers may be, from the least to the most.
+RANGES: dict[str, tuple[float, float]] = {
+    "hidden": (1, math.inf),
+    **dict.fromkeys(("steps", "feature_size", "projection"), (0, math.inf)),
+    **dict.fromkeys(("limit", "window"), (0.0, math.inf)),
+    **dict.fromkeys(("dropout", "share"), (0.0, 1.0)),
+}
 
 
 @dataclass(frozen=True)
@@ -127,11 +136,11 @@ class RoloConfig:
         ):
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
-        for name in ("hidden", "steps", "feature_size", "projection", "history"):
-            if not isinstance(getattr(self, name), int):
-                raise UsageError(f"{name} must be a whole number, not {getattr(self, name)!r}")
-        if self.hidden < 1 or self.steps < 0 or self.feature_size < 0 or self.projection < 0:
-            raise UsageError("hidden must be 1 or more; steps, feature_size and projection 0 or more")
+        for name in ("confidence", "judge", "place", "likeness"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name} is true or false, not {getattr(self, name)!r}")
+        check_numbers(vars(self), RANGES)
+        self.association()  # which knows the ranges of its own
         if (self.judge or self.motion == "output") and self.form != "offset":
             raise UsageError("motion from the output and judging need the offset form")
 

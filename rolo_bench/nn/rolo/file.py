@@ -16,6 +16,8 @@ from rolo_bench.nn.rolo.config import RoloConfig
 from rolo_bench.nn.rolo.network import Rolo
 
 FORMAT = "rolo-1"
+# Settings that make another network.
+FIXED = ("form", "feature_size", "projection", "hidden", "confidence", "judge", "motion", "place", "likeness")
 
 
 def save_rolo(network: Rolo, path: Path, about: dict[str, Any] | None = None, half: bool = True) -> None:
@@ -43,11 +45,18 @@ def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
     with usable(path, "ROLO weights", "train them with `rolo-bench train tracker`"):
         tensors, notes = unpack(path, FORMAT)
         try:
-            stored = RoloConfig(**{k: v for k, v in notes["config"].items() if k in known})
+            stored = RoloConfig(**notes["config"])  # a setting that is not known would change what it does
         except UsageError as error:  # of the file, not of the caller
             raise ValueError(str(error)) from None
-        network = Rolo(replace(stored, **{k: v for k, v in changes.items() if v is not None}))
+        network = Rolo(stored)
         network.load_state_dict(tensors)
+    given = {k: v for k, v in changes.items() if v is not None}
+    fixed = [k for k in FIXED if given.get(k, getattr(stored, k)) != getattr(stored, k)]
+    if fixed:
+        raise UsageError(
+            f"{fixed[0]} of a network is fixed when it is trained; {path.name} has {getattr(stored, fixed[0])!r}"
+        )
+    network.config = replace(stored, **given)
     return network.eval(), notes.get("about", {})
 
 
@@ -80,6 +89,8 @@ def shipped_path(name: str) -> Path:
     folder = shipped_folder()
     path = folder / f"{name}.safetensors"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("rolo*.safetensors"))) or "none"
-        raise UsageError(f"no ROLO weights {name!r} come with rolo-bench; known: {known}, or give a file")
+        known = sorted(p.stem for p in folder.glob("rolo*.safetensors") if "plus" not in p.stem)
+        raise UsageError(
+            f"no ROLO weights {name!r} come with rolo-bench; known: {', '.join(known) or 'none'}, or give a file"
+        )
     return path
