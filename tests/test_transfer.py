@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from rolo_bench.cli import main
+from rolo_bench.datasets.suites import load_suite
 from rolo_bench.detection import Detections
-from rolo_bench.errors import UsageError
+from rolo_bench.errors import DataError, UsageError
 from rolo_bench.nn.train import rolo_loss
 from rolo_bench.nn.train.runs import DetectedVideo
 from rolo_bench.nn.train.tracks import video_group
-from rolo_bench.paper.transfer import Variant, measure, runs, summary
+from rolo_bench.paper.transfer import Variant, measure, runs, summary, transfer
 from tests.helpers_video import otb_folder
 
 DETECTOR = '''
@@ -75,8 +76,45 @@ def test_variants_are_read_and_refused():
     assert (one.tracker, one.options, one.other) == ("rolo", {"steps": 1}, True)
     with pytest.raises(UsageError, match="unknown tracker"):
         Variant.of("nobody")
-    with pytest.raises(UsageError, match="reads a detector"):
-        list(measure(Variant.of("static"), [track()], {}, 1))
+    for text in ("static", "rolo-plus"):
+        with pytest.raises(UsageError, match="stored detections"):
+            Variant.of(text).make()
+    for option in ("detector=demo", "size=320", "association=oracle", "variant=heatmap"):
+        with pytest.raises(UsageError, match=option.split("=")[0]):
+            Variant.of(f"rolo {option}")
+
+
+def test_another_look_is_that_of_another_recording(monkeypatch):
+    """Also where a single video is held out, or several of one recording are."""
+    seen = []
+    monkeypatch.setattr(
+        "rolo_bench.paper.transfer.run_auc", lambda t, track, order, other: seen.append(other.name)
+    )
+    held, others = [track("Bolt"), track("Bolt2")], [track("Dog"), track("Suv")]
+    variant = Variant.of("rolo feature=other")
+    for _ in measure(variant, held, {"detector": "demo"}, 1, others):
+        pass
+    assert seen == ["Dog", "Dog", "Suv", "Suv"]
+
+
+def test_a_video_too_short_and_a_bad_variant_are_told_before_any_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLO_BENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "bright.py").write_text(DETECTOR)
+    otb_folder(tmp_path / "videos", ("One", "Other"), 5)
+    videos = load_suite(str(tmp_path / "videos")).sequences
+    for texts, error, words in (
+        (["rolo", "static"], UsageError, "static"),
+        (["rolo"], DataError, "fewer than"),
+    ):
+        with pytest.raises(error, match=words):
+            transfer(
+                videos,
+                [Variant.of(t) for t in texts],
+                tmp_path / "out",
+                detector=str(tmp_path / "bright.py"),
+                folds=2,
+            )
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_trains_on_the_other_recordings_and_measures(tmp_path, monkeypatch, capsys):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, valid
 from rolo_bench.detection import Detections
-from rolo_bench.errors import UsageError
+from rolo_bench.errors import DataError, UsageError
 from rolo_bench.run.plugins import find_plugin, parse_options
 from rolo_bench.run.worker import track_frames
 from rolo_bench.scores.conventions import otb
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from rolo_bench.nn.train.runs import DetectedVideo
 
 LEAST = 10  # frames of a run
-OTHER = "feature=other"  # of a variant: the first frame looks as that of another video
+OTHER = "feature=other"  # of a variant: the first frame looks as that of another recording
+# Options of a tracker that say what its detector does or need the truth of each frame, which stored detections do not
+# know, or that name weights in place of those that are trained.
+REFUSED = ("detector", "size", "device", "half", "weights", "cache", "association", "variant")
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,29 @@ class Variant:
         """Read a variant.
 
         Raises:
-            UsageError: a word that is not KEY=VALUE, or an unknown tracker.
+            UsageError: a word that is not KEY=VALUE, an unknown tracker, or one of the options `REFUSED`.
         """
         tracker, *words = text.split() or [""]
         options = parse_options(tuple(w for w in words if w != OTHER))
+        refused = [k for k in options if k in REFUSED]
+        if refused:
+            raise UsageError(
+                f"{text}: {refused[0]} cannot be set here, where all read the same stored detections"
+            )
         return cls(text, find_plugin(tracker).name, options, OTHER in words)
+
+    def make(self, **given: Any) -> Any:
+        """The tracker, with what is given beside its options.
+
+        Raises:
+            UsageError: one that does not run on stored detections, or refuses its options.
+        """
+        plugin = find_plugin(self.tracker)
+        if not {"detector", "cache"} <= {*plugin.options()}:
+            raise UsageError(
+                f"{self.text}: study transfer needs a tracker that runs on stored detections, as rolo and yolo do"
+            )
+        return plugin.make(given | self.options)
 
 
 class Replay:
@@ -98,16 +119,13 @@ def run_auc(
 
 
 def measure(
-    variant: Variant, tracks: Rows[DetectedVideo], options: dict[str, Any], starts: int
-) -> Iterator[tuple[str, float]]:
-    """Recording and AUC of each run of a variant over tracks."""
-    tracker = find_plugin(variant.tracker).make(options | variant.options)
-    if not hasattr(tracker, "detector"):
-        raise UsageError(
-            f"{variant.text}: study transfer needs a tracker that reads a detector, as rolo and yolo do"
-        )
+    variant: Variant, tracks: Rows[DetectedVideo], options: dict[str, Any], starts: int,
+    others: Rows[DetectedVideo] = (),
+) -> Iterator[tuple[str, float]]:  # fmt: skip
+    """Recording and AUC of each run of a variant over tracks; ``others`` is where the look of another comes from."""
+    tracker = variant.make(**options)
     for number, track in enumerate(tracks):
-        other = tracks[number - 1] if variant.other else None
+        other = others[number % len(others)] if variant.other else None
         for order in runs(track, starts):
             yield track.group, run_auc(tracker, track, order, other)
 
@@ -126,7 +144,8 @@ def transfer(
         A row a variant, seed, recording: ``variant, seed, recording, auc``.
 
     Raises:
-        UsageError: fewer recordings than folds.
+        UsageError: fewer recordings than folds, or a variant that cannot be made.
+        DataError: a video too short to be run on.
     """
     import pandas as pd
 
@@ -135,7 +154,12 @@ def transfer(
     from rolo_bench.nn.train.tracks import collect
 
     made, _ = set_up(detector, None, cache)
+    for variant in variants:  # before hours of training
+        variant.make(detector=detector)
     tracks, _ = collect(videos, made, False, report=report)
+    short = [t.name for t in tracks if next(runs(t, starts), None) is None]
+    if short:
+        raise DataError(f"{short[0]}: fewer than {LEAST} frames from the first with truth on; leave it out")
     groups = sorted({t.group for t in tracks})
     if len(groups) < folds:
         raise UsageError(f"{len(groups)} recordings cannot be parted into {folds} folds")
@@ -144,11 +168,11 @@ def transfer(
     for seed in range(seeds):
         for fold in range(folds):
             held = [t for t in tracks if part[t.group] == fold]
-            others = [v for v, t in zip(videos, tracks) if part[t.group] != fold]
+            others = [(v, t) for v, t in zip(videos, tracks) if part[t.group] != fold]
             network = out / f"fold{fold}-seed{seed}"
             if any(v.tracker == "rolo" for v in variants):
                 train_tracker(
-                    others, network, detector=detector, cache=cache, motion=motion, steps=steps,
+                    [v for v, _ in others], network, detector=detector, cache=cache, motion=motion, steps=steps,
                     recipe=RoloRecipe(seed=seed),
                 )  # fmt: skip
             for variant in variants:
@@ -156,7 +180,7 @@ def transfer(
                 options = {"detector": detector} | (
                     {"network": str(network / "rolo.safetensors")} if own else {}
                 )
-                found = list(measure(variant, held, options, starts))
+                found = list(measure(variant, held, options, starts, [t for _, t in others]))
                 rows += [(variant.text, seed, recording, auc) for recording, auc in found]
                 report(f"seed {seed}, fold {fold}: {variant.text} {np.mean([auc for _, auc in found]):.3f}")
     table = pd.DataFrame(rows, columns=["variant", "seed", "recording", "auc"])
