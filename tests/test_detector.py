@@ -192,13 +192,15 @@ def test_a_detector_is_a_plugin_file(tmp_path: Path) -> None:
     path = tmp_path / "blob.py"
     path.write_text(PLUGIN)
     detector = load_detector(str(path), threshold=0.25)
-    assert detector.identity == "blob 0.25"
+    assert detector.identity.startswith("blob 0.25:code=")
     assert isinstance(detector([np.zeros((4, 4, 3), np.uint8)])[0], Detections)
     with pytest.raises(UsageError, match="no option 'size'"):
         load_detector(str(path), size=64)
     # what is at its default is not told to a plugin, a threshold of 0 is
-    assert load_detector(str(path), device="cpu", half=False, keep_maps=False).identity == "blob 0.5"
-    assert load_detector(str(path), threshold=0.0).identity == "blob 0.0"
+    assert load_detector(str(path), device="cpu", half=False, keep_maps=False).identity.startswith(
+        "blob 0.5:"
+    )
+    assert load_detector(str(path), threshold=0.0).identity.startswith("blob 0.0:")
     path.write_text(
         PLUGIN.replace("threshold=0.5):", "threshold=0.5, **others):\n        self.others = others")
     )
@@ -343,3 +345,78 @@ def test_same_bytes_twice_and_nearly_so_in_a_batch(
     for a, b in zip(single, detector(images)):
         np.testing.assert_allclose(a.boxes, b.boxes, atol=0.01)
         np.testing.assert_allclose(a.feature, b.feature, atol=1e-3)
+
+
+ANSWERS = """
+import numpy as np
+from rolo_bench.detection import Detections
+
+class Answers:
+    name, classes, feature_size, size, identity, appearance = "answers", ("t",), 1, 0, "a", True
+
+    def __call__(self, images):
+        boxes, scores = np.array([[5.0, 4, 3, 2], [5, 4, 3, 9]]), np.array([0.9, 0.5])
+        classes, feature, looks = np.zeros(2), np.zeros(1), np.eye(2, 4)
+        CHANGE
+        return [Detections(boxes, scores, classes, self.classes, feature, appearance=looks) for _ in images]
+
+    def describe(self, image, boxes):
+        return np.eye(len(boxes), WIDTH)
+"""
+
+
+def answers(folder: Path, change: str = "", width: int = 4) -> Detector:
+    path = folder / "answers.py"
+    path.write_text(ANSWERS.replace("CHANGE", change).replace("WIDTH", str(width)))
+    return load_detector(str(path))
+
+
+def test_what_a_plugin_answers_comes_in_the_right_kinds(tmp_path: Path) -> None:
+    made = answers(tmp_path, "boxes = boxes.astype(int).tolist()")
+    (found,) = made([np.zeros((20, 20, 3), np.uint8)])
+    assert found.boxes.dtype == np.float64 and found.scores.dtype == np.float32
+    assert found.classes.dtype == np.int64 and found.appearance.dtype == np.float16
+    assert made.describe(np.zeros((20, 20, 3), np.uint8), found.boxes[:1]).shape == (1, 4)
+    assert made.identity.startswith("a:") and isinstance(made, Detector)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("return None", "no list of 2"),
+        ("images = images[1:]", "no list of 2"),
+        ("boxes[1, 2] = np.nan", "not finite"),
+        ("boxes[1, 2] = -1", "negative"),
+        ("boxes = boxes[:, :3]", "boxes"),
+        ("scores = scores[::-1]", "fall"),
+        ("scores = scores * 2", "0 … 1"),
+        ("scores[1] = np.nan", "0 … 1"),
+        ("classes = classes[:1]", "classes"),
+        ("classes[1] = 1", "none of the 1"),
+        ("feature = np.zeros(7)", "1 finite values"),
+        ("looks[0] = np.nan", "length 1"),
+        ("looks *= 50", "length 1"),
+        ("looks = looks[:1]", "shape"),
+        ("raise KeyError('x')", "KeyError"),
+    ],
+)
+def test_what_a_plugin_must_not_answer_is_refused(tmp_path: Path, change: str, words: str) -> None:
+    made = answers(tmp_path, change)
+    with pytest.raises(TrackerError, match=f"answers.py: detector Answers: .*{words}"):
+        made([np.zeros((20, 20, 3), np.uint8)] * 2)
+
+
+def test_appearances_of_one_plugin_have_one_length(tmp_path: Path) -> None:
+    made = answers(tmp_path, width=3)
+    made([np.zeros((20, 20, 3), np.uint8)])
+    with pytest.raises(TrackerError, match=r"\(1, 3\), not \(1, 4\)"):
+        made.describe(np.zeros((20, 20, 3), np.uint8), np.ones((1, 4)))
+
+
+def test_detections_stored_before_an_edit_of_a_plugin_are_not_taken(tmp_path: Path) -> None:
+    image = np.zeros((20, 20, 3), np.uint8)
+    for change, left in (("", 5.0), ("boxes[0, 0] = 7", 7.0)):
+        answers(tmp_path, change)
+        open_detector.cache_clear()
+        (found,) = open_detector(str(tmp_path / "answers.py"), cache=str(tmp_path / "cache"))([image])
+        assert found.boxes[0, 0] == left

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rolo_bench.detection import Detector
-from rolo_bench.errors import RoloBenchError, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from rolo_bench.boxes import Array
+from rolo_bench.detection import Detections, Detector
+from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
 from rolo_bench.folders import cache_folder
 from rolo_bench.nn.detect.cache import STORED, Cached
 from rolo_bench.nn.detect.options import THRESHOLD, DetectorOptions
+from rolo_bench.run.code import Source, read_code
 from rolo_bench.run.plugins import import_file, own_classes
 from rolo_bench.run.worker import guarded
+from rolo_bench.sequence import Image
 
 # The built-in detectors, and the module beside this one whose ``load(name, options)`` makes each.
 DETECTORS: dict[str, str] = {
@@ -23,6 +30,7 @@ DETECTORS: dict[str, str] = {
     "yolo-nano-voc": "darknet_load",
     **dict.fromkeys(("yolov1", "yolov1-small", "yolov1-tiny", "demo"), "yolov1_load"),
 }
+LONGEST_LOOK = 1.01  # of a vector of length 1 in float16
 
 
 @lru_cache(maxsize=4)
@@ -95,7 +103,8 @@ def load_plugin(path: Path, options: DetectorOptions) -> Detector:
         missing = [a for a in Detector.__annotations__ if not hasattr(detector, a)]
     if missing:
         raise UsageError(f"{path}: detector {made.__name__} has no attribute {missing[0]!r}")
-    return detector
+    code = read_code(Source(path.resolve(), folder=path.resolve().parent)).digest
+    return Checked(detector, f"{path}: detector {made.__name__}", code)
 
 
 def plugin_class(path: Path) -> type[Any]:
@@ -106,3 +115,71 @@ def plugin_class(path: Path) -> type[Any]:
     if len(classes) != 1:
         raise UsageError(f"{path}: needs exactly one class with __call__, found {len(classes)}")
     return classes[0]
+
+
+class Checked:
+    """A plugin's detector, whose every answer is held to what `Detections` says.
+
+    Its identity also holds the digest of its code, so that detections stored before an edit are not taken for new ones.
+
+    Raises:
+        TrackerError: an answer that is not so; the message names the plugin's file.
+    """
+
+    def __init__(self, detector: Any, where: str, code: str) -> None:
+        self.detector, self.where = detector, where
+        self.identity = f"{detector.identity}:code={code[:16]}"
+        self.appearance = bool(getattr(detector, "appearance", False)) and hasattr(detector, "describe")
+        self.length: int | None = None  # of appearances, once there is one
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["detector"], name)
+
+    def __call__(self, images: Sequence[Image]) -> list[Detections]:
+        """Detections of each image, as arrays of the right kinds."""
+        with guarded(self.where):
+            answer = self.detector(images)
+            if not isinstance(answer, (list, tuple)) or len(answer) != len(images):
+                raise TrackerError(f"gave no list of {len(images)} Detections, one an image")
+            return [self._checked(found) for found in answer]
+
+    def describe(self, image: Image, boxes: Array) -> NDArray[np.float16]:
+        """As of the detector."""
+        with guarded(self.where):
+            return self._looks(self.detector.describe(image, boxes), len(boxes))
+
+    def _checked(self, found: Detections) -> Detections:
+        boxes = np.asarray(found.boxes, dtype=np.float64)
+        scores = np.asarray(found.scores, dtype=np.float32)
+        classes = np.asarray(found.classes, dtype=np.int64)
+        feature = np.asarray(found.feature, dtype=np.float32)
+        count, fault = len(boxes), ""
+        if boxes.shape != (count, 4) or not scores.shape == classes.shape == (count,):
+            fault = f"boxes {boxes.shape}, scores {scores.shape}, classes {classes.shape} are not (D, 4), (D,), (D,)"
+        elif not np.isfinite(boxes).all() or (boxes[:, 2:] < 0).any():
+            fault = "a box is not finite or has a negative side"
+        elif not ((scores >= 0) & (scores <= 1)).all() or (np.diff(scores) > 0).any():
+            fault = "scores must lie in 0 … 1 and fall, the best first"
+        elif not ((classes >= 0) & (classes < len(self.classes))).all():
+            fault = f"a class is none of the {len(self.classes)} in `classes`"
+        elif feature.shape != (self.feature_size,) or not np.isfinite(feature).all():
+            fault = f"the feature is not {self.feature_size} finite values, as `feature_size` says"
+        if fault:
+            raise TrackerError(fault)
+        looks = found.appearance if self.appearance else None
+        if looks is not None:
+            looks = self._looks(looks, count)
+        return replace(found, boxes=boxes, scores=scores, classes=classes, feature=feature, appearance=looks)
+
+    def _looks(self, looks: Any, count: int) -> NDArray[np.float16]:
+        values = np.asarray(looks, dtype=np.float16)
+        if values.ndim != 2 or len(values) != count or (count and self.length not in (None, values.shape[1])):
+            raise TrackerError(
+                f"appearance has the shape {values.shape}, not ({count}, {self.length or 'L'})"
+            )
+        if not (
+            np.linalg.norm(values.astype(np.float32), axis=1) <= LONGEST_LOOK
+        ).all():  # NaN is refused, too
+            raise TrackerError("appearance must be finite vectors of length 1")
+        self.length = values.shape[1] if count else self.length
+        return values
