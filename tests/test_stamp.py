@@ -328,6 +328,25 @@ def test_verify_compares_with_the_videos(bench, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_an_edited_plugin_file_makes_its_results_stale_where_it_is_at_hand(
+    tmp_path, monkeypatch, capsys, at_hand
+):
+    otb_folder(tmp_path / "videos", ("Square",), 3)
+    plugin = tmp_path / "plugins" / "hold.py"
+    plugin.parent.mkdir()
+    code = "class Hold:\n def init(self, i, b):\n  self.b = b\n\n def update(self, i):\n  return self.b\n"
+    plugin.write_text(code)
+    run(str(plugin), str(tmp_path / "videos"), results=tmp_path / "r", how=How(in_process=True))
+    monkeypatch.setenv("ROLO_BENCH_TRACKERS", str(plugin.parent if at_hand else tmp_path))
+    line = ["verify", "--results", str(tmp_path / "r")]
+    assert main(line) == 0
+    plugin.write_text(code.replace("return self.b", "return self.b + 1"))
+    capsys.readouterr()
+    assert main(line) == int(at_hand)
+    assert ("stale: hold: tracker code changed since" in capsys.readouterr().out) == at_hand
+
+
 def test_a_damaged_record_can_be_mended_by_prune_and_by_force(bench, tmp_path):
     for mend in ("prune", "force"):
         bench(force=mend == "force")

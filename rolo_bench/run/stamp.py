@@ -24,7 +24,7 @@ from rolo_bench.errors import RoloBenchError
 from rolo_bench.files import digest
 from rolo_bench.run.code import Source, read_code
 from rolo_bench.run.images import images_digest
-from rolo_bench.run.plugins import Place, Plugin, locate
+from rolo_bench.run.plugins import Place, Plugin, locate, plugin_folder
 from rolo_bench.sequence import Sequence
 from rolo_bench.tracker import is_oracle
 
@@ -158,15 +158,16 @@ def timed(meta: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
 def changed_since(meta: Mapping[str, Any]) -> str:
     """What has changed, as far as it shows here, since a tracker's results were made: its code, its libraries.
 
-    Empty where nothing has, or where the tracker is not at hand under its name.
+    Empty where nothing has, or where the tracker is not at hand under its name: a plugin file is, in the folder of
+    plugins or here. A program is not, of which only the name was kept.
     """
-    makings = meta.get("makings") or {}
-    if not makings or not (
-        meta.get("origin") == "built in" or str(meta.get("origin")).startswith("installed")
-    ):
+    makings, origin = meta.get("makings") or {}, str(meta.get("origin"))
+    folders = (plugin_folder() or Path(), Path())
+    file = next((f / origin for f in folders if origin.endswith(".py") and (f / origin).is_file()), None)
+    if not makings or not (file or origin == "built in" or origin.startswith("installed")):
         return ""
     try:
-        code = locate(str(meta.get("plugin"))).code()
+        code = locate(str(file.absolute()) if file else str(meta.get("plugin"))).code()
     except RoloBenchError:
         return ""
     found = []
