@@ -110,3 +110,16 @@ def test_list(capsys):
     assert "mosse" in capsys.readouterr().out
     assert main(["list", "suites"]) == 0
     assert "otb30" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["train", "tracker", "--data", "x", "--out", "y", "--rate", "nan"],
+     ["train", "tracker", "--data", "x", "--out", "y", "--rate", "-1"],
+     ["train", "tracker", "--data", "x", "--out", "y", "--widen", "nan"],
+     ["train", "detector", "--data", "x", "--out", "y", "--rate", "0"],
+     ["run", "--timeout", "inf"], ["study", "occlusion", "--threshold", "nan"]],
+)  # fmt: skip
+def test_numbers_that_are_none_are_refused_by_the_option(line, capsys):
+    assert main(line) == 2
+    assert f"Invalid value for '{line[-2]}'" in capsys.readouterr().err

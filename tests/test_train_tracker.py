@@ -548,3 +548,9 @@ def test_what_a_network_is_fed_that_is_shown_zeros_needs_no_rollout():
     assert missed.any() and boxes.isnan().any()
     torch.testing.assert_close(boxes, fed.boxes, equal_nan=True)
     torch.testing.assert_close(missed, fed.missed)
+
+
+def test_holding_out_everything_is_refused():
+    tracks = [DetectedVideo(n, np.ones((3, 4)), (), (9, 9), n) for n in "abc"]
+    with pytest.raises(UsageError, match="0.9 of 3 recordings leaves none"):
+        held_out(tracks, 0.9, 0)

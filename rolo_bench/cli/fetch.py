@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rolo_bench.cli.options import console, data_option
+from rolo_bench.cli.options import Number, console, data_option
 from rolo_bench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ mirror_option = click.option(
     "--mirror", metavar="URL", help="Address under which the archives lie, instead of the benchmark's site."
 )
 timeout_option = click.option(
-    "--timeout", default=30.0, show_default=True, metavar="SECONDS", type=click.FloatRange(min=0.1),
+    "--timeout", default=30.0, show_default=True, metavar="SECONDS", type=Number(min=0.1),
     help="Give a connection up after this long without data.",
 )  # fmt: skip
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rolo_bench.cli.options import console, data_options, protocol_option, results_option, trackers_option
+from rolo_bench.cli.options import (
+    Number,
+    console,
+    data_options,
+    protocol_option,
+    results_option,
+    trackers_option,
+)
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
 from rolo_bench.run.job import FRAME_LIMIT, START_LIMIT
 
@@ -44,11 +51,11 @@ if TYPE_CHECKING:
               help="So many sequences at once; the boxes are the same, the speeds are marked.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N",
               help="Threads of torch and OpenCV in each process; recorded, as some boxes depend on it.")  # fmt: skip
-@click.option("--frame-timeout", type=click.FloatRange(0, min_open=True), default=FRAME_LIMIT, show_default=True,
+@click.option("--frame-timeout", type=Number(0, min_open=True), default=FRAME_LIMIT, show_default=True,
               metavar="SECONDS", help="A tracker that takes longer for one frame has failed.")  # fmt: skip
-@click.option("--start-timeout", type=click.FloatRange(0, min_open=True), default=START_LIMIT, show_default=True,
+@click.option("--start-timeout", type=Number(0, min_open=True), default=START_LIMIT, show_default=True,
               metavar="SECONDS", help="A tracker that takes longer until it is made has failed.")  # fmt: skip
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+@click.option("--timeout", type=Number(0, min_open=True), metavar="SECONDS",
               help="A tracker that takes longer for a sequence has failed [default: no limit].")  # fmt: skip
 @click.option("--memory", metavar="SIZE",
               help="A tracker that holds more has failed, such as 4GB [default: no limit].")  # fmt: skip

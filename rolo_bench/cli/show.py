@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rolo_bench.cli.options import (
+    Number,
     console,
     data_option,
     partial_option,
@@ -45,7 +46,13 @@ if TYPE_CHECKING:
     "--count", default=6, show_default=True, help="Frames on the sheet where --frames is not given."
 )
 @click.option("--columns", default=0, help="Frames in a row of the sheet [default: by their number].")
-@click.option("--rate", default=25.0, show_default=True, help="Frames per second of the video.")
+@click.option(
+    "--rate",
+    default=25.0,
+    type=Number(0, min_open=True),
+    show_default=True,
+    help="Frames per second of the video.",
+)
 @click.option(
     "--folder", default="figures", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
     help="Folder for pictures that are given no file name.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rolo_bench.cli.options import console, data_options, format_option, results_option, together
+from rolo_bench.cli.options import Number, console, data_options, format_option, results_option, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +80,9 @@ def steps(
 @shared_options
 @click.option("--tracker", "trackers", multiple=True, metavar="NAME",
               help="Tracker with results; repeatable [default: rolo yolo-sort yolo].")  # fmt: skip
-@click.option("--valid-iou", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+@click.option("--valid-iou", type=Number(0, 1), default=0.5, show_default=True,
               help="A detection counts as valid from this IoU with the truth on.")  # fmt: skip
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.1, show_default=True,
+@click.option("--threshold", type=Number(0, 1), default=0.1, show_default=True,
               help="Least score of a detection.")  # fmt: skip
 def occlusion(
     suite: str, data: str | None, partial: bool, results: Path, format_: str | None, cache: str | None,

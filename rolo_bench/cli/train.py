@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rolo_bench.cli.options import console
+from rolo_bench.cli.options import Number, console
 
 RECIPE = (
     "pretrain", "finetune", "batch", "rate", "loss", "feature_dropout", "box_jitter", "auxiliary", "seed",
@@ -101,7 +101,7 @@ def show_written(path: Path) -> None:
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images per step.")
 @click.option(
     "--augment",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.5,
     show_default=True,
     help="Strength of the augmentation.",
@@ -110,7 +110,11 @@ def show_written(path: Path) -> None:
     "--shards", type=click.IntRange(1), default=1, show_default=True,
     help="Parts of a batch worked on at once, a core each; goes with --threads 1.",
 )  # fmt: skip
-@click.option("--rate", type=float, help="Highest learning rate [default: 1.5e-3 for demo, else 7e-4].")
+@click.option(
+    "--rate",
+    type=Number(0, min_open=True),
+    help="Highest learning rate [default: 1.5e-3 for demo, else 7e-4].",
+)
 @click.option(
     "--backbone", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
     help="Weights to start from, of `train backbone` or of `train detector` at another size.",
@@ -157,7 +161,9 @@ def detector(
 @click.option("--steps", type=click.IntRange(1), default=2000, show_default=True, help="Updates in all.")
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images per step.")
 @click.option("--size", type=click.IntRange(32), default=224, show_default=True, help="Side of the images.")
-@click.option("--rate", type=float, default=1e-3, show_default=True, help="Highest learning rate.")
+@click.option(
+    "--rate", type=Number(0, min_open=True), default=1e-3, show_default=True, help="Highest learning rate."
+)
 @click.option(
     "--images", type=click.IntRange(1), default=2000, show_default=True, help="Synthetic images to cut from."
 )
@@ -215,7 +221,7 @@ def backbone(
 @click.option("--centre", type=click.Choice(["history", "prediction"]), default=None,
               help="Centre of the association's reference: the paper's, or the network's prediction "
               "[default: by detector].")  # fmt: skip
-@click.option("--widen", type=click.FloatRange(0), default=None,
+@click.option("--widen", type=Number(0), default=None,
               help="Growth of the association's reference per frame without a detection; 0 is the paper "
               "[default: by detector].")  # fmt: skip
 @click.option("--loss", type=click.Choice(["iou", "mse"]), default="iou", show_default=True,
@@ -228,13 +234,19 @@ def backbone(
     "--finetune", type=click.IntRange(1), default=900, show_default=True, help="Steps with real runs."
 )
 @click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Windows per step.")
-@click.option("--rate", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
-@click.option("--feature-dropout", type=click.FloatRange(0, 1), default=0.7, show_default=True,
+@click.option(
+    "--rate", type=Number(0, min_open=True), default=2e-3, show_default=True, help="Highest learning rate."
+)
+@click.option("--feature-dropout", type=Number(0, 1), default=0.7, show_default=True,
     help="Share of the batches that see no features.",
 )  # fmt: skip
-@click.option("--box-jitter", type=float, default=0.0, show_default=True, help="Random offset of fed boxes.")
-@click.option("--auxiliary", type=float, default=0.0, show_default=True, help="Weight of the detection cost.")
-@click.option("--hold-out", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
+@click.option(
+    "--box-jitter", type=Number(0), default=0.0, show_default=True, help="Random offset of fed boxes."
+)
+@click.option(
+    "--auxiliary", type=Number(0), default=0.0, show_default=True, help="Weight of the detection cost."
+)
+@click.option("--hold-out", type=Number(0, 0.9), default=0.0, show_default=True,
               help="Share of the videos for early stopping; 0 trains to the end.")  # fmt: skip
 @click.option("--scenes", default=150, show_default=True,
               help="Number of scenes with --data synthetic; as many more for simulated runs.")  # fmt: skip

@@ -131,9 +131,15 @@ def paths_digest(paths: Sequence[Array]) -> str:
 
 
 def held_out(tracks: Sequence[DetectedVideo], share: float, seed: int) -> set[int]:
-    """Indices of tracks to hold out: whole groups, chosen by the seed, about ``share`` of all groups."""
+    """Indices of tracks to hold out: whole groups, chosen by the seed, about ``share`` of all groups.
+
+    Raises:
+        UsageError: that is all of them.
+    """
     groups = sorted({t.group for t in tracks})
     count = round(share * len(groups))
+    if count == len(groups):
+        raise UsageError(f"to hold out {share:g} of {len(groups)} recordings leaves none to train on")
     chosen = {groups[i] for i in np.random.default_rng(seed).permutation(len(groups))[:count]}
     return {i for i, t in enumerate(tracks) if t.group in chosen}
 
