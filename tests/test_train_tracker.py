@@ -552,5 +552,5 @@ def test_what_a_network_is_fed_that_is_shown_zeros_needs_no_rollout():
 
 def test_holding_out_everything_is_refused():
     tracks = [DetectedVideo(n, np.ones((3, 4)), (), (9, 9), n) for n in "abc"]
-    with pytest.raises(UsageError, match="0.9 of 3 recordings leaves none"):
+    with pytest.raises(UsageError, match="3 recordings leaves none"):
         held_out(tracks, 0.9, 0)

@@ -130,6 +130,22 @@ def measure(
             yield track.group, run_auc(tracker, track, order, other)
 
 
+def parted(tracks: Rows[DetectedVideo], folds: int, starts: int) -> dict[str, int]:
+    """The fold of each recording.
+
+    Raises:
+        UsageError: fewer recordings than folds.
+        DataError: a video too short to be run on.
+    """
+    short = [t.name for t in tracks if next(runs(t, starts), None) is None]
+    if short:
+        raise DataError(f"{short[0]}: fewer than {LEAST} frames from the first with truth on; leave it out")
+    groups = sorted({t.group for t in tracks})
+    if len(groups) < folds:
+        raise UsageError(f"{len(groups)} recordings cannot be parted into {folds} folds")
+    return dict(zip(np.random.default_rng(0).permutation(groups), np.arange(len(groups)) % folds))
+
+
 def transfer(
     videos: Rows[Sequence], variants: Rows[Variant], out: Path, *, detector: str = "yolox-nano",
     cache: str | None = None, motion: Path | None = None, folds: int = 5, seeds: int = 1, starts: int = 2,
@@ -157,13 +173,7 @@ def transfer(
     for variant in variants:  # before hours of training
         variant.make(detector=detector)
     tracks, _ = collect(videos, made, False, report=report)
-    short = [t.name for t in tracks if next(runs(t, starts), None) is None]
-    if short:
-        raise DataError(f"{short[0]}: fewer than {LEAST} frames from the first with truth on; leave it out")
-    groups = sorted({t.group for t in tracks})
-    if len(groups) < folds:
-        raise UsageError(f"{len(groups)} recordings cannot be parted into {folds} folds")
-    part = dict(zip(np.random.default_rng(0).permutation(groups), np.arange(len(groups)) % folds))
+    part = parted(tracks, folds, starts)
     rows = []
     for seed in range(seeds):
         for fold in range(folds):
