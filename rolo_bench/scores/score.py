@@ -112,6 +112,37 @@ def score(
     if isinstance(suite, str | os.PathLike):
         suite = load_suite(str(suite), data, partial, images=False, tolerant=partial)
     rule = find_convention(convention or official(suite.family))
+    chosen, compared, uneven, idle = _selected(store, suite, protocol, named, require, partial)
+    rows: list[dict[str, Any]] = []
+    misfits: list[str] = []
+    for name, have in chosen.items():
+        rows += _rows(store, suite, protocol, name, have, rule, segments, misfits)
+    frame = pd.DataFrame(rows)
+    metas = {name: store.meta(suite.name, protocol, name) for name in chosen}
+    stale = _stale(metas) + _other_images(metas, suite)
+    stale += [f"{name} is left out: {words}" for name, words in suite.faults]
+    stale += [f"{name} failed on every sequence; it is left out" for name in idle]
+    trained = _trained(metas, {*frame["sequence"]})
+    notes = [suite.note()] * bool(suite.missing) + uneven + stale + misfits + trained
+    frame.attrs |= {
+        "compared": compared,
+        "uneven": uneven,
+        "stale": stale,
+        "misfits": misfits,
+        "trained": trained,
+        "notes": notes,
+    }
+    return frame
+
+
+def _selected(
+    store: Store, suite: Suite, protocol: str, named: tuple[str, ...], require: str, partial: bool
+) -> tuple[dict[str, list[str]], str, list[str], tuple[str, ...]]:
+    """What `_chosen` gives of the trackers that were named, or of all; and those that have failed everywhere.
+
+    Raises:
+        DataError: there is nothing to compare.
+    """
     names = named or store.trackers(suite.name, protocol)
     if not names:
         raise DataError(
@@ -131,28 +162,7 @@ def score(
         raise DataError(
             f"{', '.join(names)}: no sequence of {suite.name} on which all have results; name fewer trackers"
         )
-    rows: list[dict[str, Any]] = []
-    misfits: list[str] = []
-    for name, have in chosen.items():
-        rows += _rows(store, suite, protocol, name, have, rule, segments, misfits)
-    frame = pd.DataFrame(rows)
-    stale = _stale({name: store.meta(suite.name, protocol, name) for name in chosen})
-    stale += _other_images({name: store.meta(suite.name, protocol, name) for name in chosen}, suite)
-    stale += [f"{name} is left out: {words}" for name, words in suite.faults]
-    stale += [f"{name} failed on every sequence; it is left out" for name in idle]
-    trained = _trained(
-        {name: store.meta(suite.name, protocol, name) for name in chosen}, {*frame["sequence"]}
-    )
-    notes = [suite.note()] * bool(suite.missing) + uneven + stale + misfits + trained
-    frame.attrs |= {
-        "compared": compared,
-        "uneven": uneven,
-        "stale": stale,
-        "misfits": misfits,
-        "trained": trained,
-        "notes": notes,
-    }
-    return frame
+    return chosen, compared, uneven, idle
 
 
 def _trained(metas: dict[str, dict[str, Any]], sequences: set[str]) -> list[str]:
