@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,10 @@ def children() -> list[psutil.Process]:
 
 @pytest.mark.parametrize(("what", "reason"), GOES.items())
 def test_whatever_it_does_costs_that_sequence_alone(bad, tmp_path, what, reason):
-    store, how = Store(tmp_path / "r"), How(limits=LIMITS)
+    limits = (
+        replace(LIMITS, frame=8.0) if "memory" in reason else LIMITS
+    )  # a busy machine takes long to fill it
+    store, how = Store(tmp_path / "r"), How(limits=limits)
     outcomes = list(run_suite(bad(what), SUITE, store, how=how))
     assert [(o.stem, o.what) for o in outcomes] == [("One", "done"), ("Bad", "failed"), ("Two", "done")]
     assert outcomes[1].error == f"Bad, frame 4: {reason}"
