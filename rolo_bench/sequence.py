@@ -28,6 +28,21 @@ class FrameSource(Protocol):
         """Frame ``index`` (from 0) as RGB uint8 ``(H, W, 3)``."""
 
 
+def decode(content: bytes, what: str) -> Image:
+    """An image file's content as RGB uint8 ``(H, W, 3)``: the pixels as they are stored, whatever EXIF says of turning.
+
+    Raises:
+        DataError: it is not an image; the message begins with ``what``.
+    """
+    import cv2
+
+    data = np.frombuffer(content, dtype=np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    if image is None:
+        raise DataError(f"{what}: not a readable image ({len(data)} bytes); fetch the sequence again")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
 @dataclass(frozen=True)
 class ImageFiles:
     """Frames stored as image files, one path each."""
@@ -38,24 +53,19 @@ class ImageFiles:
         return len(self.paths)
 
     def image(self, index: int) -> Image:
-        """Decode one file to RGB uint8 ``(H, W, 3)``: the pixels as they are stored, whatever EXIF says of turning.
+        """One file's image, as `decode` reads it.
 
         Raises:
             DataError: the file is missing or is not an image.
         """
-        import cv2
-
         path = self.paths[index]
         try:
-            data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+            content = path.read_bytes()
         except OSError as error:
             raise DataError(
                 f"{path}: cannot read the frame ({error.strerror}); fetch the sequence again"
             ) from None
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
-        if image is None:
-            raise DataError(f"{path}: not a readable image ({len(data)} bytes); fetch the sequence again")
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+        return decode(content, str(path))
 
 
 @dataclass(frozen=True)

@@ -76,3 +76,23 @@ def test_otb_round_trip(tmp_path):
     assert (
         np.abs(back.frames.image(3).astype(int) - square_sequence().frames.image(3)).mean() < 25
     )  # JPEG of noise
+
+
+def test_an_image_that_is_sent_is_the_image_that_is_read(tmp_path):
+    """Also one that EXIF says to turn: both ways give the pixels as they are stored."""
+    from PIL import Image
+
+    from rolo_bench.run.cluster import packed
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "1.jpg", exif=exif)
+    here = ImageFiles((tmp_path / "1.jpg",))
+    sent = packed(here)
+    assert type(sent) is not ImageFiles and sent.image(0).shape == (48, 64, 3)
+    np.testing.assert_array_equal(sent.image(0), here.image(0))
+    (tmp_path / "1.jpg").write_bytes(b"")
+    for frames in (here, packed(here)):
+        with pytest.raises(DataError, match="not a readable image"):
+            frames.image(0)

@@ -14,17 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-
 from rolo_bench import errors
-from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError
+from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
 from rolo_bench.run.job import Job, Limits, Setup, Tracked
 from rolo_bench.run.plugins import locate
 from rolo_bench.run.pool import End
 from rolo_bench.run.process import Process, WorkerError
 from rolo_bench.run.stamp import Facts, differences, making, provenance
-from rolo_bench.sequence import FrameSource, Image, ImageFiles
+from rolo_bench.sequence import FrameSource, Image, ImageFiles, decode
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -43,15 +40,8 @@ class ImageData:
         return len(self.files)
 
     def image(self, index: int) -> Image:
-        """Decode one to RGB uint8 ``(H, W, 3)``.
-
-        Raises:
-            DataError: it is not an image.
-        """
-        image = cv2.imdecode(np.frombuffer(self.files[index], np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise DataError(f"frame {index + 1}: not a readable image; fetch the sequence again")
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+        """One file's image, as it is decoded where the file is; raises as `decode`."""
+        return decode(self.files[index], f"frame {index + 1}")
 
 
 def packed(frames: FrameSource) -> FrameSource:
