@@ -301,18 +301,14 @@ class Bench:
             self.note(kind, first and snapshot(results) == self.wanted, (told, first))
             shutil.rmtree(results)
 
+    def command(self) -> list[str]:
+        """The run as it is typed, to be gone on with options."""
+        words = [sys.executable, "-m", "rolo_bench", "run"]
+        return [*words, "--tracker", str(self.root / "chaos.py"), "--suite", str(self.videos)]
+
     def kills(self, wanted: int, rng: random.Random) -> None:
         """Runs with two processes, ended at a random moment by a signal, then given again."""
-        line = [
-            sys.executable,
-            "-m",
-            "rolo_bench",
-            "run",
-            "--tracker",
-            str(self.root / "chaos.py"),
-            "--suite",
-        ]
-        line += [str(self.videos), "--jobs", "2", "--results"]
+        line = [*self.command(), "--jobs", "2", "--results"]
 
         def finish(results: Path) -> None:
             subprocess.run([*line, str(results)], check=True, capture_output=True)
@@ -342,16 +338,7 @@ class Bench:
 
     def others(self, times: int) -> None:
         """A disk that is full, and two runs on one folder."""
-        line = [
-            sys.executable,
-            "-m",
-            "rolo_bench",
-            "run",
-            "--tracker",
-            str(self.root / "chaos.py"),
-            "--suite",
-        ]
-        line += [str(self.videos), "--results"]
+        line = [*self.command(), "--results"]
         full = "import resource,signal,sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
         full += "from rolo_bench.cli import main; sys.exit(main(sys.argv[1:]))"
         for n in range(times):

@@ -22,7 +22,7 @@ from rolo_bench.nn.train.rolo import prepare_runs, train, train_tracker
 from rolo_bench.nn.train.rolo_loss import RoloRecipe, draw_stretches, draw_windows
 from rolo_bench.nn.train.runs import DetectedVideo, real_runs
 from rolo_bench.nn.train.simulated import Noise, simulated_runs
-from rolo_bench.nn.train.tracks import collect, held_out, make_track, trajectories
+from rolo_bench.nn.train.tracks import collect, held_out, make_track, trajectories, video_group
 from rolo_bench.sequence import ArrayFrames, Sequence
 
 SIZE = (200, 100)
@@ -550,7 +550,19 @@ def test_what_a_network_is_fed_that_is_shown_zeros_needs_no_rollout():
     torch.testing.assert_close(missed, fed.missed)
 
 
-def test_holding_out_everything_is_refused():
+def test_holding_out_everything_or_nothing_is_refused():
     tracks = [DetectedVideo(n, np.ones((3, 4)), (), (9, 9), n) for n in "abc"]
     with pytest.raises(UsageError, match="3 recordings leaves none"):
         held_out(tracks, 0.9, 0)
+    with pytest.raises(UsageError, match="3 recordings leaves none to hold out"):
+        held_out(tracks, 0.1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [("Jogging-2", "Jogging"), ("Bolt2", "Bolt"), ("uav-person11", "uav-person"), ("Skating2-1", "Skating2"),
+     ("davis-cows", "davis-cows"), ("ILSVRC2015_train_00012000", "ILSVRC2015_train_00012000"), ("0001", "0001"),
+     ("video001", "video001"), ("-1", "-1")],
+)  # fmt: skip
+def test_videos_of_one_recording_are_told_by_their_names(name, group):
+    assert video_group(name) == group

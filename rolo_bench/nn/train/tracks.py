@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -22,11 +23,15 @@ from rolo_bench.nn.train.runs import DetectedVideo
 
 SPLITS = ("all", "first-third", "third-truth")
 BATCH = 8
+NUMBERED = re.compile(r"(?<=.)-\d+$|(?<=[A-Za-z])\d{1,2}$")
 
 
 def video_group(name: str) -> str:
-    """The recording of a target: a name less its number; ``Jogging-2`` and ``Jogging-1`` are one, Bolt2 and Bolt."""
-    return name.rstrip("0123456789").rstrip("-_") or name
+    """The recording of a target: ``Jogging-2`` and ``Jogging-1`` are one, as are Bolt2 and Bolt.
+
+    Longer numbers, and those behind another sign (VID's), tell recordings apart.
+    """
+    return NUMBERED.sub("", name)
 
 
 def cut(sequence: seq.Sequence, split: str) -> seq.Sequence:
@@ -134,12 +139,15 @@ def held_out(tracks: Sequence[DetectedVideo], share: float, seed: int) -> set[in
     """Indices of tracks to hold out: whole groups, chosen by the seed, about ``share`` of all groups.
 
     Raises:
-        UsageError: that is all of them.
+        UsageError: that is none or all of them.
     """
     groups = sorted({t.group for t in tracks})
     count = round(share * len(groups))
-    if count == len(groups):
-        raise UsageError(f"to hold out {share:g} of {len(groups)} recordings leaves none to train on")
+    if not 0 < count < len(groups):
+        raise UsageError(
+            f"to hold out {share:g} of {len(groups)} recordings leaves none to "
+            f"{'train on' if count else 'hold out'}; videos whose names differ in a short number are one recording"
+        )
     chosen = {groups[i] for i in np.random.default_rng(seed).permutation(len(groups))[:count]}
     return {i for i, t in enumerate(tracks) if t.group in chosen}
 
