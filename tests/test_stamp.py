@@ -211,7 +211,7 @@ def test_a_tracker_that_has_seen_the_sequences_is_marked_everywhere(bench, tmp_p
     scores = score(tmp_path / "r", str(tmp_path / "videos"), "seen")
     (line,) = scores.attrs["trained"]
     assert line == "seen was trained on 1 of these 2 sequences (Square): no test of it"
-    assert line in scores.attrs["notes"] and line in describe(scores).marks_note()
+    assert line in scores.attrs["notes"] and f"{line}." in describe(scores).marks_note()
     alone = score(tmp_path / "r", load_suite(str(tmp_path / "videos"), only=("Other",)), "seen", partial=True)
     assert not alone.attrs["trained"]
 

@@ -125,7 +125,7 @@ class Setting:
             notes.append(ORACLE_NOTE)
         if self.published:
             notes.append(f"{DAGGER} boxes published by others, scored here.")
-        return [*notes, *self.trained]
+        return [*notes, *(f"{line}." for line in self.trained)]
 
 
 def describe(scores: pd.DataFrame, published: Iterable[str] = ()) -> Setting:
