@@ -235,10 +235,8 @@ class Process:
         self._answers.register(self._connection.fileno(), select.POLLIN)
 
     def _send(self, message: bytes) -> None:
-        try:
+        with suppress(OSError):  # of a child that is gone the answers are read first; `_receive` meets its end
             self._connection.send_bytes(message)
-        except OSError:
-            raise self._ended() from None
 
     def _waiting(self) -> bool:
         """Whether an answer is there."""
