@@ -235,7 +235,9 @@ class Process:
         self._answers.register(self._connection.fileno(), select.POLLIN)
 
     def _send(self, message: bytes) -> None:
-        with suppress(OSError):  # of a child that is gone the answers are read first; `_receive` meets its end
+        with suppress(
+            OSError
+        ):  # of a child that is gone the answers are read first; `_receive` meets its end
             self._connection.send_bytes(message)
 
     def _waiting(self) -> bool:
