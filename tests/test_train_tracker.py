@@ -489,11 +489,22 @@ def test_splits_of_the_paper():
 def test_two_targets_of_one_video_are_held_out_together():
     tracks, features = collect([video(n, 20) for n in ("j-1", "j-2", "b", "c", "d")], Fake(), True)
     assert features is not None and features.shape == (100, 2)
+    assert features[:, 0].tolist() == 5 * list(range(20))
     for seed in range(10):
         out = {tracks[i].name for i in held_out(tracks, 0.25, seed)}
         assert len({n[0] for n in out}) == 1 and (("j-1" in out) == ("j-2" in out))
     runs = prepare_runs(tracks, SMALL, (), 0.25, 0, length=20, starts=1, simulated=4)
     assert runs.held_out is not None and len(runs.real) + len(runs.held_out) == 10
+
+
+def test_features_lie_on_disk_and_leave_no_file(tmp_path):
+    """The table of a large data set is read where it is needed; it ends with the training."""
+    import psutil
+
+    _, features = collect([video(n, 20) for n in "ab"], Fake(), True, folder=tmp_path / "out")
+    assert features is not None
+    mapped = [m for m in psutil.Process().memory_maps() if m.path.startswith(str(tmp_path / "out"))]
+    assert len(mapped) == 1 and list((tmp_path / "out").iterdir()) == []
 
 
 def test_motion_leaves_out_the_names_it_is_told(tmp_path):

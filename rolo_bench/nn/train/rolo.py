@@ -271,7 +271,7 @@ def train_tracker(
         "hold_out": hold_out, "start": digest(start) if start else None,
         "motion": paths_digest(paths), "more": paths_digest(more),
     }  # fmt: skip
-    tracks, features = collect(videos, made, config.feature_size > 0, split, note)
+    tracks, features = collect(videos, made, config.feature_size > 0, split, note, out)
     runs = prepare_runs(
         tracks, config, paths, hold_out, recipe.seed, simulated=max(600, 2 * len(tracks)), more=more
     )

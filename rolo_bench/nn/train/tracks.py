@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -87,22 +88,33 @@ def collect(
     keep_features: bool,
     split: str = "all",
     report: Callable[[str], None] = lambda line: None,
+    folder: Path | None = None,
 ) -> tuple[list[DetectedVideo], Tensor | None]:
     """Tracks of sequences and the table ``(M, F)`` of their features, in one order.
+
+    The table lies in a file without a name in a ``folder`` (by default that for temporary files) and is read where it
+    is needed, so that any number of videos fits.
 
     Raises:
         DataError: a sequence has no frame with truth.
     """
-    tracks, tables = [], []
-    for sequence in sequences:
-        if not valid(sequence.truth).any():
-            raise DataError(f"{sequence.name}: no frame has truth; leave it out of training")
-        track, table = make_track(sequence, detector, keep_features, split)
-        tracks.append(track)
-        if table is not None:
-            tables.append(table)
-        report(f"{sequence.name}: {len(track.found)} frames")
-    return tracks, torch.cat(tables) if tables else None
+    tracks, width = [], 0
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for sequence in sequences:
+            if not valid(sequence.truth).any():
+                raise DataError(f"{sequence.name}: no frame has truth; leave it out of training")
+            track, features = make_track(sequence, detector, keep_features, split)
+            tracks.append(track)
+            if features is not None:
+                file.write(features.numpy().tobytes())
+                width = features.shape[1]
+            report(f"{sequence.name}: {len(track.found)} frames")
+        file.flush()
+        # the mapping keeps the file after it is closed
+        table = np.memmap(file, np.float16, "r+").reshape(-1, width) if width else None
+    return tracks, torch.from_numpy(table) if table is not None else None
 
 
 def trajectories(folder: Path, leave_out: set[str]) -> list[Array]:
