@@ -1,0 +1,105 @@
+"""The project file: what would otherwise stand on every command line, kept beside the results.
+
+``rolo-bench.toml``, or the table ``[tool.rolo-bench]`` of a ``pyproject.toml``, in the working folder. Options on the
+command line come before it, environment variables after it. It sets options and how trackers are called and coloured,
+nothing else: no result and no number depends on it but through the values that it gives.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from rolo_bench.errors import UsageError, did_you_mean
+
+FILE, OTHER, TABLE = "rolo-bench.toml", "pyproject.toml", "rolo-bench"
+COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project file says; None and empty where it says nothing.
+
+    Attributes:
+        path: the file; None where there is none.
+        data, results: folders, as seen from the working folder.
+        labels: names to show in the place of trackers' own, by tracker.
+        colours: ``#rrggbb`` by tracker.
+    """
+
+    path: Path | None = None
+    suite: str | None = None
+    data: str | None = None
+    results: str | None = None
+    partial: bool | None = None
+    convention: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    colours: Mapping[str, str] = field(default_factory=dict)
+
+
+KEYS = tuple(f.name for f in fields(Project) if f.name != "path")
+KINDS: dict[str, type] = {"partial": bool, "labels": dict, "colours": dict}  # the rest are texts
+WORDS = {bool: "true or false", dict: "a table of trackers", str: "a text in quotes"}
+
+
+def read_project(folder: str | os.PathLike[str] = ".") -> Project:
+    """The project file of a folder, `FILE` before `OTHER`; empty where there is neither.
+
+    Folders that begin with ``~`` lie in the home folder; relative ones of ``data`` and ``results`` in ``folder``.
+
+    Raises:
+        UsageError: it is not TOML, or a key or value is none that it may have; the message names it.
+    """
+    for path in (Path(folder) / FILE, Path(folder) / OTHER):
+        try:
+            table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            if path.name == OTHER:  # another tool's affair
+                continue
+            raise UsageError(f"{path}: not a TOML file: {error}") from None
+        if path.name == OTHER:
+            tools = table.get("tool")
+            table = tools.get(TABLE) if isinstance(tools, dict) else None
+            if table is None:
+                continue
+        return _checked(path, table)
+    return Project()
+
+
+def _checked(path: Path, table: Any) -> Project:
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: tool.{TABLE} must be a table, not {_kind(table)}")
+    given: dict[str, Any] = {"path": path}
+    for key, value in table.items():
+        if key not in KEYS:
+            raise UsageError(f"{path}: unknown key {key!r}{did_you_mean(key, KEYS)}")
+        wanted = KINDS.get(key, str)
+        if not isinstance(value, wanted) or value == "":
+            raise UsageError(f"{path}: {key} must be {WORDS[wanted]}, not {_kind(value)}")
+        given[key] = value
+    for key in {"labels", "colours"} & given.keys():
+        for tracker, value in given[key].items():
+            if not isinstance(value, str) or not value.strip():
+                raise UsageError(f"{path}: {key}.{tracker} must be a text in quotes, not {_kind(value)}")
+            if key == "colours" and not COLOUR.fullmatch(value):
+                raise UsageError(f'{path}: colours.{tracker} must be written as "#1f77b4", not {value!r}')
+    for key in {"suite", "data", "results"} & given.keys():
+        place = os.path.expanduser(given[key])
+        given[key] = place if key == "suite" else str(path.parent / place)
+    return Project(**given)
+
+
+def _kind(value: Any) -> str:
+    """A value in words, for a message."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    return repr(value) if value != "" else "an empty text"

@@ -1,0 +1,119 @@
+"""The project file, and the words that all messages share."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rolo_bench.errors import UsageError, counted, did_you_mean, find_name
+from rolo_bench.project import Project, read_project
+
+WHOLE = """
+suite = "otb30"
+data = "videos"
+results = "/tmp/r"
+partial = true
+convention = "otb"
+[labels]
+rolo = "ROLO (ours)"
+[colours]
+rolo = "#d62728"
+"""
+
+
+def test_the_project_file_is_read(tmp_path):
+    (tmp_path / "rolo-bench.toml").write_text(WHOLE)
+    found = read_project(tmp_path)
+    assert found == Project(
+        tmp_path / "rolo-bench.toml", "otb30", str(tmp_path / "videos"), "/tmp/r", True, "otb",
+        {"rolo": "ROLO (ours)"}, {"rolo": "#d62728"},
+    )  # fmt: skip
+
+
+def test_pyproject_serves_where_there_is_no_file_of_its_own(tmp_path):
+    assert read_project(tmp_path) == Project()
+    (tmp_path / "pyproject.toml").write_text('[tool.other]\nsuite = 3\n[tool.rolo-bench]\nsuite = "demo"\n')
+    assert read_project(tmp_path).suite == "demo"
+    (tmp_path / "rolo-bench.toml").write_text('suite = "otb100"\n')
+    assert read_project(tmp_path).suite == "otb100"
+
+
+@pytest.mark.parametrize("text", ["", "[tool.black]\n", "tool = 3\n", "= not toml"])
+def test_a_pyproject_of_others_says_nothing(tmp_path, text):
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert read_project(tmp_path) == Project()
+
+
+def test_home_is_spelled_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    (tmp_path / "rolo-bench.toml").write_text('data = "~/otb"\n')
+    assert read_project(tmp_path).data == "/home/somebody/otb"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("suit = 'otb30'", "unknown key 'suit'; did you mean 'suite'?"),
+        ("colors = {}", "unknown key 'colors'; did you mean 'colours'?"),
+        ("zzz = 1", "unknown key 'zzz'; known: suite, data"),
+        ("suite = 3", "suite must be a text in quotes, not 3"),
+        ("suite = ''", "suite must be a text in quotes, not an empty text"),
+        ("data = ['a']", "data must be a text in quotes, not a list"),
+        ("partial = 'yes'", "partial must be true or false, not 'yes'"),
+        ("labels = 'x'", "labels must be a table of trackers, not 'x'"),
+        ("labels.rolo = true", "labels.rolo must be a text in quotes, not true"),
+        ("colours.rolo = 'red'", "colours.rolo must be written as \"#1f77b4\", not 'red'"),
+        ("suite = ", "not a TOML file"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path, text, message):
+    (tmp_path / "rolo-bench.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_project(tmp_path)
+    assert message in str(caught.value)
+    assert "rolo-bench.toml" in str(caught.value)
+
+
+NAMES = ["rolo", "rolo-plus", "yolo-sort", "STRUCK", "MIL", "mil"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("rolo", "rolo"), ("ROLO", "rolo"), ("rolo_plus", "rolo-plus"), ("struck", "STRUCK"), ("mil", "mil")],
+)
+def test_case_is_ignored_where_the_match_is_unique(typed, meant):
+    assert find_name("tracker", typed, NAMES) == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("Mil", "unknown tracker 'Mil'; did you mean 'MIL' or 'mil'?"),
+        ("rollo", "unknown tracker 'rollo'; did you mean 'rolo'?"),
+        ("yolosort", "unknown tracker 'yolosort'; did you mean 'yolo-sort'?"),
+        (
+            "quite else",
+            "unknown tracker 'quite else'; known: rolo, rolo-plus, yolo-sort, STRUCK, MIL, mil, or a path",
+        ),
+    ],
+)
+def test_what_is_near_is_asked_about(typed, message):
+    with pytest.raises(UsageError) as caught:
+        find_name("tracker", typed, NAMES, "or a path")
+    assert str(caught.value) == message
+
+
+def test_a_long_list_is_cut():
+    text = did_you_mean("qqq", [f"name{i}" for i in range(100)])
+    assert text.endswith("name23 … (100 in all)")
+    assert did_you_mean("qqq", []) == "; known: none"
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.data())
+def test_a_known_name_is_itself(names, data):
+    name = data.draw(st.sampled_from(names))
+    assert find_name("thing", name, names) == name
+
+
+def test_numbers_of_things():
+    assert [counted(n, "sequence") for n in (0, 1, 2)] == ["0 sequences", "1 sequence", "2 sequences"]
+    assert counted(2, "box", "boxes") == "2 boxes"
