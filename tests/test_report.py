@@ -20,7 +20,7 @@ from rolo_bench.report.data import BINS, SCALE, collect, thumbnails
 from rolo_bench.report.page import heat_rows, latex_tables, render_page, shade, write_report
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.provenance import warnings_of
-from rolo_bench.scores.score import CURVES
+from rolo_bench.scores.score import CURVES, score
 from rolo_bench.scores.summary import matrix
 from tests.helpers_scores import made_up
 from tests.helpers_video import otb_folder, square_sequence
@@ -102,7 +102,7 @@ def test_every_control_has_a_name_and_ids_are_unique(page):
 def test_warnings_name_what_a_reader_must_know(page):
     box = re.search(r'<section class="warnings".*?</section>', page, re.S)[0]
     assert "8 of 30 sequences" in box
-    assert "Oracle: peek was shown the truth" in box
+    assert "Oracle: peek saw the truth" in box
     assert "Timing of beta" in box and "7.5 on 2 cores" in box
     assert "Imported" in box
     assert "Timing of alpha" not in box
@@ -110,8 +110,36 @@ def test_warnings_name_what_a_reader_must_know(page):
 
 def test_busy_runs_of_one_machine_share_a_sentence(found):
     metas = {n: {"machine": {"cores": 2, "load_at_start": load}} for n, load in zip(NAMES, (7.5, 9, 8, 0.1))}
-    (line,) = (w for w in warnings_of(found.scores, metas) if "busy" in w)
+    (line,) = (w.head for w in warnings_of(found.scores, metas) if "busy" in w.head)
     assert line.startswith("Timing of alpha, beta, gamma: the machine was busy (load 7.5 to 9 on 2 cores)")
+
+
+def test_a_speed_that_is_left_out_is_not_called_too_low():
+    store, suite = made_up(("alone", "beside"), oracle=())
+    store.metas["beside"] |= {"jobs": 2, "sequences": {"Seq01": {"status": "complete"}}}
+    for name in store.metas:
+        store.metas[name]["machine"] = {"cores": 2, "load_at_start": 7.5}
+    scores = score(store, suite)
+    scores.loc[scores["tracker"] == "beside", "fps"] = np.nan
+    heads = [w.head for w in warnings_of(scores, store.metas)]
+    assert [h for h in heads if "too low" in h and "beside" in h] == []
+    assert "beside: timed beside other jobs or from a cache; frames per second left out" in heads
+    assert any(h.startswith("Timing of alone: the machine was busy") for h in heads)
+
+
+def test_faults_of_one_kind_are_one_warning():
+    names = tuple(f"a-tracker-with-a-name-{k}" for k in range(6))
+    store, suite = made_up(names)
+    for name in names:
+        store.metas[name]["fingerprint"] = {"options": {}}
+    warnings = warnings_of(score(store, suite), store.metas)
+    (one,) = (w for w in warnings if "made before stamps" in w.head)
+    assert one.head.startswith("6 trackers: made before stamps") and one.details == names
+    assert str(one).startswith(", ".join(names) + ": made before stamps")
+    page = render_page(collect(store, suite))
+    box = re.search(r'<section class="warnings".*?</section>', page, re.S)[0]
+    assert box.count("<li>") == len(warnings) and box.count("made before stamps") == 1
+    assert all(name in re.search(r"<details>.*?</details>", box, re.S)[0] for name in names)
 
 
 def test_text_of_results_cannot_become_markup(page):
@@ -186,9 +214,7 @@ def test_latex_tables(found, tmp_path):
 
 def test_an_oracle_is_called_so_wherever_the_page_shows_its_name(page):
     """Only the script's data and run.json hold the plain name; the warning says in words what it is."""
-    shown = re.sub(
-        r"<script.*?</script>|<pre.*?</pre>|Oracle: peek was shown the truth", "", page, flags=re.S
-    )
+    shown = re.sub(r"<script.*?</script>|<pre.*?</pre>|Oracle: peek saw the truth", "", page, flags=re.S)
     # the summary, both heat tables, the provenance
     assert shown.count("peek") == shown.count("peek (oracle)") == 4
     assert next(t for t in data_of(page)["trackers"] if t["name"] == "peek")["label"] == "peek (oracle)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rolo_bench.run.store import Store
+from rolo_bench.scores.notes import Note
 from rolo_bench.scores.summary import coverage, oracles
 
 if TYPE_CHECKING:
@@ -50,39 +51,54 @@ def device_words(metas: dict[str, dict[str, Any]]) -> str:
     return "; ".join(f"{device} ({', '.join(names)})" for device, names in groups.items())
 
 
-def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[str]:
-    """What a reader must know before trusting the numbers, one sentence each."""
+def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[Note]:
+    """What a reader must know before trusting the numbers, a note for each kind."""
     found = []
     expected = int(scores["expected"].iloc[0])
     if scores["sequence"].nunique() < expected:
         found.append(
-            f"Partial suite: {coverage(scores)}. Compare these means only with others on the same ones."
+            Note(f"Partial suite: {coverage(scores)}. Compare these means only with others on the same ones.")
         )
-    oracle = [t for t in metas if t in oracles(scores)]
+    oracle = tuple(t for t in metas if t in oracles(scores))
     if oracle:
-        found.append(f"Oracle: {', '.join(oracle)} was shown the truth; not a fair test, not ranked.")
-    for cores, loads in _busy(metas).items():
+        found.append(Note(" saw the truth: no fair test, not ranked.", oracle, "Oracle: "))
+    measured = set(scores.loc[scores["fps"].notna(), "tracker"])  # of the others no speed is shown
+    for cores, loads in _busy({n: m for n, m in metas.items() if n in measured}).items():
         low, high = min(loads.values()), max(loads.values())
-        found.append(
-            f"Timing of {', '.join(loads)}: the machine was busy (load {low:g}{f' to {high:g}' * (low < high)} on "
-            f"{cores} cores) when the run began; the frames per second are too low."
+        words = (
+            f": the machine was busy (load {low:g}{f' to {high:g}' * (low < high)} on {cores} cores) when the run "
+            "began; the frames per second may be too low."
         )
-    for name, meta in metas.items():
-        if isinstance(meta.get("jobs"), int) and meta["jobs"] > 1:
-            found.append(
-                f"Timing of {name}: {meta['jobs']} sequences ran at once; frames per second are too low."
-            )
-        failed = [s for s, e in (meta.get("sequences") or {}).items() if e.get("status") == "failed"]
-        if failed:
-            found.append(f"{name} failed on {', '.join(failed[:5])}{' …' if len(failed) > 5 else ''}.")
+        found.append(Note(words, tuple(loads), "Timing of "))
+    failed = tuple(
+        f"{name} on {sequence}"
+        for name, meta in metas.items()
+        for sequence, entry in (meta.get("sequences") or {}).items()
+        if entry.get("status") == "failed"
+    )
+    if failed:
+        found.append(Note(".", failed, "Failed: ", "runs of a sequence"))
     devices = {device_of(m) for m in metas.values()} - {""}
     if len(devices) > 1:
-        found.append("Speeds were measured on different machines: " + device_words(metas) + ".")
-    if any(m.get("imported") for m in metas.values()):
-        found.append("Imported results: their speeds were measured by others on their machines.")
-    return found + [
-        line for kind in ("stale", "uneven", "misfits", "trained") for line in scores.attrs.get(kind, [])
-    ]
+        found.append(Note("Speeds were measured on different machines: " + device_words(metas) + "."))
+    if measured & imported(metas):
+        found.append(Note("Imported results: their speeds were measured by others on their machines."))
+    return found + _noted(scores)
+
+
+def _noted(scores: pd.DataFrame) -> list[Note]:
+    """What scoring has noted, one note for each kind."""
+    attrs = scores.attrs
+    kinds = {
+        "misfits": "results do not begin with the truth",
+        "trained": "trackers were trained on some of these sequences: no test of them",
+    }
+    found = [*attrs.get("stale", []), *map(Note, attrs.get("uneven", []))]
+    for kind, many in kinds.items():
+        lines = attrs.get(kind, [])
+        if lines:
+            found.append(Note(lines[0]) if len(lines) == 1 else Note("", tuple(lines), noun=many))
+    return found
 
 
 def _busy(metas: dict[str, dict[str, Any]]) -> dict[int, dict[str, float]]:

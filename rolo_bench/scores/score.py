@@ -51,6 +51,7 @@ from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.stamp import changed_since, mixed, timed, video
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.conventions import Convention, find_convention, long_term, official
+from rolo_bench.scores.notes import Note, gathered, shortened
 from rolo_bench.sequence import Sequence
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def score(
 
     ``attrs["compared"]`` says in a line what is compared on what and who is incomplete, ``attrs["uneven"]`` holds
     that again where somebody is, ``attrs["misfits"]`` a line for each result that does not begin with the truth;
-    ``attrs["trained"]`` one for each tracker whose weights have seen some of the sequences;
+    ``attrs["trained"]`` one for each tracker whose weights have seen some of the sequences, ``attrs["stale"]`` a
+    `rolo_bench.scores.notes.Note` for each kind of fault that shows in the records of the runs;
     ``attrs["notes"]`` is all that a reader should be told.
 
     Args:
@@ -120,10 +122,10 @@ def score(
     frame = pd.DataFrame(rows)
     metas = {name: store.meta(suite.name, protocol, name) for name in chosen}
     stale = _stale(metas) + _other_images(metas, suite)
-    stale += [f"{name} is left out: {words}" for name, words in suite.faults]
-    stale += [f"{name} failed on every sequence; it is left out" for name in idle]
+    stale += gathered((name, f" is left out: {words}") for name, words in suite.faults)
+    stale += gathered((name, " failed on every sequence; it is left out") for name in idle)
     trained = _trained(metas, {*frame["sequence"]})
-    notes = [suite.note()] * bool(suite.missing) + uneven + stale + misfits + trained
+    notes = [suite.note()] * bool(suite.missing) + uneven + [*map(str, stale)] + misfits + trained
     frame.attrs |= {
         "compared": compared,
         "uneven": uneven,
@@ -171,44 +173,39 @@ def _trained(metas: dict[str, dict[str, Any]], sequences: set[str]) -> list[str]
     for name, meta in metas.items():
         seen = sorted(sequences & {*(meta.get("trained_on") or ())})
         if seen:
-            listed = ", ".join(seen[:6]) + " …" * (len(seen) > 6)
-            found.append(
-                f"{name} was trained on {len(seen)} of these {len(sequences)} sequences ({listed}): no test of it"
-            )
+            share = f"{len(seen)} of these {len(sequences)} sequences ({shortened(seen)})"
+            found.append(f"{name} was trained on {share}: no test of it")
     return found
 
 
-def _stale(metas: dict[str, dict[str, Any]]) -> list[str]:
-    """A sentence on each tracker whose results are not what it would make now, or of which that cannot be told."""
-    found = []
+def _stale(metas: dict[str, dict[str, Any]]) -> list[Note]:
+    """Trackers whose results are not what they would make now, of which that cannot be told, or that have no speed."""
+    said = []
     for name, meta in metas.items():
         changed = changed_since(meta)
         if changed:
-            found.append(f"{name}: {changed} changed since these results were made")
+            said.append((name, f": {changed} changed since these results were made"))
         elif meta.get("fingerprint") and not meta.get("makings") and not meta.get("imported"):
-            found.append(f"{name}: made before stamps; what these results depend on was not recorded in full")
+            said.append((name, ": made before stamps; what these results depend on was not recorded in full"))
     untimed = [n for n, m in metas.items() if not all(timed(m, e) for e in m.get("sequences", {}).values())]
-    if untimed:
-        found.append(
-            f"{', '.join(untimed)}: timed beside other jobs or from a cache; frames per second left out"
-        )
-    return found
+    words = ": timed beside other jobs or from a cache; frames per second left out"
+    return gathered([*said, *((name, words) for name in untimed)])
 
 
-def _other_images(metas: dict[str, dict[str, Any]], suite: Suite) -> list[str]:
-    """A sentence on each tracker that was run on other images, of a suite that was loaded with its images."""
-    found = []
+def _other_images(metas: dict[str, dict[str, Any]], suite: Suite) -> list[Note]:
+    """Trackers that were run on other images, of a suite that was loaded with its images."""
+    found: dict[str, list[str]] = {}
+    unread = []
     for sequence in suite.sequences:
         kept = {n: m.get("sequences", {}).get(sequence.name, {}).get("images") for n, m in metas.items()}
         try:
             now = video(sequence).get("images") if any(kept.values()) else None
         except DataError as error:
-            found.append(str(error))
+            unread.append(Note(str(error)))
             continue
-        found += [
-            f"{n}: images of {sequence.name} changed since" for n, k in kept.items() if k and now and k != now
-        ]
-    return found
+        for name in (n for n, k in kept.items() if k and now and k != now):
+            found.setdefault(name, []).append(sequence.name)
+    return unread + gathered((n, f": images of {shortened(s)} changed since") for n, s in found.items())
 
 
 def _chosen(

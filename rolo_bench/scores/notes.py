@@ -1,0 +1,51 @@
+"""What a reader of scores must know: one note for each kind of fault, with all whom it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+ROOM = 60
+"""So many characters of names stand in a sentence; of more, their number."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """The same words about one or more things: ``before``, their names, ``after``.
+
+    Attributes:
+        about: names of those it concerns; empty where it is about everything.
+        noun: what they are, in the plural, where their number stands for them.
+    """
+
+    after: str
+    about: tuple[str, ...] = ()
+    before: str = ""
+    noun: str = "trackers"
+
+    def __str__(self) -> str:
+        return f"{self.before}{', '.join(self.about)}{self.after}"
+
+    @property
+    def head(self) -> str:
+        """The sentence with the number of those it concerns in the place of more than `ROOM` characters."""
+        return f"{self.before}{len(self.about)} {self.noun}{self.after}" if self.details else str(self)
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The names that `head` leaves out."""
+        return self.about if len(self.about) > 1 and len(", ".join(self.about)) > ROOM else ()
+
+
+def gathered(pairs: Iterable[tuple[str, str]]) -> list[Note]:
+    """Notes from pairs of a name and what is said of it: names of which the same is said share one."""
+    groups: dict[str, list[str]] = {}
+    for name, words in pairs:
+        groups.setdefault(words, []).append(name)
+    return [Note(words, tuple(names)) for words, names in groups.items()]
+
+
+def shortened(names: Iterable[str], most: int = 6) -> str:
+    """The first names of a list, and a sign where there are more."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + " …" * (len(listed) > most)
