@@ -17,6 +17,7 @@ COMMANDS = {
     "score": ("rolo_bench.cli.score:score", "Score results and print one row a tracker."),
     "plot": ("rolo_bench.cli.plot:plot", "Draw success, precision, speed and other figures."),
     "report": ("rolo_bench.cli.report:report", "Write one self-contained HTML report."),
+    "compare": ("rolo_bench.cli.compare:compare", "Two trackers, runs or result folders beside each other."),
     "show": ("rolo_bench.cli.show:show", "Draw boxes of trackers on frames, sheets or a video."),
     "import": ("rolo_bench.cli.import_:import_", "Take in results of other toolkits."),
     "export": ("rolo_bench.cli.export:export", "Write results in layouts of other toolkits."),

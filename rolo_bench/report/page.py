@@ -27,7 +27,7 @@ from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.report.data import Collected, collect, payload, thumbnails
 from rolo_bench.run.store import Store
 from rolo_bench.scores.conventions import official
-from rolo_bench.scores.provenance import device_of, warnings_of
+from rolo_bench.scores.provenance import in_words, origin, warnings_of
 from rolo_bench.scores.scored import chosen_suite, chosen_trackers
 from rolo_bench.scores.statistics import pairwise, sequences_won
 from rolo_bench.scores.summary import attribute_table, coverage, matrix, sequence_table, summary
@@ -111,32 +111,9 @@ def provenance_rows(metas: dict[str, dict[str, Any]], setting: Setting) -> list[
     for name in setting.ranked:
         kept = {k: v for k, v in metas[name].items() if k not in ("sequences", "expected")}
         text = json.dumps(kept, indent=1, sort_keys=True, default=str)
-        pairs = [(k, v) for k, v in _provenance(metas[name]).items() if v]
+        pairs = [(key, in_words(value)) for key, value in origin(metas[name]).items()]
         rows.append({"label": setting.label(name), "pairs": pairs, "json": text})
     return rows
-
-
-def _provenance(meta: dict[str, Any]) -> dict[str, str]:
-    """What is known about the origin of a run, in words; empty where unknown."""
-    imported = meta.get("imported")
-    origin = imported if isinstance(imported, dict) else {}
-    how = f"imported ({origin.get('format', 'unknown format')})"
-    weights = (meta.get("fingerprint") or {}).get("weights") or meta.get("weights")
-    return {
-        "from": how if imported else str(meta.get("origin") or "unknown"),
-        "options": _pairs(meta.get("options"), " = ") or "none",
-        "weights": _pairs(weights, " ", 12) or "none",
-        "made": str(meta.get("made") or origin.get("made") or ""),
-        "machine": device_of(meta),
-        "load at start": str((meta.get("machine") or {}).get("load_at_start", "")),
-        "jobs, seed": ", ".join(str(meta[k]) for k in ("jobs", "seed") if k in meta),
-        "versions": _pairs(meta.get("versions"), " "),
-        "revision": str(meta.get("git") or ""),
-    }
-
-
-def _pairs(table: dict[str, Any] | None, sign: str, most: int | None = None) -> str:
-    return ", ".join(f"{k}{sign}{str(v)[:most]}" for k, v in (table or {}).items())
 
 
 def attribute_rows(scores: pd.DataFrame, setting: Setting) -> list[tuple[str, list[Cell]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rolo_bench.run.store import Store
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 BUSY = 0.5
 """Load per core at the start of a run above which its times are not to be trusted."""
+LONG = 40
+"""So many characters of a value of `origin` are shown in full."""
+DEPENDS = ("code", "options", "weights", "seed", "threads", "versions", "loop")
+"""What the boxes of a run depend on, beside the video: the parts of a making (`rolo_bench.run.stamp`)."""
 
 
 def metas_of(scores: pd.DataFrame, store: Store) -> dict[str, dict[str, Any]]:
@@ -49,6 +54,52 @@ def device_words(metas: dict[str, dict[str, Any]]) -> str:
     if len(groups) == 1:
         return next(iter(groups))
     return "; ".join(f"{device} ({', '.join(names)})" for device, names in groups.items())
+
+
+def origin(meta: dict[str, Any]) -> dict[str, Any]:
+    """Where a tracker's results come from: texts, and tables of texts; what is not known is left out.
+
+    What the boxes depend on (`DEPENDS`) is that of the stamp, where there is one; the rest is what happened to be so.
+    """
+    taken = meta.get("imported")
+    source = taken if isinstance(taken, dict) else {}
+    machine = meta.get("machine") or {}
+    made = _making(meta)
+    listed = {
+        "from": f"imported ({source.get('format', 'unknown format')})"
+        if taken
+        else meta.get("origin") or "unknown",
+        "options": meta.get("options"),
+        "weights": (meta.get("fingerprint") or {}).get("weights") or meta.get("weights"),
+        "seed": meta.get("seed"),
+        **{part: made[part] for part in DEPENDS if part in made},
+        "made": meta.get("made") or source.get("made"),
+        "machine": device_of(meta),
+        "load at start": machine.get("load_at_start"),
+        "jobs": meta.get("jobs"),
+        "detections from a cache": "yes" if meta.get("cached") else None,
+        "installed": meta.get("versions"),
+        "revision": meta.get("git"),
+    }
+    return {
+        key: {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else str(value)
+        for key, value in listed.items()
+        if value not in (None, "")
+    }
+
+
+def in_words(value: str | Mapping[str, str]) -> str:
+    """A value of `origin` in a line; long ones, which are digests, are cut."""
+    if isinstance(value, str):
+        return value if len(value) <= LONG else value[:12]
+    return ", ".join(f"{k} {in_words(v)}" for k, v in value.items()) or "none"
+
+
+def _making(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """How the results were made, where all were made in one way."""
+    makings = meta.get("makings") or {}
+    used = {str(e.get("making")) for e in (meta.get("sequences") or {}).values()} & makings.keys()
+    return dict(makings[used.pop()]) if len(used) == 1 else {}
 
 
 def warnings_of(scores: pd.DataFrame, metas: dict[str, dict[str, Any]]) -> list[Note]:

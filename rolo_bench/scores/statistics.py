@@ -23,21 +23,31 @@ TIE = 1e-9
 
 
 def bootstrap_interval(
-    values: ArrayLike, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: ArrayLike,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    weights: ArrayLike | None = None,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over sequences: (low, high).
+    """Percentile bootstrap interval of the mean over sequences, weighted where they have weights: (low, high).
 
     One sequence, or equal scores everywhere, give an interval of no width; no sequence gives NaN.
 
     Source: Efron 1979; the same draws and percentiles as ``scipy.stats.bootstrap(method="percentile")``.
     """
     x = np.asarray(values, dtype=np.float64)
-    x = x[np.isfinite(x)]
-    if not len(x):
+    known = np.isfinite(x)
+    if not known.any():
         return float("nan"), float("nan")
+    x = x[known]
     draws = np.random.default_rng(seed).integers(0, len(x), (resamples, len(x)))
     tail = (1 - level) / 2
-    low, high = np.quantile(x[draws].mean(axis=1), [tail, 1 - tail])
+    if weights is None:
+        means = x[draws].mean(axis=1)
+    else:
+        w = np.asarray(weights, dtype=np.float64)[known]
+        means = (x * w)[draws].sum(axis=1) / w[draws].sum(axis=1)
+    low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
 
