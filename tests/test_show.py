@@ -127,9 +127,9 @@ def test_gif_reads_back_with_all_frames(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.avi", "a"])
 def test_other_video_endings_and_empty_videos_are_refused(name, tmp_path):
-    with pytest.raises(UsageError, match=r"\.mp4 or \.gif"):
+    with pytest.raises(UsageError, match=r"\.mp4, \.webm or \.gif"):
         write_film(tmp_path / name, [np.zeros((4, 4, 3), np.uint8)])
-    for kind in ("mp4", "gif"):
+    for kind in ("mp4", "webm", "gif"):
         with pytest.raises(UsageError, match="no frames"):
             write_film(tmp_path / f"a.{kind}", [])
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,8 @@ from rolo_bench.boxes import iou
 from rolo_bench.boxfiles import read_boxes
 from rolo_bench.cli import main
 from rolo_bench.errors import TrackerError, UsageError
-from rolo_bench.run.video import captioned, parse_box, track_video
+from rolo_bench.run.film import captioned
+from rolo_bench.run.video import parse_box, track_video
 from tests.helpers_video import otb_folder, square_sequence
 
 
@@ -151,7 +152,7 @@ def test_the_input_is_never_written_over(video, tmp_path, monkeypatch, capsys, o
         (["{video}", "--init", "1,2,3"], 2, "write four numbers"),
         (["{video}", "--init", "1,2,0,4"], 2, "positive size"),
         (["{text}", "--init", "1,2,3,4"], 1, "cannot be opened as a video"),
-        (["{video}", "--init", "1,2,3,4", "--video", "a.avi"], 2, "written as .mp4 or .gif"),
+        (["{video}", "--init", "1,2,3,4", "--video", "a.avi"], 2, "written as .mp4, .webm or .gif"),
         (["{video}", "--init", "1,2,3,4", "--frames", "0"], 2, "x>=1"),
     ],
 )

@@ -84,6 +84,22 @@ published_option = click.option(
 )
 
 
+def _film(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    from rolo_bench.run.film import check_film
+
+    return path and check_film(path)
+
+
+film_option = click.option(
+    "--video", type=click.Path(path_type=Path), metavar="FILE", callback=_film,
+    help="Film with the boxes drawn in, .mp4, .webm or .gif.",
+)  # fmt: skip
+serve_option = click.option(
+    "--serve", type=click.IntRange(0, 65535), is_flag=False, flag_value=0, metavar="[PORT]",
+    help="Show frames and boxes on a web page of this machine alone while it runs [default port: a free one].",
+)  # fmt: skip
+
+
 def stored_options(suite: str | None, data: Decorator = data_option) -> Decorator:
     """Which results, under the names that `rolo_bench.scores.scored.load_scores` gives them."""
     return together(

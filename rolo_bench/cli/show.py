@@ -11,6 +11,7 @@ from rolo_bench.cli.options import (
     Number,
     console,
     data_option,
+    film_option,
     partial_option,
     results_option,
     suite_option,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @results_option
 @click.option("--frames", metavar="LIST", help="Frame numbers of the video, such as 1,50,100 or 10-200.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE", help="Contact sheet, .png or .jpg.")
-@click.option("--video", type=click.Path(path_type=Path), metavar="FILE", help="Video, .mp4 or .gif.")
+@film_option
 @click.option(
     "--failures", is_flag=True, help="Strips of the frames around each loss of the target, a file each."
 )
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     default=25.0,
     type=Number(0, min_open=True),
     show_default=True,
-    help="Frames per second of the video.",
+    help="Frames per second of the film.",
 )
 @click.option(
     "--folder", default="figures", show_default=True, type=click.Path(path_type=Path), metavar="DIR",

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from rolo_bench.cli.options import console
+from rolo_bench.cli.options import console, film_option, serve_option
 from rolo_bench.errors import TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from rolo_bench.run.video import Progress
+
+PAUSE = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 @click.command(
@@ -29,10 +39,11 @@ from rolo_bench.errors import TrackerError, UsageError
     type=click.Path(path_type=Path),
     help="Text file for the boxes [default: VIDEO_TRACKER.txt here].",
 )
-@click.option("--video", type=click.Path(path_type=Path), help="Film with the boxes drawn in, .mp4 or .gif.")
+@film_option
 @click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
 @click.option("--force", is_flag=True, help="Write over files that are there.")
 @click.option("--window", is_flag=True, help="Show the video while it is tracked; q ends it.")
+@serve_option
 def track(
     source: str,
     inits: tuple[str, ...],
@@ -43,6 +54,7 @@ def track(
     frames: int | None,
     force: bool,
     window: bool,
+    serve: int | None,
 ) -> None:
     """Run a tracker on VIDEO; write boxes and an annotated video.
 
@@ -50,24 +62,66 @@ def track(
     """
     import numpy as np
 
+    from rolo_bench.run.live import View, screen
     from rolo_bench.run.plugins import find_plugin, parse_options
-    from rolo_bench.run.video import parse_box, show_window, track_video
+    from rolo_bench.run.video import check_display, parse_box, track_video
 
     first = np.stack([parse_box(text) for text in inits]) if inits else None
     plugin = find_plugin(tracker)
-    made = [plugin.make(parse_options(pairs)) for _ in inits or (None,)]
     target = boxes or Path(f"{Path(source).stem.strip('*') or 'frames'}_{plugin.name}.txt")
-    shown = show_window if window else None
     for path in (target, video):
-        itself = (
-            path is not None and path.exists() and os.path.exists(source) and os.path.samefile(path, source)
-        )
-        if path is not None and path.exists() and not (force or itself):
-            raise UsageError(f"{path}: is there already; choose another file to write, or --force")
-    found, seconds, error = track_video(made, source, first, target, video, plugin.name, frames, shown)
+        _check_free(path, source, force)
+    if first is None:
+        check_display()
+    with screen(window, serve, lambda line: console.print(line, markup=False)) as shown:
+        made = [plugin.make(parse_options(pairs)) for _ in inits or (None,)]
+        view = View(shown) if shown else None
+        with _progress(f"{plugin.name} on {Path(source).name}") as progress:
+            found, seconds, error = track_video(
+                made, source, first, target, video, plugin.name, frames, view, progress
+            )
     files = target if len(made) == 1 else f"{target.with_stem(target.stem + '_1')} to _{len(made)}"
     where = f"boxes in {files}" + (f", video in {video}" if video else "")
     if error:
         raise TrackerError(f"{error}; the {len(found)} frames before it are kept, {where}")
     speed = len(found) / max(seconds.sum(), 1e-9)
     console.print(f"{len(found)} frames at {speed:.1f} fps; {where}", markup=False)
+
+
+def _check_free(path: Path | None, source: str, force: bool) -> None:
+    """Refuse to write over a file; that it is the video itself is said later, whatever is forced."""
+    if path is None or not path.exists() or force:
+        return
+    if not (os.path.exists(source) and os.path.samefile(path, source)):
+        raise UsageError(f"{path}: is there already; choose another file to write, or --force")
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Progress]:
+    """A bar with frames, time to go and fps on a terminal; elsewhere a line now and then."""
+    if not console.is_terminal:
+        said = time.monotonic()
+
+        def line(done: int, count: int | None, spent: float) -> None:
+            nonlocal said
+            if time.monotonic() - said > PAUSE:
+                said = time.monotonic()
+                of = f" of {count}" if count else ""
+                console.print(f"{title}: {done}{of} frames, {done / max(spent, 1e-9):.1f} fps", markup=False)
+
+        yield line
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[speed]}", markup=False),
+    )  # fmt: skip
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None, speed="")
+
+        def draw(done: int, count: int | None, spent: float) -> None:
+            bar.update(task, completed=done, total=count, speed=f"{done / max(spent, 1e-9):.0f} fps")
+
+        yield draw

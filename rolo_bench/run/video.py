@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
 from glob import glob
 from itertools import chain, islice
 from pathlib import Path
@@ -18,12 +19,14 @@ from rolo_bench.boxfiles import format_boxes
 from rolo_bench.datasets.place import frame_paths, number_frames
 from rolo_bench.errors import DataError, TrackerError, UsageError
 from rolo_bench.files import write_atomic
-from rolo_bench.run.film import draw_box, film
+from rolo_bench.run.film import captioned, film
+from rolo_bench.run.live import View
+from rolo_bench.run.window import Window
 from rolo_bench.run.worker import track_frames
 from rolo_bench.sequence import Image, ImageFiles
 
-COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
-"""Of the targets, told apart with every kind of colour vision (Okabe and Ito)."""
+Progress = Callable[[int, int | None, float], None]
+"""Told how many frames are done, of how many where that is known, and the seconds inside the tracker so far."""
 
 
 def parse_box(text: str) -> Array:
@@ -43,24 +46,53 @@ def parse_box(text: str) -> Array:
     return box
 
 
-def open_video(source: str) -> tuple[Generator[Image, None, None], float]:
-    """Frames of a video file, of a folder or pattern of images, or of a camera given by its number; and their rate.
+@dataclass(frozen=True)
+class Footage:
+    """A video that is being read.
 
-    Frames are RGB uint8, images in the order of their numbers.
+    Attributes:
+        frames: RGB uint8 ``(H, W, 3)`` each, images in the order of their numbers.
+        rate: frames per second.
+        count: number of frames as the file states it, None of a camera.
+        times: of each frame read so far, when the file has it shown, in seconds; empty of images.
+    """
+
+    frames: Generator[Image, None, None]
+    rate: float
+    count: int | None
+    times: list[float] = field(default_factory=list)
+
+
+def image_files(source: str) -> tuple[Path, ...] | None:
+    """The images of a folder or of a pattern such as ``frames/*.png`` by their numbers; None of any other source.
+
+    Raises:
+        DataError: there are none.
+    """
+    if Path(source).is_dir():
+        return tuple(frame_paths(Path(source)).values())
+    if any(c in source for c in "*?[") and not Path(source).is_file():
+        return tuple(number_frames((Path(p) for p in glob(source)), Path(source)).values())
+    return None
+
+
+def open_video(source: str) -> Footage:
+    """Frames of a video file, of a folder or pattern of images, or of a camera given by its number.
 
     Raises:
         DataError: it cannot be opened or holds no frame.
     """
-    if Path(source).is_dir() or (any(c in source for c in "*?[") and not Path(source).is_file()):
-        found = frame_paths(Path(source)) if Path(source).is_dir() else _matching(source)
-        images = ImageFiles(tuple(found.values()))
-        return (images.image(i) for i in range(len(images))), 25.0
-    if not source.isdigit() and not Path(source).is_file():
+    if (files := image_files(source)) is not None:
+        images = ImageFiles(files)
+        return Footage((images.image(i) for i in range(len(images))), 25.0, len(images))
+    camera = source.isdigit()
+    if not camera and not Path(source).is_file():
         raise DataError(f"{source}: no such video file or folder of images")
-    capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+    capture = cv2.VideoCapture(int(source) if camera else source)
     if not capture.isOpened():
         raise DataError(f"{source}: cannot be opened as a video; OpenCV reads MP4, AVI and most cameras")
-    rate = capture.get(cv2.CAP_PROP_FPS)
+    rate, count = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    times: list[float] = []
 
     def frames() -> Generator[Image, None, None]:
         try:
@@ -68,16 +100,13 @@ def open_video(source: str) -> tuple[Generator[Image, None, None], float]:
                 found, image = capture.read()
                 if not found:
                     return
+                times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
                 yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[misc]
         finally:
             capture.release()
 
-    return frames(), rate if rate and np.isfinite(rate) and 1 <= rate <= 1000 else 25.0
-
-
-def _matching(pattern: str) -> dict[int, Path]:
-    """Images by number whose paths match a pattern with ``*``."""
-    return number_frames((Path(p) for p in glob(pattern)), Path(pattern))
+    rate = rate if rate and np.isfinite(rate) and 1 <= rate <= 1000 else 25.0
+    return Footage(frames(), rate, count if count > 0 and not camera else None, times)
 
 
 def select_box(image: Image) -> Array:
@@ -86,41 +115,31 @@ def select_box(image: Image) -> Array:
     Raises:
         UsageError: there is no display, or nothing was drawn.
     """
-    try:
-        box = cv2.selectROI("draw the target, then press Enter", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        cv2.destroyAllWindows()
-    except cv2.error:
-        raise UsageError("no display to draw the first box on; give it as --init x,y,w,h") from None
+    check_display()
+    box = cv2.selectROI("draw the target, then press Enter", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    cv2.destroyAllWindows()
     if box[2] <= 0 or box[3] <= 0:
         raise UsageError("no box was drawn; draw one, or give it as --init x,y,w,h")
     return np.asarray(box, dtype=np.float64)
 
 
-def show_window(picture: Image) -> bool:
-    """Show an image in a window; False where the user pressed q.
+def check_display() -> None:
+    """Find out whether a box can be drawn.
 
     Raises:
         UsageError: there is no display.
     """
-    try:
-        cv2.imshow("rolo-bench", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        return cv2.waitKey(1) & 0xFF != ord("q")
-    except cv2.error:
-        raise UsageError("no display for a window; leave --window out, or give --video FILE") from None
+    Window("give the first box as --init x,y,w,h").close()
 
 
-def captioned(image: Image, boxes: Array, text: str) -> Image:
-    """A copy of the image with boxes ``(K, 4)`` and a label on a dark ground; a NaN box is not drawn."""
-    picture = image.copy()
-    size = max(0.45, max(image.shape[:2]) / 1000)
-    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-    cv2.rectangle(picture, (0, 0), (width + 12, height + base + 10), (20, 20, 20), -1)
-    cv2.putText(
-        picture, text, (6, height + 6), cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA
-    )
-    for i, box in enumerate(as_boxes(boxes)):
-        draw_box(picture, box, COLOURS[i % len(COLOURS)], max(2, round(max(image.shape[:2]) / 320)))
-    return picture
+def _check_start(boxes: Array, image: Image, source: str) -> None:
+    """Refuse a first box ``(K, 4)`` that is not in the picture at all."""
+    height, width = image.shape[:2]
+    for x, y, w, h in boxes:
+        if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+            raise UsageError(
+                f"--init {x:g},{y:g},{w:g},{h:g}: outside the first frame of {source}, which is {width} x {height}"
+            )
 
 
 def _target(path: Path | None, source: str) -> Path | None:
@@ -138,7 +157,8 @@ def track_video(
     video: Path | None = None,
     label: str = "",
     limit: int | None = None,
-    show: Callable[[Image], bool] | None = None,
+    view: View | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Array, Array, TrackerError | None]:
     """Track through a video; optionally write the boxes, and the video with the boxes drawn in.
 
@@ -146,10 +166,11 @@ def track_video(
         tracker: a fresh tracker, or a list of one for each target.
         source: path of a video file, a folder or pattern of images, or the number of a camera.
         init: first box ``(4,)``, of several targets ``(K, 4)``, or None to draw it with the mouse.
-        boxes, video: text file, and ``.mp4`` or ``.gif``, to write; of several targets a text file each, ``_1`` ….
+        boxes, video: text file, and film, to write; of several targets a text file each, ``_1`` ….
         label: what to write on the frames.
         limit: stop after so many frames.
-        show: called with each annotated frame; tracking ends when it returns False.
+        view: shown each frame; tracking ends when it is closed.
+        progress: called after each frame.
 
     Returns:
         boxes ``(N, 4)``, of several targets ``(N, K, 4)``, seconds of tracker time ``(N,)``, and why a tracker failed
@@ -157,42 +178,52 @@ def track_video(
         What was tracked before a failure or an interruption is returned, and written as if the video ended there.
 
     Raises:
-        UsageError: one of the files to write is the video itself.
+        UsageError: one of the files to write is the video itself, or a first box is outside the picture.
         DataError: the video cannot be read or written.
         TrackerError: the tracker failed before it had any box.
     """
     boxes, video = _target(boxes, source), _target(video, source)
-    frames, rate = open_video(source)
+    footage = open_video(source)
+    frames, times = footage.frames, footage.times
+    count = limit if footage.count is None else min(footage.count, limit or footage.count)
     trackers = tracker if isinstance(tracker, list) else [tracker]
     found: list[Array] = []
     seconds: list[float] = []
     error = None
-    with closing(frames), film(video, rate) if video else nullcontext() as add:
+    with closing(frames), film(video, footage.rate) if video else nullcontext() as add:
         first = next(frames, None)
         if first is None:
             raise DataError(f"{source}: holds no readable frame")
-        start = select_box(first) if init is None else init
+        start = as_boxes(select_box(first) if init is None else init)
+        _check_start(start, first, source)
         images = islice(chain([first], frames), limit)
         try:
-            for image, rows, spent in _in_step(trackers, images, as_boxes(start), source, bool(add or show)):
+            for image, rows, spent in _in_step(trackers, images, start, source, bool(add or view)):
                 found.append(rows)
                 seconds.append(spent)
-                if add or show:
-                    picture = captioned(image, rows, f"{label} {len(found)}  {1 / max(spent, 1e-6):.0f} fps")
+                number = len(found)
+                text = f"{label} {number}  {1 / max(spent, 1e-6):.0f} fps"
                 if add:
-                    add(picture)
-                if show and not show(picture):
+                    add(captioned(image, rows, text), times[number - 1] if times else None)
+                if progress:
+                    progress(number, count, sum(seconds))
+                if view and not view(image, rows, text):
                     break
         except (KeyboardInterrupt, TrackerError) as stop:
             if not found:
                 raise
             error = stop if isinstance(stop, TrackerError) else None
         table = np.stack(found)  # (N, K, 4)
-        if boxes:  # before the film is closed, which can fail
-            for i in range(len(trackers)):
-                path = boxes if len(trackers) == 1 else boxes.with_stem(f"{boxes.stem}_{i + 1}")
-                write_atomic(path, format_boxes(table[:, i]))
+        _write_boxes(boxes, table)  # before the film is closed, which can fail
     return table[:, 0] if len(trackers) == 1 else table, np.array(seconds), error
+
+
+def _write_boxes(path: Path | None, table: Array) -> None:
+    """Write boxes ``(N, K, 4)``, of several targets a file each."""
+    for i in range(table.shape[1] if path else 0):
+        assert path is not None
+        one = path if table.shape[1] == 1 else path.with_stem(f"{path.stem}_{i + 1}")
+        write_atomic(one, format_boxes(table[:, i]))
 
 
 def _in_step(
