@@ -41,6 +41,7 @@ def make(root: Path, trackers: int) -> tuple[Store, Suite]:
         sequences.append(Sequence(entry.name, NoFrames(frames), truth, entry.attributes))
         for t in range(trackers):
             boxes = truth + rng.normal(0, 1 + 3 * t, truth.shape) * [1, 1, 0.1, 0.1]
+            boxes[0] = truth[0]  # what the tracker was given
             store.save(
                 "otb100", RunResult(f"t{t:02d}", entry.name, "ope", boxes, rng.uniform(0.01, 0.1, frames))
             )

@@ -25,15 +25,19 @@ def format_numbers(values: Array) -> str:
     return "".join(f"{v:.6f}\n" for v in np.asarray(values, dtype=np.float64))
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, data: bytes | None = None) -> str:
     """A text file, in UTF-8, or in UTF-16 where it begins with that encoding's mark, as Windows saves it.
+
+    Args:
+        path: the file.
+        data: its content, where that was read before.
 
     Raises:
         MissingError: no such file.
         DataError: it cannot be read or decoded.
     """
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if data is None else data
         return data.decode(
             "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
         )
@@ -43,18 +47,18 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: not a readable text file ({type(error).__name__})") from None
 
 
-def parse_table(path: Path, columns: int) -> Array:
+def parse_table(path: Path, columns: int, data: bytes | None = None) -> Array:
     """A text table of numbers ``(N, columns)``: in each row commas, else semicolons, else tabs or blanks separate.
 
     Strict, since a value that is lost must not be made up for by its neighbours: an empty row in between, an
-    empty cell, or a spelling that only Python reads (``1_0``) is an error.
+    empty cell, or a spelling that only Python reads (``1_0``) is an error. ``data`` is as of `read_text`.
 
     Raises:
         MissingError: no such file.
         DataError: no rows, a row with another number of columns or a value that is no number (the message
             names file and row).
     """
-    text = read_text(path)
+    text = read_text(path, data)
     if not text.strip():
         raise DataError(f"{path}: holds no rows")
     rows = []
@@ -69,41 +73,40 @@ def parse_table(path: Path, columns: int) -> Array:
     return np.asarray(rows, dtype=np.float64)
 
 
-def read_boxes(path: Path, offset: float = 1.0) -> Array:
+def read_boxes(path: Path, offset: float = 1.0, data: bytes | None = None) -> Array:
     """Boxes ``(N, 4)`` of a text file, 0-based; ``offset`` is subtracted from x and y.
 
-    ``nan`` rows are "no box"; infinite values are refused.
+    ``nan`` rows are "no box"; infinite values are refused. ``data`` is as of `read_text`.
 
     Raises:
         DataError: as `parse_table`, and for infinite values.
     """
-    boxes = parse_fast(path, 4)
+    boxes = parse_fast(path, 4, data)
     bad = np.flatnonzero(np.isinf(boxes).any(axis=1))
     if len(bad):
         raise DataError(f"{path}, row {bad[0] + 1}: infinite value")
     return boxes - np.array([offset, offset, 0.0, 0.0])
 
 
-def parse_fast(path: Path, columns: int) -> Array:
+def parse_fast(path: Path, columns: int, data: bytes | None = None) -> Array:
     """`parse_table` for the common case, in one vectorised step; anything odd goes through the careful reader."""
     try:
-        data = path.read_bytes()
-        text = data.decode("ascii")
-    except (OSError, UnicodeDecodeError):
+        data = path.read_bytes() if data is None else data
+    except OSError:
         return parse_table(path, columns)
     fixed = parse_fixed(data, columns)
     if fixed is not None:
         return fixed
-    lines = text.rstrip("\n").split("\n")
-    counts = {line.count(",") for line in lines}
-    if counts == {columns - 1} and "_" not in text:
+    lines = data.rstrip(b"\n").split(b"\n")
+    counts = {line.count(b",") for line in lines}
+    if counts == {columns - 1} and b"_" not in data and data.isascii():
         try:
-            values = np.array(text.rstrip("\n").replace("\n", ",").split(","), dtype=np.float64)
+            values = np.array(data.rstrip(b"\n").replace(b"\n", b",").split(b","), dtype=np.float64)
         except ValueError:
-            return parse_table(path, columns)
+            return parse_table(path, columns, data)
         if values.size == len(lines) * columns:
             return values.reshape(-1, columns)
-    return parse_table(path, columns)
+    return parse_table(path, columns, data)
 
 
 def parse_fixed(data: bytes, columns: int) -> Array | None:

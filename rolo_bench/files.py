@@ -30,15 +30,19 @@ def check_name(kind: str, name: str) -> str:
     return name
 
 
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Write a file so that a reader sees the old or the new one, never a part; text as UTF-8."""
+def write_atomic(path: Path, data: str | bytes, durable: bool = True) -> None:
+    """Write a file so that a reader sees the old or the new one, never a part; text as UTF-8.
+
+    Without ``durable`` a machine that loses power may be left with neither, which is a cache's to bear.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-Part = Literal["archives", "data", "detections", "frames", "published", "weights"]
+Part = Literal["archives", "data", "detections", "frames", "published", "scores", "weights"]
 
 
 def data_folder(data: str | os.PathLike[str] | None = None) -> Path:

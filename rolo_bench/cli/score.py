@@ -37,6 +37,10 @@ from rolo_bench.scores.summary import VIEWS
     "--require", type=click.Choice(list(REQUIRE), case_sensitive=False), default="all", show_default=True,
     help="Compare: " + "; ".join(f"{k}: {v}" for k, v in REQUIRE.items()) + ".",
 )  # fmt: skip
+@click.option(
+    "--no-cache", "cached", is_flag=True, default=True, flag_value=False,
+    help="Score everything anew, also what was scored before and has not changed.",
+)  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the table to a file.")
 def score(format_: str | None, view: str, published: bool, output: Path | None, **stored: Any) -> None:
     """Score results: one row a tracker, best first, with intervals and paired tests against the best."""

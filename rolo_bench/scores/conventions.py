@@ -22,6 +22,7 @@ from rolo_bench.errors import UsageError
 
 OVERLAP_THRESHOLDS: Array = np.arange(21) / 20
 STEPPED_THRESHOLDS: Array = np.arange(0, 1.05, 0.05)  # as two toolkits have them; the last bit differs
+EVEN_THRESHOLDS: Array = np.linspace(0, 1, 21)  # as a third one has them
 ERROR_THRESHOLDS: Array = np.arange(51, dtype=np.float64)
 NORM_THRESHOLDS: Array = np.arange(51) / 100
 SLACK = 1e-4
@@ -166,13 +167,14 @@ def _curves(
 
     ``good`` are the frames whose truth the rule accepts, by default those with a real box.
     """
+    there = valid(truth)
     return Curves(
         share_above(overlap, thresholds, count),
         share_within(error, ERROR_THRESHOLDS, count),
         share_within(scaled, NORM_THRESHOLDS, count),
         float(overlap.mean() if count is None else overlap.sum() / count),
-        _failures(overlap, truth),
-        int((~(valid(truth) if good is None else good)).sum()),
+        int(np.count_nonzero(there & ~(overlap > 0))),
+        int(len(truth) - np.count_nonzero(there if good is None else good)),
     )
 
 
@@ -257,7 +259,7 @@ def got10k(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     b = _first_true(b, t)
     overlap = _overlap(b, t)
     error, scaled = errors(b, t)
-    return _curves(t, overlap, error, scaled, np.linspace(0, 1, 21))
+    return _curves(t, overlap, error, scaled, EVEN_THRESHOLDS)
 
 
 def uav123(boxes: ArrayLike, truth: ArrayLike) -> Curves:
@@ -297,7 +299,7 @@ def got10k_ao(
         b, t = _inside(b, size), _inside(t, size)
     unknown, overlap = np.full(51, np.nan), _overlap(b, t)
     mean = float(overlap.sum() / max(len(t), 1))
-    success = share_above(overlap, np.linspace(0, 1, 21), max(len(t), 1))
+    success = share_above(overlap, EVEN_THRESHOLDS, max(len(t), 1))
     return Curves(success, unknown, unknown, mean, _failures(overlap, t), dropped, mean)
 
 
@@ -320,7 +322,7 @@ def trackingnet(boxes: ArrayLike, truth: ArrayLike) -> Curves:
     overlap = np.where(np.isnan(b).any(axis=1) | ~valid(t), np.nan, _overlap(b, t))
     error, scaled = errors(b, t)
     curves = _curves(t, np.nan_to_num(overlap), error, scaled)
-    success = share_above(overlap, np.nextafter(np.linspace(0, 1, 21), -np.inf))
+    success = share_above(overlap, np.nextafter(EVEN_THRESHOLDS, -np.inf))
     return replace(curves, success=success, area=float((success[:-1] + success[1:]).mean() / 2))
 
 
@@ -416,12 +418,14 @@ def long_term(
     """
     b, t = _pair(boxes, truth)
     shown = np.asarray(valid(t) if absent is None else valid(t) & ~absent)
-    said = ~np.isnan(b).any(axis=1)
-    overlap = _overlap(b, t, shown)
-    if not shown.any():
+    total = np.count_nonzero(shown)
+    if not total:
         return float("nan"), float("nan")
+    overlap, said = _overlap(b, t, shown), ~np.isnan(b).any(axis=1)
+    if said.all():
+        return float(overlap.mean()), float(overlap[shown].sum() / total)
     precision = float(overlap[said].mean()) if said.any() else 1.0
-    return precision, float(overlap[shown & said].sum() / shown.sum())
+    return precision, float(overlap[shown & said].sum() / total)
 
 
 def throughput(seconds: ArrayLike) -> float:

@@ -36,21 +36,23 @@ expected, oracle, convention, protocol, suite, auc_low, auc_high`` (95 % bootstr
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rolo_bench.boxes import Array
 from rolo_bench.datasets.alignment import find_misfit
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.stamp import changed_since, mixed, timed, video
-from rolo_bench.run.store import RunResult, Store
+from rolo_bench.run.store import Files, RunResult, Store
 from rolo_bench.scores.conventions import Convention, find_convention, long_term, official
+from rolo_bench.scores.kept import Kept, Scored, key_of, sequence_digest
 from rolo_bench.scores.notes import Note, gathered, shortened
 from rolo_bench.sequence import Sequence
 
@@ -77,6 +79,7 @@ def score(
     require: str = "all",
     segments: bool = False,
     data: str | os.PathLike[str] | None = None,
+    cached: bool = True,
 ) -> pd.DataFrame:
     """Scores of trackers on a suite; the columns are those of the module's table.
 
@@ -94,6 +97,8 @@ def score(
         partial: a suite of which only some sequences are at hand, or have results of anybody, will do.
         require: of `REQUIRE`. With ``all``, a tracker that lacks sequences is left out, named, and does not
             concern the others; with ``common``, sequences that one of them lacks are left out for all.
+        cached: keep the scores of each result in the cache, and take them from there while all that they depend on
+            has the same contents (`rolo_bench.scores.kept`).
 
     Raises:
         UsageError: unknown convention, protocol or ``require``.
@@ -117,10 +122,16 @@ def score(
     chosen, compared, uneven, idle = _selected(store, suite, protocol, named, require, partial)
     rows: list[dict[str, Any]] = []
     misfits: list[str] = []
-    for name, have in chosen.items():
-        rows += _rows(store, suite, protocol, name, have, rule, segments, misfits)
-    frame = pd.DataFrame(rows)
     metas = {name: store.meta(suite.name, protocol, name) for name in chosen}
+    against = Against(suite, rule)
+    for name, have in chosen.items():
+        kept = None
+        if cached:
+            kept = Kept((str(store.root.resolve()), suite.name, protocol, name, rule.name))
+        rows += _rows(store, against, protocol, name, metas[name], have, segments, misfits, kept)
+        if kept is not None:
+            kept.save()
+    frame = pd.DataFrame(rows)
     stale = _stale(metas) + _other_images(metas, suite)
     stale += gathered((name, f" is left out: {words}") for name, words in suite.faults)
     stale += gathered((name, " failed on every sequence; it is left out") for name in idle)
@@ -255,37 +266,95 @@ def _lacking(store: Store, suite: Suite, protocol: str, tracker: str, have: list
     )
 
 
+@dataclass
+class Against:
+    """What results are scored against, and what is looked up of it for every result."""
+
+    suite: Suite
+    rule: Convention
+
+    def __post_init__(self) -> None:
+        self.expected: dict[str, int] = {}
+        self.firsts = {s.name: s.truth[0] for s in self.suite.sequences}
+        self.truths = {s.name: s.truth_digest() for s in self.suite.sequences}
+        firsts = repr([(name, box.tolist()) for name, box in self.firsts.items()])
+        rest = (hashlib.sha256(firsts.encode()).hexdigest(), self.rule.name)
+        self.digests = {s.name: (sequence_digest(s), *rest) for s in self.suite.sequences}
+
+    def check(self, results: list[Files], sequence: Sequence) -> None:
+        """Refuse results on a sequence that are incomplete, or were made with another annotation.
+
+        Raises:
+            DataError: they are.
+        """
+        name, protocol = sequence.name, results[0].protocol
+        if name not in self.expected:
+            omit = tre_omit(sequence) if protocol == "tre" else ()
+            self.expected[name] = len(segments(protocol, sequence.truth, omit=omit))
+        if len(results) < self.expected[name]:
+            raise DataError(
+                f"{results[0].tracker} on {name}: {len(results)} of {self.expected[name]} segments of {protocol}; "
+                "run or import the rest"
+            )
+        for files in results:
+            if (files.entry.get("truth") or self.truths[name]) != self.truths[name]:
+                raise DataError(
+                    f"{files.label}: was run with another annotation than the one it is scored with; "
+                    "name the same --data, or run it again"
+                )
+
+    def scores(self, files: Files, sequence: Sequence, kept: Kept | None) -> Scored:
+        """The scores of a result, and what is wrong with its first box; kept ones where there are such.
+
+        Raises:
+            DataError: the result is malformed, or of another length.
+        """
+        key = "" if kept is None else key_of(files, *self.digests[sequence.name])
+        found = None if kept is None else kept.get(key)
+        if found is None:
+            result = files.result()
+            scores = _one(result, sequence, self.rule)
+            found = scores, "" if files.protocol == "sre" else self._misfit(result, sequence)
+            if kept is not None:
+                kept.put(key, found)
+        return found
+
+    def _misfit(self, result: RunResult, sequence: Sequence) -> str:
+        """How a result does not begin with the truth, with the likely cause; not of SRE, which starts beside it."""
+        others = {name: box for name, box in self.firsts.items() if name != sequence.name}
+        found = find_misfit(result.boxes, sequence.truth[_start(result, sequence) :], others)
+        return str(found) if found else ""
+
+
 def _rows(
-    store: Store, suite: Suite, protocol: str, tracker: str, have: list[str], rule: Convention, segments: bool,
-    misfits: list[str],
+    store: Store, against: Against, protocol: str, tracker: str, meta: dict[str, Any], have: list[str],
+    segments: bool, misfits: list[str], kept: Kept | None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """A row per sequence or segment; what does not begin with the truth is added to ``misfits``."""
-    meta = store.meta(suite.name, protocol, tracker)
     if mixed(meta):
         raise DataError(
             f"{tracker}: {mixed(meta)}; make them anew with `rolo-bench run --force`, or set them aside with "
             "`rolo-bench verify --prune`"
         )
-    firsts = {s.name: s.truth[0] for s in suite.sequences}
-    rows = []
-    for sequence in suite.sequences:
-        if sequence.name not in have:
-            continue
-        results = store.load(suite.name, protocol, tracker, sequence.name, meta)
-        _check_annotation(meta, results, sequence)
-        parts = [_one(result, sequence, rule) for result in _complete(results, sequence, protocol)]
-        for result, part in zip(results, parts):
-            if not timed(meta, meta.get("sequences", {}).get(result.stem, {})):
+    suite, rows = against.suite, []
+    known = {s.name: s for s in suite.sequences}
+    for results in store.read(suite.name, protocol, tracker, have, meta):
+        sequence = known[results[0].sequence]
+        against.check(results, sequence)
+        parts = []
+        for files in results:
+            part, misfit = against.scores(files, sequence, kept)
+            misfits += [f"{files.label}: {misfit}"] * bool(misfit)
+            if not timed(meta, files.entry):
                 part["fps"] = float("nan")
-        if protocol != "sre":  # which starts beside the truth
-            misfits += _misfits(results, sequence, firsts)
+            parts.append(part)
         head = {
             "tracker": tracker, "sequence": sequence.name, "segment": None,
-            "suite": suite.name, "protocol": protocol, "convention": rule.name,
+            "suite": suite.name, "protocol": protocol, "convention": against.rule.name,
             "expected": len(suite.expected), "oracle": bool(meta.get("oracle")), "attributes": sequence.attributes,
         }  # fmt: skip
         if segments:
-            rows += [head | {"segment": r.segment} | part for r, part in zip(results, parts)]
+            rows += [head | {"segment": f.segment} | part for f, part in zip(results, parts)]
         else:
             rows.append(head | _mean(parts))
     return rows
@@ -319,39 +388,11 @@ def _one(result: RunResult, sequence: Sequence, rule: Convention) -> dict[str, A
     } | {f"{name}_curve": getattr(curves, name) for name in CURVES}  # fmt: skip
 
 
-def _misfits(results: list[RunResult], sequence: Sequence, firsts: dict[str, Array]) -> list[str]:
-    """A line for each result that does not begin with the truth, with the likely cause."""
-    others = {name: box for name, box in firsts.items() if name != sequence.name}
-    found = [(r, find_misfit(r.boxes, sequence.truth[_start(r, sequence) :], others)) for r in results]
-    return [f"{result.label}: {finding}" for result, finding in found if finding]
-
-
 def _start(result: RunResult, sequence: Sequence) -> int:
     """Index of a result's first frame; a segment without one in ``run.json`` ends with the sequence."""
     if result.segment and not result.start:
         return max(len(sequence) - len(result.boxes), 0)
     return result.start
-
-
-def _complete(results: list[RunResult], sequence: Sequence, protocol: str) -> list[RunResult]:
-    expected = len(segments(protocol, sequence.truth, omit=tre_omit(sequence)))
-    if len(results) < expected:
-        raise DataError(
-            f"{results[0].tracker} on {sequence.name}: {len(results)} of {expected} segments of {protocol}; "
-            "run or import the rest"
-        )
-    return results
-
-
-def _check_annotation(meta: dict[str, Any], results: list[RunResult], sequence: Sequence) -> None:
-    entries = meta.get("sequences", {})
-    for result in results:
-        digest = entries.get(result.stem, {}).get("truth")
-        if digest and digest != sequence.truth_digest():
-            raise DataError(
-                f"{result.label}: was run with another annotation than the one it is scored with; "
-                "name the same --data, or run it again"
-            )
 
 
 def _mean(parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def load_scores(
     results: str | os.PathLike[str] = "results", suite: str | None = None, trackers: str | Iterable[str] = (),
     data: str | os.PathLike[str] | None = None, partial: bool = False, protocol: str = "ope",
     convention: str | None = None, require: str = "all", exclude: Iterable[str] = (),
+    cached: bool = True,
 ) -> Scored:  # fmt: skip
     """Read and score what is in a results folder; the suite is the only one there unless it is named.
 
@@ -94,6 +95,6 @@ def load_scores(
     store = Store(Path(results))
     name = chosen_suite(store, suite)
     trackers = chosen_trackers(store, name, protocol, trackers, exclude)
-    scores = score(store, name, trackers, protocol, convention, partial, require, data=data)
+    scores = score(store, name, trackers, protocol, convention, partial, require, data=data, cached=cached)
     metas = metas_of(scores, store)
     return Scored(scores, metas, imported(metas), device_words(metas))
