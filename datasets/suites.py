@@ -24,7 +24,7 @@ from rolo_bench.datasets import otb
 from rolo_bench.datasets.layouts import LAYOUTS, NAMED, find_named, near, recognise
 from rolo_bench.datasets.place import Place, Truth
 from rolo_bench.datasets.table import table_rows
-from rolo_bench.errors import DataError, MissingError, RoloBenchError, UsageError
+from rolo_bench.errors import DataError, MissingError, RoloBenchError, UsageError, find_name, same_name
 from rolo_bench.files import check_name
 from rolo_bench.folders import data_folder
 from rolo_bench.sequence import Sequence
@@ -143,17 +143,34 @@ def entries(name: str) -> tuple[Entry, ...]:
     Raises:
         UsageError: unknown name.
     """
+    name = find_name("suite", name, suite_names(), PATHS)
     if name in NAMED:
         raise UsageError(
             f"{name} has no table of videos here; get it from its authors and name its folder with --data DIR"
         )
-    if name not in TABLES:
-        raise _unknown(name)
+    if name == "demo":
+        raise UsageError("demo is rendered and has no table of videos")
     return TABLES[name][1]()
 
 
-def _unknown(name: str) -> UsageError:
-    return UsageError(f"unknown suite {name!r}; known: {', '.join(suite_names())}, a folder, or a .csv table")
+PATHS = "a folder, or a .csv table"
+"""What else a suite may be, for messages."""
+
+
+def find_suite(name: str) -> str:
+    """A suite as it is called: the path as given where there is such a file or folder, else a built-in name.
+
+    Raises:
+        UsageError: neither.
+    """
+    return _built_in(name) or (
+        name if Path(name).exists() else find_name("suite", name, suite_names(), PATHS)
+    )
+
+
+def _built_in(name: str) -> str | None:
+    """The built-in suite that a name is of; None of a path."""
+    return None if name not in suite_names() and Path(name).exists() else same_name(name, suite_names())
 
 
 def tre_omit(sequence: Sequence) -> tuple[tuple[int, int], ...]:
@@ -184,6 +201,7 @@ def load_suite(
         UsageError: unknown suite or sequence.
         DataError: data missing or damaged; the message names it and how to get it.
     """
+    name = find_suite(name)
     if name == "demo":
         from rolo_bench.datasets.synthetic.suite import demo_sequences
 
@@ -197,12 +215,7 @@ def load_suite(
     else:
         suite = _load_path(name, data, partial, images, only, tolerant)
     if only:
-        known = {s.name for s in suite.sequences} | set(suite.missing) | {n for n, _ in suite.faults}
-        unknown = [n for n in only if n not in known]
-        if unknown:
-            raise UsageError(
-                f"{', '.join(unknown)}: not in suite {suite.name}; it has {', '.join(suite.expected)}"
-            )
+        only = _wanted(name, only, suite.expected)
         sequences = tuple(s for s in suite.sequences if s.name in only)
         found = {s.name for s in sequences}
         suite = replace(
@@ -252,6 +265,7 @@ def _loaders(places: list[Place], images: bool) -> list[tuple[str, Callable[[], 
 
 def counts_from_zero(name: str) -> bool:
     """Whether results on a suite count pixels from 0, as its annotation does; read off its name or its folder."""
+    name = _built_in(name) or name
     if name in TABLES or name == "demo":
         return False
     if name in NAMED and not Path(name).exists():
@@ -262,7 +276,7 @@ def counts_from_zero(name: str) -> bool:
 
 def suite_label(name: str) -> str:
     """The name under which results of a suite are filed: a path gives its last part without ending."""
-    return name if name in suite_names() else Path(name).resolve().stem
+    return _built_in(name) or Path(name).resolve().stem
 
 
 def _hint(name: str) -> str:
@@ -284,9 +298,7 @@ def _load_path(
         layout, places = LAYOUTS[found[0]], found[1]
         suite = _collect(label, _loaders(places, images), path, partial, only, tolerant)
         return replace(suite, family=layout.family, zero_based=layout.zero_based)
-    if path.exists():
-        raise DataError(near(path))
-    raise _unknown(name)
+    raise DataError(near(path))
 
 
 def read_table(path: Path) -> tuple[Entry, ...]:
@@ -340,6 +352,7 @@ def _collect(
         DataError: a sequence is damaged, or absent and the suite is not to be partial.
     """
     expected = tuple(n for n, _ in loaders)
+    only = _wanted(name, only, expected)
     found = [(n, _load_or_say(n, load)) for n, load in loaders if not only or n in only]
     suite = _suite_of(name, expected, found, tolerant)
     absent = suite.missing
@@ -351,6 +364,11 @@ def _collect(
             f"{_hint(name)}, or take what is there with --partial"
         )
     return suite
+
+
+def _wanted(suite: str, only: tuple[str, ...], expected: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of sequences as the suite spells them; raises what `find_name` raises."""
+    return tuple(find_name("sequence", n, expected, where=f"in {suite}") for n in only)
 
 
 def _load_or_say(name: str, load: Callable[[], Sequence]) -> Sequence | RoloBenchError:

@@ -44,26 +44,32 @@ class TrackerError(RoloBenchError):
     """A plugin, of a tracker or a detector, cannot be loaded, crashed, or broke the contract."""
 
 
-def find_name(kind: str, name: str, known: Iterable[str], more: str = "") -> str:
+def find_name(kind: str, name: str, known: Iterable[str], more: str = "", where: str = "") -> str:
     """The known name that is meant: as written, else the only one that differs in case, ``-`` and ``_`` alone.
 
     The rule is the same for trackers, suites, sequences, attributes, conventions, detectors, weights and tables.
     What is merely near is never taken, only asked about.
 
     Args:
-        kind: what it names, for the message.
+        kind, where: what it names, and where that was looked for, for the message.
         more: what may be given besides the known names, for the message.
 
     Raises:
         UsageError: none or several; the message says which are near or, where none is, which there are.
     """
-    names = list(dict.fromkeys(known))
-    if name in names:
-        return name
+    names = list(known)
+    found = same_name(name, names)
+    if found is None:
+        place = f" {where}" if where else ""
+        raise UsageError(f"unknown {kind} {name!r}{place}{did_you_mean(name, names, more)}")
+    return found
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is the same by the rule of `find_name`; None where none is, or several are."""
+    names = dict.fromkeys(known)
     same = [n for n in names if _plain(n) == _plain(name)]
-    if len(same) == 1:
-        return same[0]
-    raise UsageError(f"unknown {kind} {name!r}{did_you_mean(name, names, more)}")
+    return name if name in names else same[0] if len(same) == 1 else None
 
 
 def did_you_mean(name: str, known: Iterable[str], more: str = "") -> str:

@@ -7,6 +7,7 @@ nothing else: no result and no number depends on it but through the values that 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -45,6 +46,43 @@ class Project:
 KEYS = tuple(f.name for f in fields(Project) if f.name != "path")
 KINDS: dict[str, type] = {"partial": bool, "labels": dict, "colours": dict}  # the rest are texts
 WORDS = {bool: "true or false", dict: "a table of trackers", str: "a text in quotes"}
+
+
+ABOUT = {
+    "suite": "a name (`rolo-bench list suites`), a folder of sequences, or a .csv table",
+    "data": "folder of the videos",
+    "results": "folder of the results",
+    "partial": "take the sequences that are there",
+    "convention": "scoring rule (docs/conventions.md)",
+}
+EXAMPLE = Project(
+    None, "otb30", "~/otb", "results", True, "otb", {"rolo": "ROLO (ours)"}, {"rolo": "#d62728"}
+)
+
+
+def project_text(project: Project) -> str:
+    """A project file that says what ``project`` says; the rest stands in it as comments.
+
+    Raises:
+        UsageError: a value that it may not have.
+    """
+    lines = ["# Options of rolo-bench in this folder; those on the command line come before them."]
+    for key, about in ABOUT.items():
+        value = getattr(project, key)
+        mark, shown = ("# ", getattr(EXAMPLE, key)) if value is None else ("", value)
+        lines.append(f"{mark}{key} = {_quoted(shown)}  # {about}")
+    for key in ("labels", "colours"):
+        table = getattr(project, key)
+        mark, shown = ("", table) if table else ("# ", getattr(EXAMPLE, key))
+        lines += ["", f"{mark}[{key}]"]
+        lines += [f"{mark}{_quoted(tracker)} = {_quoted(word)}" for tracker, word in shown.items()]
+    text = "\n".join(lines) + "\n"
+    _checked(Path(FILE), tomllib.loads(text))
+    return text
+
+
+def _quoted(value: str | bool) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # which TOML asks for
 
 
 def read_project(folder: str | os.PathLike[str] = ".") -> Project:

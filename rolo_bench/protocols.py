@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rolo_bench.boxes import Array, as_boxes, valid
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.errors import DataError, UsageError, did_you_mean
 
 TRE_SEGMENTS = 20
 TRE_LEAST_FRAMES = 20
@@ -75,7 +75,7 @@ def check_protocol(name: str) -> None:
         UsageError: such a name.
     """
     if name not in PROTOCOLS:
-        raise UsageError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
+        raise UsageError(f"unknown protocol {name!r}{did_you_mean(name, PROTOCOLS)}")
 
 
 def segments(

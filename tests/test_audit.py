@@ -12,7 +12,7 @@ import pytest
 from rolo_bench.cli import main
 from rolo_bench.datasets.place import NoFrames
 from rolo_bench.datasets.suites import Suite, entries, load_annotations
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.errors import UsageError
 from rolo_bench.paper import audit
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.conventions import CONVENTIONS, OTB_RULES
@@ -117,7 +117,7 @@ def test_readings_leave_out_what_a_rule_does_not_have(tmp_path: Path) -> None:
     store, suite = synthetic(tmp_path)
     table = audit.readings(store, suite, "STRUCK")
     assert len(table) == len(OTB_RULES) * len(audit.MEASURES) - 2  # rolo2016 has no precision of either kind
-    with pytest.raises(DataError, match=r"CSK: no results on otb30 \(ope\) in .*; there are: STRUCK"):
+    with pytest.raises(UsageError, match=r"no results of CSK on otb30 \(ope\) in .*; known: STRUCK"):
         audit.require_tracker(store, suite, "ope", ("CSK",))
 
 

@@ -69,7 +69,7 @@ def test_run_and_resume(tmp_path, capsys):
         (["run", "--tracker", "ncc", "-o", "x=1", "--suite", "demo"], 2, "unknown option 'x'"),
         (["run", "--tracker", "ncc", "--tracker", "mil", "--name", "x"], 2, "--name goes with one --tracker"),
         (["run", "--protocol", "vot"], 2, "vot"),
-        (["nope"], 2, "No such command"),
+        (["nope"], 2, "no command 'nope'; known: run"),
         (
             ["run", "--tracker", "ncc", "--suite", "otb30", "--data", "nowhere"],
             1,

@@ -168,7 +168,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no results on mini"):
         list(exporters.export_results(store, "mini", (), "got10k", tmp_path / "out"))
     store.save("mini", result())
-    with pytest.raises(UsageError, match=r"no results of U on mini .* there are: T"):
+    with pytest.raises(UsageError, match=r"no results of U on mini .*; known: T"):
         list(exporters.export_results(store, "mini", ("U",), "got10k", tmp_path / "out"))
     with pytest.raises(UsageError, match="unknown format"):
         exporters.layout("matlab", result())

@@ -1,6 +1,8 @@
 import inspect
+import re
 import sys
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -8,8 +10,11 @@ import pytest
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.run import plugins
 from rolo_bench.run.in_process import seed_all
-from rolo_bench.run.runner import run_sequence
-from tests.helpers_video import square_sequence
+from rolo_bench.run.options import declared
+from rolo_bench.run.runner import run, run_sequence
+from rolo_bench.run.stamp import changed_since
+from rolo_bench.run.store import Store
+from tests.helpers_video import otb_folder, square_sequence
 
 CONTRIB = {"csrt", "kcf"}
 
@@ -164,7 +169,7 @@ def test_unknown_names_and_options():
         plugins.find_plugin("nope")
     with pytest.raises(UsageError, match="no such plugin file"):
         plugins.find_plugin("./nope.py")
-    with pytest.raises(UsageError, match=r"unknown option 'speed'; it has: search, least"):
+    with pytest.raises(UsageError, match=r"unknown option 'speed'; known: search, least"):
         plugins.find_plugin("ncc").make({"speed": 3})
 
 
@@ -227,3 +232,123 @@ def test_what_a_program_does_wrong_is_one_line(tmp_path, line, message):
             run_sequence(tracker, sequence)
     with pytest.raises(UsageError, match="no such program"):
         plugins.find_plugin("no-such-program --fast")
+
+
+def package(folder: Path, name: str, widen: int, inside: str = "from .part import grown") -> Path:
+    """A plugin of two files in a folder of its own."""
+    place = folder / name
+    place.mkdir(parents=True)
+    (place / "part.py").write_text(f"def grown(box):\n    return box + [0, 0, {widen}, 0]\n")
+    (place / "__init__.py").write_text(
+        f"{inside}\n\n\nclass Own:\n"
+        "    def init(self, image, box):\n        self.box = box\n\n"
+        "    def update(self, image):\n        return grown(self.box)\n"
+    )
+    return place
+
+
+@pytest.mark.parametrize("inside", ["from .part import grown", "from own.part import grown"])
+def test_a_folder_is_a_plugin(tmp_path, inside):
+    place = package(tmp_path, "own", 3, inside)
+    other = package(tmp_path / "elsewhere", "own", 5, inside)
+    for path in (place, f"{place}/", place / "__init__.py"):
+        found = plugins.locate(str(path))
+        assert (found.name, found.tracker) == ("own", str(place / "__init__.py"))
+    boxes = []
+    for path in (place, other):  # two packages of one name do not meet
+        tracker = plugins.find_plugin(str(path)).make({})
+        tracker.init(None, np.array([1.0, 2, 3, 4]))
+        boxes.append(tracker.update(None)[2])
+    assert boxes == [6, 8]
+    assert "own" not in sys.modules
+    before = plugins.locate(str(place)).code().digest
+    (place / "part.py").write_text("def grown(box):\n    return box\n")
+    assert plugins.locate(str(place)).code().digest != before
+
+
+def test_a_folder_runs_in_a_process_and_is_found_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = package(tmp_path, "own", 1, "from own.part import grown")
+    videos = otb_folder(tmp_path / "videos", count=5)
+    outcomes = run(str(place), str(videos), results="r")
+    assert {o.what for o in outcomes} == {"done"}
+    meta = Store(Path("r")).meta("videos", "ope", "own")
+    assert meta["origin"] == "own/__init__.py"
+    assert changed_since(meta) == ""
+    (place / "part.py").write_text("def grown(box):\n    return box\n")
+    assert changed_since(meta) == "tracker code"
+    monkeypatch.setenv("ROLO_BENCH_TRACKERS", str(tmp_path))
+    assert plugins.locate("own").source.path == place / "__init__.py"
+
+
+def test_what_is_no_plugin_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "mine.py").write_text("")
+    (tmp_path / "notes.txt").write_text("")
+    for name, message in {
+        "./bare": "bare: a folder is a plugin if it has an __init__.py",
+        "bare": "unknown tracker 'bare'; write ./bare for the plugin in this folder",
+        "mine": "unknown tracker 'mine'; write ./mine.py for the plugin in this folder",
+        "./mime.py": "mime.py: no such plugin file; did you mean 'mine.py'?",
+        "./notes.txt": "notes.txt: a plugin is a Python file",
+        "nc": "unknown tracker 'nc'; did you mean 'ncc'?",
+    }.items():
+        with pytest.raises(UsageError, match=re.escape(message)):
+            plugins.locate(name)
+    assert plugins.locate("NCC").name == "ncc"
+    assert plugins.locate("Yolo_Sort").name == "yolo-sort"
+
+
+class Declared:
+    """Options of every kind that can be told."""
+
+    def __init__(
+        self, rate: float = 0.5, count: int = 3, name: str | None = None, soft: bool = False,
+        mode: Literal["a", "b"] = "a", free: Any = None, gain=1, label="x",
+    ) -> None:  # fmt: skip
+        """Take them."""
+
+    init = update = lambda self, *rest: None
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("rate", "high", "option rate must be a number, not 'high'"),
+        ("rate", True, "option rate must be a number, not True"),
+        ("count", 2.5, "option count must be a whole number, not 2.5"),
+        ("count", False, "option count must be a whole number, not False"),
+        ("name", 3, "option name must be a text or None, not 3"),
+        ("soft", 1, "option soft must be true or false, not 1"),
+        ("mode", "c", "option mode must be one of a, b, not 'c'"),
+        ("gain", "much", "option gain must be a number, not 'much'"),
+        ("rat", 1, "unknown option 'rat'; did you mean 'rate'?"),
+    ],
+)
+def test_an_option_of_another_kind_is_named(option, value, message):
+    with pytest.raises(UsageError, match=re.escape(f"tracker Declared: {message}")):
+        plugins.find_plugin(Declared).make({option: value})
+
+
+def test_options_that_fit_pass():
+    given = {
+        "rate": 1,
+        "count": np.int64(3),
+        "name": None,
+        "mode": "b",
+        "free": object(),
+        "gain": 0.5,
+        "label": 3,
+    }
+    plugins.find_plugin(Declared).make(given)
+
+
+@pytest.mark.parametrize("name", plugins.builtin_names())
+def test_every_option_of_a_built_in_tracker_says_what_it_takes(name):
+    plugin = plugins.find_plugin(name)
+    kinds = declared(plugin.cls, plugin.options())
+    assert all(kind is not Any for kind in kinds.values())
+    for option in kinds:
+        with pytest.raises(UsageError, match=f"tracker {name}: option {option} must be"):
+            plugin.make({option: ()})

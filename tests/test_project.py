@@ -1,11 +1,16 @@
 """The project file, and the words that all messages share."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rolo_bench.cli import main
 from rolo_bench.errors import UsageError, counted, did_you_mean, find_name
-from rolo_bench.project import Project, read_project
+from rolo_bench.project import Project, project_text, read_project
+from tests.helpers_video import otb_folder
 
 WHOLE = """
 suite = "otb30"
@@ -117,3 +122,106 @@ def test_a_known_name_is_itself(names, data):
 def test_numbers_of_things():
     assert [counted(n, "sequence") for n in (0, 1, 2)] == ["0 sequences", "1 sequence", "2 sequences"]
     assert counted(2, "box", "boxes") == "2 boxes"
+
+
+@given(
+    st.builds(
+        Project,
+        suite=st.none() | st.sampled_from(["otb30", "./mine", 'a "b" \\c']),
+        data=st.none()
+        | st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(lambda t: f"/{t}"),
+        results=st.none() | st.just("/r"),
+        partial=st.none() | st.booleans(),
+        convention=st.none() | st.sampled_from(["otb", "got10k"]),
+        labels=st.dictionaries(st.text(min_size=1), st.text(min_size=1).filter(str.strip)),
+        colours=st.dictionaries(st.text(min_size=1), st.from_regex(r"#[0-9a-f]{6}", fullmatch=True)),
+    )
+)
+def test_what_is_written_is_read_again(tmp_path_factory, project):
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "rolo-bench.toml").write_text(project_text(project), encoding="utf-8")
+    found = read_project(folder)
+    assert found == replace(
+        project, path=folder / "rolo-bench.toml", data=project.data and str(Path(project.data))
+    )
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working folder with two videos."""
+    monkeypatch.chdir(tmp_path)
+    otb_folder(tmp_path / "videos", count=8)
+    return tmp_path
+
+
+def test_commands_take_their_options_from_the_file(here, capsys):
+    line = [
+        "init",
+        "--suite",
+        "./videos",
+        "--results",
+        "kept",
+        "--convention",
+        "OTB",
+        "--label",
+        "ncc=Template",
+    ]
+    assert main(line) == 0
+    assert read_project(here).convention == "otb"
+    assert main(["run", "--tracker", "static"]) == 0
+    assert (here / "kept" / "videos" / "ope" / "static" / "Square.txt").is_file()
+    capsys.readouterr()
+    assert main(["score"]) == 0
+    assert "convention otb" in capsys.readouterr().err
+    assert main(["score", "--convention", "got10k"]) == 0  # what is typed comes first
+    assert "convention got10k" in capsys.readouterr().err
+    assert main(["run", "--tracker", "static", "--results", "other"]) == 0
+    assert (here / "other" / "videos").is_dir()
+
+
+def test_partial_of_the_file_can_be_taken_back(here, capsys):
+    (here / "rolo-bench.toml").write_text(f"partial = true\nsuite = 'otb30'\ndata = '{here}'\n")
+    (here / "Car4").mkdir()
+    assert main(["run", "--tracker", "static"]) == 1
+    assert "no sequence found" in capsys.readouterr().err
+    assert main(["run", "--tracker", "static", "--no-partial"]) == 1
+    assert "30 of 30 sequences are not in" in capsys.readouterr().err
+
+
+def test_init_never_overwrites_without_saying(here, capsys):
+    assert main(["init", "--suite", "demo"]) == 0
+    assert main(["init", "--suite", "otb30"]) == 2
+    assert "rolo-bench.toml: is there already" in capsys.readouterr().err
+    assert read_project().suite == "demo"
+    assert main(["init", "--suite", "otb30", "--force"]) == 0
+    assert read_project().suite == "otb30"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["--suite", "otb31"], "unknown suite 'otb31'; did you mean 'otb30'"),
+        (["--convention", "otbb"], "unknown convention 'otbb'; did you mean 'otb'"),
+        (["--colour", "rolo=red"], "colours.rolo must be written as"),
+        (["--label", "rolo"], "--label 'rolo': write it as TRACKER=TEXT"),
+    ],
+)
+def test_init_refuses_what_would_be_refused_later(here, capsys, line, message):
+    assert main(["init", *line]) == 2
+    assert message in capsys.readouterr().err
+    assert not (here / "rolo-bench.toml").exists()
+
+
+def test_a_broken_project_file_is_one_line_in_every_command(here, capsys):
+    (here / "rolo-bench.toml").write_text("suit = 'demo'\n")
+    for line in (["score"], ["run", "--tracker", "ncc"], ["plot", "success"], ["list", "results"]):
+        assert main(line) == 2
+        assert (
+            capsys.readouterr().err
+            == "rolo-bench: rolo-bench.toml: unknown key 'suit'; did you mean 'suite'?\n"
+        )
+
+
+def test_a_command_that_was_meant(capsys):
+    assert main(["scores"]) == 2
+    assert "no command 'scores'; did you mean 'score'?" in capsys.readouterr().err

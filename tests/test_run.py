@@ -304,7 +304,7 @@ def test_a_class_typed_into_a_session_is_known_by_its_code():
 
 
 def test_a_yes_or_no_is_asked_for():
-    with pytest.raises(UsageError, match="half is true or false, not 'maybe'"):
+    with pytest.raises(UsageError, match="half must be true or false, not 'maybe'"):
         find_plugin("yolo").make({"half": "maybe"})
 
 

@@ -475,8 +475,8 @@ def test_command_writes_a_file_and_names_errors(
     assert len(pd.read_csv(target)) == 2 and capsys.readouterr().out == ""
     assert main([*on_disk, "--convention", "mine"]) == 2
     assert "unknown convention 'mine'; known: otb" in capsys.readouterr().err
-    assert main([*on_disk, "--tracker", "nobody"]) == 1
-    assert "nobody: no result on 2 of 2 sequences" in capsys.readouterr().err
+    assert main([*on_disk, "--tracker", "nobody"]) == 2
+    assert "no results of nobody on tiny" in capsys.readouterr().err
     assert main([*on_disk, "--published", "--convention", "otb"]) == 2
     assert "nothing is published for the sequences of tiny" in capsys.readouterr().err
 

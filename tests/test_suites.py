@@ -110,8 +110,28 @@ def test_bad_tables(tmp_path, text, message):
 
 
 def test_unknown_suite_lists_the_known():
-    with pytest.raises(UsageError, match="known: demo, otb30"):
+    with pytest.raises(
+        UsageError, match=r"unknown suite 'mine'; known: demo, otb30.*a folder, or a .csv table"
+    ):
+        suites.load_suite("mine")
+    with pytest.raises(UsageError, match="unknown suite 'otb31'; did you mean 'otb30'"):
         suites.load_suite("otb31")
+
+
+def test_case_of_suites_and_sequences_is_ignored(tmp_path, monkeypatch):
+    suite = suites.load_suite("DEMO", only=("carpass",))
+    assert suite.name == "demo"
+    assert [s.name for s in suite.sequences] == ["CarPass"]
+    assert suites.suite_label("OTB30") == "otb30"
+    assert suites.entries("OTB30-Test") == suites.entries("otb30-test")
+    monkeypatch.chdir(tmp_path)
+    otb_folder(tmp_path / "OTB30")
+    assert suites.load_suite("OTB30").name == "OTB30"  # a folder of that name comes first
+
+
+def test_a_sequence_that_is_near_is_asked_about():
+    with pytest.raises(UsageError, match="unknown sequence 'CarPas' in demo; did you mean 'CarPass'"):
+        suites.load_suite("demo", only=("CarPas",))
 
 
 def test_missing_data_says_how_to_get_it(tmp_path):
@@ -166,7 +186,7 @@ def test_damaged_annotation_is_refused_even_when_partial(tmp_path):
 
 
 def test_unknown_sequence(tmp_path):
-    with pytest.raises(UsageError, match="Nope: not in suite"):
+    with pytest.raises(UsageError, match=r"unknown sequence 'Nope' in .*; known: Other, Square"):
         suites.load_suite(str(otb_folder(tmp_path)), only=("Nope",))
 
 

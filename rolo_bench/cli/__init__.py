@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rolo_bench.errors import RoloBenchError
+from rolo_bench.errors import RoloBenchError, did_you_mean
 
 COMMANDS = {
     "run": ("rolo_bench.cli.run:run", "Run a tracker on a suite."),
@@ -33,6 +33,7 @@ COMMANDS = {
     "verify": ("rolo_bench.cli.results:verify", "Find results that are edited, foreign or stale."),
     "results": ("rolo_bench.cli.results:results", "Rename or remove results."),
     "list": ("rolo_bench.cli.list_:list_", "List trackers, suites, weights or results."),
+    "init": ("rolo_bench.cli.init:init", "Write a project file, so that options need not be repeated."),
     "bench": ("rolo_bench.cli.bench:bench", "Time the parts of a run on this machine."),
 }
 
@@ -50,6 +51,14 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         return getattr(importlib.import_module(module), attribute)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the command that may have been meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands from the table, so that help imports nothing."""

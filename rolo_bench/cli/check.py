@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rolo_bench.cli.options import console, data_option, partial_option
+from rolo_bench.cli.options import FromProject, console, data_option, partial_option
 from rolo_bench.errors import DataError, TrackerError
 
 if TYPE_CHECKING:
@@ -49,7 +49,12 @@ def suite(suite: str, data: str | None, partial: bool) -> None:
     "-o", "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="Option of the tracker; repeatable."
 )
 @click.option(
-    "--suite", default="demo", show_default=True, metavar="NAME", help="Its first sequence is taken."
+    "--suite",
+    cls=FromProject,
+    default="demo",
+    show_default=True,
+    metavar="NAME",
+    help="Its first sequence is taken.",
 )
 @data_option
 def tracker(tracker: str, pairs: tuple[str, ...], suite: str, data: str | None) -> None:

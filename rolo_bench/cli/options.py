@@ -1,4 +1,4 @@
-"""Options that several commands share, and the console for everything that is not a table."""
+"""Options that several commands share, with the project file behind them, and the console for all but tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from rolo_bench.project import read_project
 from rolo_bench.protocols import PROTOCOLS
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -28,6 +29,17 @@ class Number(click.FloatRange):
         return number
 
 
+class FromProject(click.Option):
+    """An option of the same name as a key of the project file, which gives its default."""
+
+    def get_default(self, ctx: click.Context, call: bool = True) -> Any:
+        """The project file's value, else the option's own default."""
+        value = getattr(read_project(), "convention" if self.name == "conventions" else str(self.name))
+        if value is None:
+            return super().get_default(ctx, call)
+        return (value,) if self.multiple else value
+
+
 def together(*options: Decorator) -> Decorator:
     """Several options as one decorator; help lists them in this order."""
 
@@ -42,20 +54,27 @@ def together(*options: Decorator) -> Decorator:
 def suite_option(default: str | None = "demo") -> Decorator:
     """``--suite NAME``: a built-in suite, a folder or a table; None takes the only one in the results."""
     if default is None:
-        return click.option("--suite", metavar="NAME", help="Suite [default: the only one in the results].")
+        return click.option(
+            "--suite", cls=FromProject, metavar="NAME", help="Suite [default: the only one in the results]."
+        )
     return click.option(
-        "--suite", default=default, show_default=True, metavar="NAME",
+        "--suite", cls=FromProject, default=default, show_default=True, metavar="NAME",
         help="Suite: a name (`rolo-bench list suites`), a folder of sequences, or a .csv table.",
     )  # fmt: skip
 
 
 data_option = click.option(
-    "--data", metavar="DIR", help="Folder of the videos [default: $ROLO_BENCH_DATA, else the cache]."
+    "--data",
+    cls=FromProject,
+    metavar="DIR",
+    help="Folder of the videos [default: $ROLO_BENCH_DATA, else the cache].",
 )
-partial_option = click.option("--partial", is_flag=True, help="Take the sequences that are there.")
+partial_option = click.option(
+    "--partial/--no-partial", cls=FromProject, default=False, help="Take the sequences that are there."
+)
 data_options = together(suite_option(), data_option, partial_option)
 results_option = click.option(
-    "--results", default="results", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+    "--results", cls=FromProject, default="results", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
     help="Folder of the results.",
 )  # fmt: skip
 protocol_option = click.option(
@@ -69,7 +88,7 @@ exclude_option = click.option(
     "--exclude", multiple=True, metavar="NAME", help="Leave this tracker out; repeat for several."
 )
 convention_option = click.option(
-    "--convention", metavar="NAME",
+    "--convention", cls=FromProject, metavar="NAME",
     help="Scoring rule: otb, otb-matlab, got10k, pysot, pytracking, pytracking-int, rolo2016, plain, got10k-ao, "
     "uav123, lasot, trackingnet [default: the suite's own, plain where it has none].",
 )  # fmt: skip

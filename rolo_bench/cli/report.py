@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from rolo_bench.cli.options import console, exclude_option, stored_options
+from rolo_bench.cli.options import FromProject, console, exclude_option, stored_options
 
 
 @click.command(epilog="Example: rolo-bench report --suite demo -o report.html --latex tables")
 @stored_options(None)
 @exclude_option
 @click.option(
-    "--convention", "conventions", multiple=True, metavar="NAME",
+    "--convention", "conventions", cls=FromProject, multiple=True, metavar="NAME",
     help="Scoring rule; repeat for several, the first one leads [default: the suite's own, otb got10k pysot "
     "pytracking rolo2016].",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from rolo_bench.datasets.suites import table_rows
-from rolo_bench.errors import DataError, UsageError, WeightsError
+from rolo_bench.errors import DataError, WeightsError, find_name
 from rolo_bench.fetch.download import PATIENT, BusyError, Patience, Progress, download
 from rolo_bench.fetch.formats import flaw
 from rolo_bench.files import digest, write_atomic
@@ -52,9 +52,7 @@ def registered(detector: str) -> tuple[tuple[WeightFile, ...], ...]:
     Raises:
         UsageError: a name that is not in the registry.
     """
-    if detector not in registry():
-        raise UsageError(f"no weights are registered for {detector!r}; known: {', '.join(registry())}")
-    return registry()[detector]
+    return registry()[find_name("weights", detector, registry())]
 
 
 def pin(path: Path) -> Path:

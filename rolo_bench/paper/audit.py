@@ -343,15 +343,8 @@ def require_tracker(store: Store, suite: Suite, protocol: str, trackers: tuple[s
     """The one tracker that was asked for.
 
     Raises:
-        UsageError: none or several were named.
-        DataError: it has no results on the suite.
+        UsageError: none or several were named, or it has no results on the suite.
     """
     if len(trackers) != 1:
         raise UsageError("--printed needs one --tracker whose boxes are to be explained")
-    there = store.trackers(suite.name, protocol)
-    if trackers[0] not in there:
-        raise DataError(
-            f"{trackers[0]}: no results on {suite.name} ({protocol}) in {store.root}; there are: "
-            f"{', '.join(there) or 'none'}; import them with `rolo-bench import`"
-        )
-    return trackers[0]
+    return store.find_tracker(suite.name, protocol, trackers[0])

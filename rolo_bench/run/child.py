@@ -25,6 +25,7 @@ import numpy as np
 
 from rolo_bench.errors import RoloBenchError
 from rolo_bench.run.in_process import InProcess, shown, threads_of
+from rolo_bench.run.plugins import plugin_source
 from rolo_bench.run.worker import track_frames
 from rolo_bench.sequence import Image
 
@@ -56,7 +57,7 @@ def main() -> None:
 def _serve(connection: Connection, memory: int) -> None:
     setup = pickle.loads(connection.recv_bytes())
     if isinstance(setup.tracker, str) and setup.tracker.endswith(".py"):
-        sys.path.insert(0, str(Path(setup.tracker).resolve().parent))
+        sys.path.insert(0, str(plugin_source(Path(setup.tracker)).folder))
     worker, work = InProcess(setup), Path.cwd()
     try:
         say(connection, facts=asdict(worker.open()))

@@ -1,7 +1,7 @@
 """Finding tracker plugins: built in, installed by entry point, in a folder, or one file.
 
 A plugin file holds one class that has ``init`` and ``update``; a file with several names the one it means in
-``TRACKER = ClassName``.
+``TRACKER = ClassName``. A folder with an ``__init__.py`` is a plugin as well, and its modules are its own.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
+from rolo_bench.errors import RoloBenchError, TrackerError, UsageError, did_you_mean, find_name, same_name
 from rolo_bench.files import digest
 from rolo_bench.run.code import Code, Source, read_code
 from rolo_bench.run.external import command_tracker, from_anywhere
+from rolo_bench.run.options import check_options, declared
 from rolo_bench.run.worker import guarded
 from rolo_bench.tracker import suite_defaults
 
 COMMAND = "command"
 """Where a tracker comes from that is a program of its own."""
+PACKAGE = "__init__.py"
 GROUP = "rolo_bench.trackers"  # of entry points, and the package of the built-in ones
 
 
@@ -79,19 +81,14 @@ class Plugin:
             return suite_defaults(self.cls, suite)
 
     def check(self, options: dict[str, Any]) -> None:
-        """Refuse options that the tracker does not have, and what is no yes or no where one is asked for.
+        """Refuse options that the tracker does not have, and values of another kind than it declares.
 
         Raises:
             UsageError: such an option.
         """
         known, parameters = self.options(), inspect.signature(self.cls).parameters.values()
-        for name, value in options.items():
-            if isinstance(known.get(name), bool) and not isinstance(value, bool):
-                raise UsageError(f"tracker {self.name}: option {name} is true or false, not {value!r}")
-        unknown = [k for k in options if k not in known]
-        if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            listed = ", ".join(known) or "none"
-            raise UsageError(f"tracker {self.name}: unknown option {unknown[0]!r}; it has: {listed}")
+        more = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        check_options(f"tracker {self.name}", declared(self.cls, known), options, more)
 
     def make(self, options: dict[str, Any]) -> Any:
         """A fresh tracker.
@@ -126,11 +123,27 @@ def plugin_folder() -> Path | None:
     return Path(value) if value else None
 
 
-def folder_names(folder: Path | None) -> tuple[str, ...]:
-    """Names of the plugin files in a folder."""
+def folder_plugins(folder: Path | None) -> dict[str, Path]:
+    """Plugins in a folder by name: files, and folders with an ``__init__.py``."""
     if folder is None or not folder.is_dir():
-        return ()
-    return tuple(sorted(p.stem.replace("_", "-") for p in folder.glob("*.py") if not p.name.startswith("_")))
+        return {}
+    found = [p for p in folder.glob("*.py") if not p.name.startswith("_")] + list(
+        folder.glob("*/__init__.py")
+    )
+    return {name_of(p): p for p in sorted(found)}
+
+
+def name_of(path: Path) -> str:
+    """What a plugin is called after its file, or its folder."""
+    return (path.parent.name if path.name == PACKAGE else path.stem).replace("_", "-")
+
+
+def plugin_source(path: Path) -> Source:
+    """Where the program of a plugin file begins; of a package's ``__init__.py`` only the package is its own."""
+    path = path.resolve()
+    if path.name != PACKAGE:
+        return Source(path, folder=path.parent)
+    return Source(path, path.parent.name, path.parents[1], path.parent.name)
 
 
 def locate(tracker: str | Path | type) -> Place:
@@ -145,24 +158,43 @@ def locate(tracker: str | Path | type) -> Place:
     if " " in name and not Path(name).is_file():
         return Place(command_tracker(name)[0], COMMAND, from_anywhere(name), None)
     if name.endswith(".py") or os.sep in name:
-        path = Path(name)
-        if not path.is_file():
-            raise UsageError(f"{name}: no such plugin file")
-        return _place_of(path)
-    canonical = name.replace("_", "-")
-    folder = plugin_folder()
-    if folder is not None and canonical in folder_names(folder):
-        return _place_of(next(p for p in folder.glob("*.py") if p.stem.replace("_", "-") == canonical))
-    if canonical in builtin_names():
-        return Place(
-            canonical, "built in", canonical, _module_source(f"{GROUP}.{canonical.replace('-', '_')}")
-        )
-    values = installed_names()
-    if name in values:
-        module = values[name].partition(":")[0]
-        return Place(name, f"installed, {values[name]}", name, _module_source(module))
-    known = sorted({*builtin_names(), *values, *folder_names(folder)})
-    raise UsageError(f"unknown tracker {name!r}; known: {', '.join(known)}, or the path of a plugin file")
+        return _place_of(_plugin_file(Path(name)))
+    own, values = folder_plugins(plugin_folder()), installed_names()
+    known = sorted({*builtin_names(), *values, *own})
+    here = next((str(p) for p in (Path(name), Path(f"{name}.py")) if p.exists()), None)
+    if here and same_name(name, known) is None:
+        raise UsageError(f"unknown tracker {name!r}; write ./{here} for the plugin in this folder")
+    name = find_name("tracker", name, known, "or the path of a plugin file")
+    if name in own:
+        return _place_of(own[name])
+    if name in builtin_names():
+        return Place(name, "built in", name, _module_source(f"{GROUP}.{name.replace('-', '_')}"))
+    module = values[name].partition(":")[0]
+    return Place(name, f"installed, {values[name]}", name, _module_source(module))
+
+
+def _plugin_file(path: Path) -> Path:
+    """The file of a plugin that was named by its path.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if path.is_dir():
+        if not (path / PACKAGE).is_file():
+            raise UsageError(
+                f"{path}: a folder is a plugin if it has an {PACKAGE}; add one, or name a file in it"
+            )
+        return path / PACKAGE
+    if not path.is_file():
+        raise UsageError(f"{path}: no such plugin file{_beside_it(path)}")
+    if path.suffix != ".py":
+        raise UsageError(f"{path}: a plugin is a Python file, .py, or a folder with an {PACKAGE}")
+    return path
+
+
+def _beside_it(path: Path) -> str:
+    near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.py"))) if path.parent.is_dir() else ""
+    return near if "did you" in near else ""
 
 
 def find_plugin(tracker: str | Path | type) -> Plugin:
@@ -187,8 +219,16 @@ def find_plugin(tracker: str | Path | type) -> Plugin:
 
 
 def _place_of(path: Path) -> Place:
-    path = path.resolve()
-    return Place(path.stem.replace("_", "-"), str(path), str(path), Source(path, folder=path.parent))
+    source = plugin_source(path)
+    return Place(name_of(source.path), str(source.path), str(source.path), source)
+
+
+def kept_origin(place: Place) -> str:
+    """Where a tracker comes from, for a record: of a file its name alone, since folders differ by machine."""
+    path = Path(place.origin)
+    if path.suffix != ".py":
+        return place.origin
+    return f"{path.parent.name}/{PACKAGE}" if path.name == PACKAGE else path.name
 
 
 def source_of(cls: type) -> Source | None:
@@ -222,7 +262,7 @@ def catalogue() -> list[tuple[str, str, str]]:
     ``unavailable``, and the third says why.
     """
     rows = []
-    for name in sorted({*builtin_names(), *installed_names(), *folder_names(plugin_folder())}):
+    for name in sorted({*builtin_names(), *installed_names(), *folder_plugins(plugin_folder())}):
         try:
             plugin = find_plugin(name)
             options = ", ".join(f"{k}={v!r}" for k, v in plugin.options().items())
@@ -253,17 +293,21 @@ def import_file(path: Path) -> ModuleType:
     Raises:
         TrackerError: its code fails, or it is not a Python file.
     """
-    path = path.resolve()
-    code = read_code(Source(path, folder=path.parent))
-    name = f"rolo_bench_plugin_{path.stem}_{code.digest[:12]}"
+    source = plugin_source(path)
+    code = read_code(source)
+    name = f"rolo_bench_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', name_of(source.path))}_{code.digest[:12]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
+    parts = [str(source.path.parent)] if source.top else None
+    spec = importlib.util.spec_from_file_location(name, source.path, submodule_search_locations=parts)
     if spec is None or spec.loader is None:
         raise TrackerError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    with _beside(path.parent, code.own), guarded(f"{path}: cannot be imported"):
+    assert source.folder is not None
+    with _beside(source.folder, code.own | {source.top} - {""}), guarded(f"{path}: cannot be imported"):
         sys.modules[name] = module
+        if source.top:
+            sys.modules[source.top] = module  # a package may import parts of itself by its name
         try:
             spec.loader.exec_module(module)
         except BaseException:
@@ -301,7 +345,7 @@ def own_classes(module: ModuleType, *methods: str) -> list[type[Any]]:
 
 
 def _from_file(path: Path) -> Plugin:
-    plugin = _from_module(path.stem.replace("_", "-"), import_file(path), str(path))
+    plugin = _from_module(name_of(path), import_file(path), str(path))
     return Plugin(plugin.name, plugin.cls, plugin.origin, digest(path))
 
 

@@ -26,7 +26,7 @@ from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.cluster import Cluster
 from rolo_bench.run.in_process import InProcess, run_sequence
 from rolo_bench.run.job import Job, Limits, Setup, Tracked
-from rolo_bench.run.plugins import Place, locate
+from rolo_bench.run.plugins import Place, kept_origin, locate
 from rolo_bench.run.pool import Step, Worker, gpus, in_turn, side_by_side
 from rolo_bench.run.process import Process, WorkerError
 from rolo_bench.run.stamp import Facts, differences, key_of, making, provenance, video
@@ -309,11 +309,10 @@ class Book:
             self.numbers[machine] = number
             self.meta.setdefault("runs", {})[number] = run
             self.meta.setdefault("makings", {})[self.key] = self.made
-            origin = self.place.origin
             self.meta |= {
                 "tracker": self.label,
                 "plugin": self.place.name,
-                "origin": Path(origin).name if origin.endswith(".py") else origin,
+                "origin": kept_origin(self.place),
                 "protocol": self.protocol,
                 "suite": self.suite.name,
                 "expected": list(self.suite.expected),

@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 
 from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.boxfiles import format_boxes, format_numbers, parse_fast, read_boxes
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.errors import DataError, UsageError, did_you_mean, find_name, same_name
 from rolo_bench.files import NAME, check_name, write_atomic
 from rolo_bench.protocols import PROTOCOLS
 
@@ -316,8 +316,8 @@ class Store:
         Raises:
             UsageError: there are none, or some under the new name already.
         """
+        old = self.find_tracker(suite, protocol, old)
         source, target = self.folder(suite, protocol, old), self.folder(suite, protocol, new)
-        self._there(suite, protocol, old)
         if target.exists():
             raise UsageError(f"{target}: is there already; choose another name, or remove it first")
         meta = self.meta(suite, protocol, old)
@@ -332,10 +332,9 @@ class Store:
         Raises:
             UsageError: there are none.
         """
-        known = self._there(suite, protocol, tracker)
-        unknown = [n for n in names if n not in known]
-        if unknown:
-            raise UsageError(f"{tracker} has no result on {unknown[0]} ({suite}, {protocol})")
+        tracker = self.find_tracker(suite, protocol, tracker)
+        known = self.sequences(suite, protocol, tracker)
+        names = tuple(find_name("sequence", n, known, where=f"among those of {tracker}") for n in names)
         with self.held(suite, protocol, tracker):
             if names:
                 meta = self.meta(suite, protocol, tracker)
@@ -349,13 +348,20 @@ class Store:
             shutil.rmtree(self.folder(suite, protocol, tracker))
         return len(names or known)
 
-    def _there(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
-        if not self.folder(suite, protocol, tracker).is_dir():
-            listed = ", ".join(self.trackers(suite, protocol)) or "none"
+    def find_tracker(self, suite: str, protocol: str, tracker: str) -> str:
+        """A tracker that has results, by the rule of `rolo_bench.errors.find_name`.
+
+        Raises:
+            UsageError: it has none.
+        """
+        known = self.trackers(suite, protocol)
+        found = same_name(tracker, known)
+        if found is None:
+            where = f"on {suite} ({protocol}) in {self.root}"
             raise UsageError(
-                f"no results of {tracker} on {suite} ({protocol}) in {self.root}; there are: {listed}"
+                f"no results of {tracker} {where}{did_you_mean(tracker, known, 'run or import others')}"
             )
-        return self.sequences(suite, protocol, tracker)
+        return found
 
     def stems(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
         """Names, without ending, of all files of boxes."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rolo_bench.boxes import Array, as_boxes, centers, iou, valid
-from rolo_bench.errors import UsageError
+from rolo_bench.errors import find_name
 
 OVERLAP_THRESHOLDS: Array = np.arange(21) / 20
 STEPPED_THRESHOLDS: Array = np.arange(0, 1.05, 0.05)  # as two toolkits have them; the last bit differs
@@ -539,9 +539,6 @@ def find_convention(name: str) -> Convention:
     """A convention by name.
 
     Raises:
-        UsageError: unknown name; the message lists the known ones.
+        UsageError: unknown name.
     """
-    key = name.lower().replace("_", "-")
-    if key not in CONVENTIONS:
-        raise UsageError(f"unknown convention {name!r}; known: {', '.join(CONVENTIONS)}")
-    return CONVENTIONS[key]
+    return CONVENTIONS[find_name("convention", name, CONVENTIONS)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rolo_bench.boxes import Array
-from rolo_bench.errors import UsageError
+from rolo_bench.errors import UsageError, find_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +39,7 @@ def table(name: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if name not in TABLES:
-        raise UsageError(f"unknown table of published numbers {name!r}; known: {', '.join(TABLES)}")
+    name = find_name("table of published numbers", name, TABLES)
     with files("rolo_bench.published").joinpath(f"{name}.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file, comment="#")
 

@@ -156,6 +156,7 @@ def _selected(
     Raises:
         DataError: there is nothing to compare.
     """
+    named = tuple(store.find_tracker(suite.name, protocol, n) for n in named)
     names = named or store.trackers(suite.name, protocol)
     if not names:
         raise DataError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.errors import DataError, UsageError, find_name
 from rolo_bench.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -67,11 +67,7 @@ def chosen_trackers(
     if not out:
         return names
     names = names or store.trackers(suite_label(suite), protocol)
-    for name in out:
-        if name not in names:
-            raise UsageError(
-                f"--exclude {name}: not among the trackers; there are: {', '.join(names) or 'none'}"
-            )
+    out = tuple(find_name("tracker to leave out", name, names) for name in out)
     if not set(names) - set(out):
         raise UsageError("--exclude leaves no tracker")
     return tuple(n for n in names if n not in out)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from rolo_bench.errors import UsageError
+from rolo_bench.run.options import check_options
 
 THRESHOLD, NMS = 0.1, 0.45  # of built-in detectors where nothing else is said
 
@@ -57,10 +58,7 @@ class DetectorOptions:
         Raises:
             UsageError: a name that is no option, or a value out of its range.
         """
-        known = [f.name for f in fields(cls)]
-        unknown = [k for k in given if k not in known]
-        if unknown:
-            raise UsageError(f"a detector has no option {unknown[0]!r}; it has: {', '.join(known)}")
+        check_options("detector", get_type_hints(cls), given)
         return cls(**given)
 
     def given(self) -> dict[str, Any]:

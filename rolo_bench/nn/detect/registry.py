@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array
 from rolo_bench.detection import Detections, Detector
-from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
+from rolo_bench.errors import RoloBenchError, TrackerError, UsageError, did_you_mean
 from rolo_bench.folders import cache_folder
 from rolo_bench.nn.detect.cache import STORED, Cached
 from rolo_bench.nn.detect.options import THRESHOLD, DetectorOptions
@@ -74,10 +74,9 @@ def make_detector(name: str, options: DetectorOptions) -> Detector:
     if path.suffix == ".py":
         return load_plugin(path, options)
     module = "darknet_load" if path.suffix == ".cfg" else DETECTORS.get(name)
-    if module is None:
-        raise UsageError(
-            f"unknown detector {name!r}; known: {', '.join(DETECTORS)}, a plugin file ./mine.py or a Darknet net.cfg"
-        )
+    if module is None:  # as written or not at all: the name is a part of what results depend on
+        more = "a plugin file ./mine.py or a Darknet net.cfg"
+        raise UsageError(f"unknown detector {name!r}{did_you_mean(name, DETECTORS, more)}")
     return importlib.import_module(f"rolo_bench.nn.detect.{module}").load(name, options)
 
 
@@ -97,7 +96,9 @@ def load_plugin(path: Path, options: DetectorOptions) -> Detector:
         given.pop("appearance", None)
     refused = [k for k in given if k not in taken]
     if refused and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
-        raise UsageError(f"{path}: detector {made.__name__} has no option {refused[0]!r}")
+        raise UsageError(
+            f"{path}: detector {made.__name__} has no option {refused[0]!r}{did_you_mean(refused[0], taken)}"
+        )
     with guarded(f"{path}: detector {made.__name__} cannot be made", RoloBenchError):
         detector = made(**given)
         missing = [a for a in Detector.__annotations__ if not hasattr(detector, a)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from rolo_bench.errors import UsageError
+from rolo_bench.errors import UsageError, did_you_mean
 from rolo_bench.files import write_atomic
 from rolo_bench.folders import shipped_folder
 from rolo_bench.nn.detect.weight_file import pack, unpack, usable
@@ -41,7 +41,7 @@ def load_rolo(path: str | Path, **changes: Any) -> tuple[Rolo, dict[str, Any]]:
     path, known = Path(path), {f.name for f in fields(RoloConfig)}
     unknown = sorted({*changes} - known)
     if unknown:
-        raise UsageError(f"rolo has no setting {unknown[0]!r}; it has: {', '.join(sorted(known))}")
+        raise UsageError(f"rolo has no setting {unknown[0]!r}{did_you_mean(unknown[0], sorted(known))}")
     with usable(path, "ROLO weights", "train them with `rolo-bench train tracker`"):
         tensors, notes = unpack(path, FORMAT)
         try:
