@@ -13,10 +13,14 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
+from rolo_bench.boxes import iou
 from rolo_bench.cli import main
+from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import UsageError
 from rolo_bench.run.live import Stream, View, screen
 from rolo_bench.run.page import Page
+from rolo_bench.run.runner import How, run
+from rolo_bench.run.store import Store
 from rolo_bench.run.window import Window
 from tests.helpers_browser import browser, until
 from tests.helpers_video import otb_folder
@@ -191,7 +195,69 @@ def test_a_window_shows_pictures_and_its_end_is_nobody_elses(display):
 def test_both_a_window_and_a_page(display):
     said = []
     with screen(True, 0, said.append) as show:
-        assert show is not None and show(np.zeros((48, 64, 3), np.uint8))
+        assert show is not None and show(np.zeros((48, 64, 3), np.uint8), np.full((1, 4), np.nan), "x")
     assert said[0].startswith("live at http://127.0.0.1:")
     with screen(False, None, said.append) as show:
         assert show is None
+
+
+class Kept:
+    """A view that keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def of_run(self, tracker, part, index, image, box):
+        self.told.append((part.name, index, image.copy(), box.copy()))
+
+
+@pytest.mark.parametrize("how", ["process", "two", "here"])
+def test_a_run_shows_each_frame_with_its_box_and_files_the_same(how, tmp_path):
+    root = otb_folder(tmp_path / "videos", ("Square", "Other"), count=8)
+    suite, view = load_suite(str(root)), Kept()
+    for name, seen in (("plain", None), ("shown", view)):
+        ways = How(jobs=2 if how == "two" else 1, in_process=how == "here", view=seen)
+        done = run("ncc", suite, results=tmp_path / name, how=ways)
+        assert [o.what for o in done] == ["done", "done"]
+    stores = [Store(tmp_path / n) for n in ("plain", "shown")]
+    truths = {s.name: s for s in suite.sequences}
+    for name in truths:
+        one, two = ((s.folder("videos", "ope", "ncc") / f"{name}.txt").read_bytes() for s in stores)
+        assert one == two
+    assert len(view.told) == 16 or (how == "two" and len(view.told) == 8)
+    for name, index, image, box in view.told:
+        assert (image == truths[name].frames.image(index)).all()
+        assert iou(box[None], truths[name].truth[index : index + 1])[0] > 0.5
+
+
+def test_the_clock_stands_while_a_frame_is_drawn(tmp_path):
+    root = otb_folder(tmp_path / "videos", ("Square",), count=8)
+
+    class Slow(Kept):
+        def of_run(self, *given):
+            time.sleep(0.1)
+
+    run("static", str(root), results=tmp_path / "results", how=How(view=Slow()))
+    seconds = Store(tmp_path / "results").load("videos", "ope", "static", "Square")[0].seconds
+    assert seconds.sum() < 0.05
+
+
+def test_run_serves_what_it_does(tmp_path, capsys):
+    line = ["run", "--tracker", "static", "--suite", "demo", "--sequence", "CarPass", "--results"]
+    assert main([*line, str(tmp_path), "--serve"]) == 0
+    assert "live at http://127.0.0.1:" in capsys.readouterr().err
+    assert main([*line, str(tmp_path), "--serve", "--scheduler", "x.json"]) == 2
+
+
+def test_run_shows_what_it_does(tmp_path, display):
+    line = ["run", "--tracker", "static", "--suite", "demo", "--sequence", "CarPass", "--results"]
+    assert main([*line, str(tmp_path), "--show"]) == 0
+
+
+def test_run_says_at_once_that_there_is_no_display(tmp_path, monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    line = ["run", "--tracker", "static", "--suite", "demo", "--results", str(tmp_path / "r"), "--show"]
+    assert main(line) == 2
+    assert capsys.readouterr().err == "rolo-bench: no display for a window; --serve shows it in a browser\n"
+    assert not (tmp_path / "r").exists()

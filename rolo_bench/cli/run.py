@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from rolo_bench.cli.options import (
     data_options,
     protocol_option,
     results_option,
+    serve_option,
     trackers_option,
 )
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
@@ -67,6 +69,10 @@ if TYPE_CHECKING:
     "--send-data", is_flag=True, help="Send images to a cluster that does not see them under their path."
 )
 @click.option("--in-process", is_flag=True, help="Run trackers in this process, for a debugger.")
+@click.option(
+    "--show", is_flag=True, help="Show frames, boxes and truth in a window meanwhile, of the first process."
+)
+@serve_option
 def run(
     trackers: tuple[str, ...],
     suite: str,
@@ -90,6 +96,8 @@ def run(
     scheduler: str | None,
     send_data: bool,
     in_process: bool,
+    show: bool,
+    serve: int | None,
 ) -> None:
     """Run trackers on a suite; what is current is skipped, so the same command resumes.
 
@@ -97,18 +105,12 @@ def run(
     """
     from rolo_bench.datasets.suites import load_suite
     from rolo_bench.run.job import Limits
+    from rolo_bench.run.live import screen
     from rolo_bench.run.plugins import locate, parse_options
     from rolo_bench.run.runner import How
     from rolo_bench.run.store import Store
 
-    if not trackers:
-        raise UsageError(
-            "name a tracker with --tracker NAME (see `rolo-bench list trackers`) or a plugin file"
-        )
-    if name and len(trackers) > 1:
-        raise UsageError("--name goes with one --tracker")
-    if (in_process or scheduler) and jobs > 1:
-        raise UsageError("--in-process and --scheduler go without --jobs")
+    _check_together(trackers, name, jobs, in_process, scheduler, show or serve is not None)
     places = [locate(t) for t in trackers]
     how = How(
         jobs,
@@ -129,7 +131,8 @@ def run(
     for note in loaded.notes:
         console.print(note, markup=False)
     failures = 0
-    with _terminated():
+    with _terminated(), screen(show, serve, lambda line: console.print(line, markup=False)) as view:
+        asked["how"] = replace(how, view=view)
         for place, tracker, number in ((p, t, n) for p, t in zip(places, trackers) for n in range(repeat)):
             label = (name or place.name) + (f"_{number:03d}" if repeat > 1 else "")
             try:
@@ -143,6 +146,27 @@ def run(
         raise TrackerError(
             f"{failures} failed, the rest is kept; fix the tracker and run the same command again"
         )
+
+
+def _check_together(
+    trackers: tuple[str, ...],
+    name: str | None,
+    jobs: int,
+    in_process: bool,
+    scheduler: str | None,
+    live: bool,
+) -> None:
+    """Refuse options of `run` that do not go together."""
+    if not trackers:
+        raise UsageError(
+            "name a tracker with --tracker NAME (see `rolo-bench list trackers`) or a plugin file"
+        )
+    if name and len(trackers) > 1:
+        raise UsageError("--name goes with one --tracker")
+    if (in_process or scheduler) and jobs > 1:
+        raise UsageError("--in-process and --scheduler go without --jobs")
+    if scheduler and live:
+        raise UsageError("--scheduler goes without --show and --serve")
 
 
 def _bytes(text: str | None) -> int | None:

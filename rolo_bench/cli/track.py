@@ -62,7 +62,7 @@ def track(
     """
     import numpy as np
 
-    from rolo_bench.run.live import View, screen
+    from rolo_bench.run.live import screen
     from rolo_bench.run.plugins import find_plugin, parse_options
     from rolo_bench.run.video import check_display, parse_box, track_video
 
@@ -73,9 +73,8 @@ def track(
         _check_free(path, source, force)
     if first is None:
         check_display()
-    with screen(window, serve, lambda line: console.print(line, markup=False)) as shown:
+    with screen(window, serve, lambda line: console.print(line, markup=False)) as view:
         made = [plugin.make(parse_options(pairs)) for _ in inits or (None,)]
-        view = View(shown) if shown else None
         with _progress(f"{plugin.name} on {Path(source).name}") as progress:
             found, seconds, error = track_video(
                 made, source, first, target, video, plugin.name, frames, view, progress

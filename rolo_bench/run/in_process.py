@@ -20,6 +20,7 @@ from rolo_bench.boxes import Array
 from rolo_bench.errors import RoloBenchError
 from rolo_bench.protocols import Segment, segments
 from rolo_bench.run.job import Job, Setup, Tracked
+from rolo_bench.run.live import View
 from rolo_bench.run.plugins import find_plugin
 from rolo_bench.run.stamp import Facts, facts_of
 from rolo_bench.run.worker import guarded, track_frames
@@ -64,11 +65,12 @@ def run_sequence(
     sequence: Sequence,
     segment: Segment | None = None,
     tick: Callable[[int], None] | None = None,
+    view: View | None = None,
 ) -> tuple[Array, Array]:
     """Run a fresh tracker over one sequence, or one segment of it.
 
     Images are decoded ahead in a background thread; only the time inside the tracker is counted. ``tick`` is told the
-    number of frames that are done.
+    number of frames that are done, ``view`` is shown each.
 
     Returns:
         boxes ``(N, 4)`` with the given box as row 0, and seconds ``(N,)``.
@@ -81,7 +83,9 @@ def run_sequence(
     boxes, seconds = np.full((len(part), 4), np.nan), np.zeros(len(part))
     truth = part.truth if shown(tracker) else None
     tracked = track_frames(tracker, prefetch(part.frames), segment.box, part.name, part.first_frame, truth)
-    for i, (_, boxes[i], seconds[i]) in enumerate(tracked):
+    for i, (image, boxes[i], seconds[i]) in enumerate(tracked):
+        if view is not None:
+            view.of_run(type(tracker), part, i, image, boxes[i])
         if tick is not None:
             tick(i + 1)
     return boxes, seconds
@@ -90,8 +94,8 @@ def run_sequence(
 class InProcess:
     """Runs jobs in this process, where a debugger can follow; nothing keeps a tracker from taking it down."""
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+    def __init__(self, setup: Setup, view: View | None = None) -> None:
+        self.setup, self.view = setup, view
 
     def open(self) -> Facts:
         """Make the tracker once, to learn what its results depend on.
@@ -122,7 +126,7 @@ class InProcess:
         with threads_of(self.setup.threads):
             tracker = self.make()
             oracle = shown(tracker)
-            return Tracked(*run_sequence(tracker, job.sequence, job.segment, tick), oracle)
+            return Tracked(*run_sequence(tracker, job.sequence, job.segment, tick, self.view), oracle)
 
     def close(self) -> None:
         """Nothing is held."""

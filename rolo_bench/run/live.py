@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import cv2
 
@@ -16,9 +17,11 @@ from rolo_bench.boxes import Array
 from rolo_bench.run.film import captioned
 from rolo_bench.run.page import Answer, Page, template
 from rolo_bench.run.window import Window
-from rolo_bench.sequence import Image
+from rolo_bench.sequence import Image, Sequence
 
 RATE = 25.0
+WIDE = 960
+"""Width in pixels that frames are enlarged to, about."""
 BOUNDARY = "rolo-bench-frame"
 Screen = Callable[[Image], bool]
 """Shows an RGB picture; False once its user has closed it."""
@@ -81,9 +84,33 @@ class Stream:
         self.page.close()
 
 
+class View:
+    """Draws what a tracker does on a screen, as often as an eye can follow."""
+
+    def __init__(self, show: Screen) -> None:
+        self.show, self.due, self.open = show, 0.0, True
+
+    def __call__(self, image: Image, boxes: Array, text: str, truth: Array | None = None) -> bool:
+        """Draw boxes ``(K, 4)`` and the truth ``(4,)`` on a frame, if it is time; False once the screen was closed."""
+        now = time.monotonic()
+        if self.open and now >= self.due:
+            self.due = now + 1 / RATE
+            scale = min(max(round(WIDE / image.shape[1]), 1), 4)  # lines and words stay thin on small frames
+            if scale > 1:
+                image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
+            truth = None if truth is None else truth * scale
+            self.open = self.show(captioned(image, boxes * scale, text, truth))
+        return self.open
+
+    def of_run(self, tracker: str | type, part: Sequence, index: int, image: Image, box: Array) -> None:
+        """Draw the box ``(4,)`` that a tracker gave for frame ``index`` of a sequence, and the truth."""
+        name = tracker.__name__ if isinstance(tracker, type) else Path(tracker).stem
+        self(image, box, f"{name}  {part.name} {index + 1}/{len(part)}", part.truth[index])
+
+
 @contextmanager
-def screen(window: bool, port: int | None, tell: Callable[[str], None]) -> Iterator[Screen | None]:
-    """A window, a page on a port (0: any), both, or None; ``tell`` is given the page's address in a line.
+def screen(window: bool, port: int | None, tell: Callable[[str], None]) -> Iterator[View | None]:
+    """A view in a window, as a page on a port (0: any), in both, or None; ``tell`` is given the page's address.
 
     Raises:
         UsageError: there is no display, or the port is taken.
@@ -99,19 +126,4 @@ def screen(window: bool, port: int | None, tell: Callable[[str], None]) -> Itera
             stack.callback(stream.close)
             screens.append(stream)
             tell(f"live at {stream.url} (this machine alone; from another: ssh -L)")
-        yield (lambda picture: all([show(picture) for show in screens])) if screens else None
-
-
-class View:
-    """Draws what a tracker does on a screen, as often as an eye can follow."""
-
-    def __init__(self, show: Screen) -> None:
-        self.show, self.due, self.open = show, 0.0, True
-
-    def __call__(self, image: Image, boxes: Array, text: str, truth: Array | None = None) -> bool:
-        """Draw boxes ``(K, 4)`` and the truth ``(4,)`` on a frame, if it is time; False once the screen was closed."""
-        now = time.monotonic()
-        if self.open and now >= self.due:
-            self.due = now + 1 / RATE
-            self.open = self.show(captioned(image, boxes, text, truth))
-        return self.open
+        yield View(lambda picture: all([show(picture) for show in screens])) if screens else None

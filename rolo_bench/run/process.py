@@ -31,6 +31,7 @@ from rolo_bench import errors
 from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError
 from rolo_bench.run.child import ANSWER, FRAME
 from rolo_bench.run.job import Job, Limits, Setup, Tracked
+from rolo_bench.run.live import View
 from rolo_bench.run.stamp import Facts
 from rolo_bench.sequence import Image, prefetch
 
@@ -67,6 +68,7 @@ class Process:
         log: file that what it prints is appended to.
         stop: set by whoever wants the run to end.
         gpu: the one GPU that it is to see.
+        view: shown each frame with its box before the next one is sent, so that the tracker's clock stands meanwhile.
     """
 
     def __init__(
@@ -77,14 +79,16 @@ class Process:
         log: Path,
         stop: threading.Event,
         gpu: str | None = None,
+        view: View | None = None,
     ) -> None:
-        self.setup, self.limits, self.work, self.log, self.stop, self.gpu = (
+        self.setup, self.limits, self.work, self.log, self.stop, self.gpu, self.view = (
             setup,
             limits,
             work,
             log,
             stop,
             gpu,
+            view,
         )
         self.child: subprocess.Popen[bytes] | None = None
         self.facts: Facts | None = None
@@ -161,9 +165,9 @@ class Process:
         oracle = bool(self._told(self._receive(self.limits.start, "--start-timeout"))["oracle"])
         if oracle:
             self._send(pickle.dumps(part.truth))
-        sent = 0
+        sent, ahead = 0, SLOTS if self.view is None else 1
         for done in range(count):
-            while sent < min(done + SLOTS, count) and (sent == done or not self._waiting()):
+            while sent < min(done + ahead, count) and (sent == done or not self._waiting()):
                 if sent:
                     try:
                         image = _checked(next(images), part.name, first + sent)
@@ -177,6 +181,8 @@ class Process:
             if answer[:1] != b"B":
                 self._told(answer)
             *boxes[done], seconds[done] = ANSWER.unpack_from(answer, 1)
+            if self.view is not None:
+                self.view.of_run(self.setup.tracker, part, done, image, boxes[done])
             if tick is not None:
                 tick(done + 1)
         return Tracked(boxes, seconds, oracle)

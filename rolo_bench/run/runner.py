@@ -26,6 +26,7 @@ from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.cluster import Cluster
 from rolo_bench.run.in_process import InProcess, run_sequence
 from rolo_bench.run.job import Job, Limits, Setup, Tracked
+from rolo_bench.run.live import View
 from rolo_bench.run.plugins import Place, kept_origin, locate
 from rolo_bench.run.pool import Step, Worker, gpus, in_turn, side_by_side
 from rolo_bench.run.process import Process, WorkerError
@@ -65,6 +66,7 @@ class How:
         in_process: run trackers in this process.
         scheduler: run them on the Dask cluster whose scheduler answers at this address or is told of by this file.
         send: send images with the jobs, to a cluster that does not see them.
+    view: is shown what the first process does; none of a cluster's.
     """
 
     jobs: int = 1
@@ -74,6 +76,7 @@ class How:
     in_process: bool = False
     scheduler: str | None = None
     send: bool = False
+    view: View | None = None
 
 
 def run(
@@ -188,12 +191,12 @@ def _teller(progress: Progress | None) -> Callable[[Step], None]:
 
 def _workers(setup: Setup, how: How, work: Path, stop: threading.Event) -> list[Worker]:
     if how.in_process or isinstance(setup.tracker, type):
-        return [InProcess(setup)]
+        return [InProcess(setup, how.view)]
     cards = gpus() if how.jobs > 1 else ()
     return [
         Process(
             setup, how.limits, work / f"worker{k + 1}", work.parent / "run.log", stop,
-            cards[k % len(cards)] if len(cards) > 1 else None,
+            cards[k % len(cards)] if len(cards) > 1 else None, None if k else how.view,
         )
         for k in range(how.jobs)
     ]  # fmt: skip
