@@ -1,19 +1,41 @@
 """The guides do what they print."""
 
+import configparser
 import importlib
+import os
 import re
+import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
+import rolo_bench
 from rolo_bench.cli import main
+from rolo_bench.scores.conventions import CONVENTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each line after a prompt, or of each line where none has one."""
+    lines = text.splitlines()
+    return [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if line.strip()]
+
+
+def follow(lines: list[list[str]]) -> None:
+    """Give every command in turn; each must succeed."""
+    for words in lines:
+        assert words[0] == "rolo-bench"
+        assert main(words[1:]) == 0, words
 
 
 @pytest.mark.slow
@@ -23,14 +45,9 @@ def test_plugin_guide_runs_as_printed(tmp_path, monkeypatch, capsys):
     code, call, program = blocks(guide, "python")
     Path("meanshift.py").write_text(code)
     Path("hold.py").write_text(program)
-    lines = [
-        line[2:] for block in blocks(guide, "console") for line in block.splitlines() if line.startswith("$ ")
-    ]
+    lines = commands("".join(blocks(guide, "console")))
     assert len(lines) == 6
-    for line in lines:
-        words = shlex.split(line)
-        assert words[0] == "rolo-bench"
-        assert main(words[1:]) == 0, line
+    follow(lines)
     assert "meanshift-32" in capsys.readouterr().out
     monkeypatch.syspath_prepend(tmp_path)
     names: dict = {}
@@ -38,15 +55,107 @@ def test_plugin_guide_runs_as_printed(tmp_path, monkeypatch, capsys):
     assert {o.what for o in names["outcomes"]} == {"skipped"}
 
 
+@pytest.mark.slow
+def test_first_screen_of_the_readme_works_as_typed(tmp_path, monkeypatch, capsys):
+    """From an empty folder: a new tracker is scored, an own video tracked, and the example in Python runs."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    setup, *typed = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    tracker, example = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert "pip install -c constraints.txt . &&" in setup
+    Path("mine.py").write_text(tracker, encoding="utf-8")
+    film = cv2.VideoWriter("walk.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
+    frames = rolo_bench.load_suite("demo", only=("WalkerStreet",)).sequences[0].frames
+    for k in range(20):
+        film.write(cv2.cvtColor(frames.image(k), cv2.COLOR_RGB2BGR))
+    film.release()
+    lines = commands("".join(typed))
+    assert len(setup.split("&&")) + len(lines) <= 10
+    follow(lines)
+    assert "mine" in capsys.readouterr().out and Path("walk-mosse.mp4").is_file()
+    assert len([line for line in example.splitlines() if line]) == 3
+    exec(example, {})
+    assert "mosse" in capsys.readouterr().out
+
+
+def test_completion_is_turned_on_as_the_readme_says():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    variable, shell = re.search(r"\$\((_\w+)=(\w+) rolo-bench\)", text).groups()
+    words = {variable: shell.replace("source", "complete"), "COMP_WORDS": "rolo-bench sco", "COMP_CWORD": "1"}
+    call = [sys.executable, "-m", "rolo_bench"]
+    done = subprocess.run(call, env=os.environ | words, capture_output=True, text=True, check=True)
+    assert done.stdout == "plain,score\n"
+
+
+@pytest.mark.slow
+def test_guide_to_own_data_runs_as_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    guide = ROOT / "docs" / "own-data.md"
+    (program,) = blocks(guide, "python")
+    _, table = blocks(guide, "text")
+    exec(program, {})
+    Path("halves.csv").write_text(table, encoding="utf-8")
+    follow(commands("".join(blocks(guide, "console"))))
+    assert Path("slide.png").is_file() and "OCC" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_guide_to_own_detector_runs_as_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    guide = ROOT / "docs" / "own-detector.md"
+    (program,) = blocks(guide, "python")
+    typed, _ = blocks(guide, "console")
+    Path("red.py").write_text(program, encoding="utf-8")
+    follow(commands(typed))
+    assert "yolo-red" in capsys.readouterr().out
+
+
 def test_links_between_documents_lead_somewhere():
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if not target.startswith(("http://", "https://", "mailto:")):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_the_site_has_a_page_for_each_convention_with_a_text_of_its_own():
+    made = runpy.run_path(str(ROOT / "docs" / "site.py"))
+    texts = made["convention_texts"]()
+    for name, convention in CONVENTIONS.items():
+        page = made["pages"]()[f"conventions/{name}.md"]
+        assert texts[name] and texts[name][:40] in page, f"docs/conventions.md has no section {name}"
+        assert len(made["differences"](name)) == 6, f"the table of docs/conventions.md has no row {name}"
+        assert convention.rule in page and convention.source in page
+    menu = made["without_sections"]((ROOT / "docs" / "conventions.md").read_text(encoding="utf-8"))
+    assert "### otb" not in menu and "](conventions/rolo2016.md)" in menu
+
+
+def test_what_a_page_loads_is_told_from_what_it_links_to():
+    loads = runpy.run_path(str(ROOT / "docs" / "site.py"))["Loads"]
+    there = "https://example.org/"
+    assert loads(f'<a href="{there}">a</a><img src="x.png"><link rel="canonical" href="{there}">').found == []
+    assert loads(f'<img src="{there}a"><script src="//b"></script><link rel="icon" href="{there}c">').found == [
+        there + "a", "//b", there + "c"
+    ]  # fmt: skip
+
+
+def test_the_version_stands_in_one_place():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    version = setup["metadata"]["version"]
+    assert rolo_bench.__version__ == version
+    assert f"\n## {version} (" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    for path in (*ROOT.glob("*.cff"), *ROOT.glob("*.toml"), ROOT / "README.md", ROOT / "mkdocs.yml"):
+        assert version not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_every_place_that_names_ruff_names_the_tested_one():
+    pin = re.search(r"^ruff==.*$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)[0]
+    named = re.findall(r"ruff==[\d.]+", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert named and set(named) == {pin}
+
+
 def test_no_machine_paths_in_the_documents():
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]:
+    for page in PAGES:
         assert not re.search(r"(^|[\s\"'(])/(work|root|home/\w+)/", page.read_text(encoding="utf-8")), (
             page.name
         )
@@ -54,7 +163,7 @@ def test_no_machine_paths_in_the_documents():
 
 def test_names_in_prose_are_those_of_the_code():
     """Every `rolo_bench.…` in backquotes, in documents and docstrings, leads somewhere."""
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [p for p in PAGES if p.name != "CHANGELOG.md"]  # which also tells of names that are gone
     pages += [p for top in ("rolo_bench", "datasets", "trackers") for p in (ROOT / top).rglob("*.py")]
     for page in pages:
         for name in re.findall(r"`(rolo_bench(?:\.\w+)+)`", page.read_text(encoding="utf-8")):

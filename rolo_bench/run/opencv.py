@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import cv2
@@ -11,8 +12,6 @@ import numpy as np
 from rolo_bench.boxes import Array
 from rolo_bench.errors import TrackerError
 from rolo_bench.sequence import Image
-
-CONTRIB = "pip uninstall opencv-python && pip install opencv-contrib-python"
 
 
 class OpenCVTracker:
@@ -71,8 +70,16 @@ def factory(name: str) -> Callable[..., Any] | None:
 
 
 def lacking(name: str) -> str:
-    """What to say of a tracker that the installed OpenCV does not have."""
-    return f"OpenCV {cv2.__version__} as installed has no {name} tracker; it comes with the contrib modules: {CONTRIB}"
+    """What to say of a tracker that the installed OpenCV does not have.
+
+    The contrib package holds all of the plain one and lies in the same folder; laid over another release the two mix.
+    """
+    try:
+        release = f"=={version('opencv-python')}"
+    except PackageNotFoundError:
+        release = ""
+    said = f"OpenCV {cv2.__version__} as installed has no {name} tracker; it comes with the contrib modules"
+    return f"{said}: pip install opencv-contrib-python{release}"
 
 
 def create(name: str, **files: str) -> Any:
