@@ -12,14 +12,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 import numpy as np
 
 from rolo_bench.boxes import Array
-from rolo_bench.boxfiles import parse_table, read_boxes, read_text
+from rolo_bench.boxfiles import parse_table, read_boxes, read_text, row_numbers
 from rolo_bench.datasets import otb, vot
 from rolo_bench.datasets.masks import davis_objects, davis_truth
-from rolo_bench.datasets.place import Place, Truth, frame_paths, missing, number_frames, read_flags
+from rolo_bench.datasets.place import (
+    Place,
+    Truth,
+    frame_numbers,
+    frame_paths,
+    missing,
+    number_frames,
+    read_flags,
+)
 from rolo_bench.datasets.table import table_rows
 from rolo_bench.errors import DataError, UsageError
 
@@ -193,17 +203,19 @@ def nfs_truth(path: Path) -> Truth:
     """
     rows = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
-        cells = line.split(None, 9)
-        try:
-            rows.append([float(c) for c in cells[1:7]])
-        except ValueError:
-            rows.append([])
-        if len(rows[-1]) != 6:
-            raise DataError(f"{path}, row {number}: expected id x1 y1 x2 y2 frame lost …: {line[:60]!r}")
+        cells, where = line.split(None, 9)[1:7], f"{path}, row {number}"
+        if len(cells) != 6:
+            raise DataError(f"{where}: expected id x1 y1 x2 y2 frame lost …: {line[:60]!r}")
+        rows.append(row_numbers(cells, where))
+    if not rows:
+        raise DataError(f"{path}: holds no rows")
     table = np.array(rows)
+    if np.isinf(table).any():
+        raise DataError(f"{path}: infinite value")
     boxes = np.hstack([table[:, :2], table[:, 2:4] - table[:, :2]])
     boxes[table[:, 5] > 0] = np.nan
-    index = table[:, 4].astype(int) - int(table[0, 4])
+    frames = frame_numbers(table[:, 4], str(path))
+    index = frames - frames[0]
     if (np.diff(index) <= 0).any():
         raise DataError(f"{path}: its frames are not in order")
     return Truth(boxes, path, index, absent=table[:, 5] > 0)
@@ -225,8 +237,11 @@ def _tc128(root: Path, part: str) -> list[Place]:
 
     def place(file: Path) -> Place:
         folder, name = file.parent, file.parent.name
-        span = parse_table(folder / f"{name}_frames.txt", 2)[0]
-        return _simple(name, file, folder / "img", first=int(span[0]), last=int(span[1]))
+        source = folder / f"{name}_frames.txt"
+        first, last = frame_numbers(parse_table(source, 2)[0], str(source)).tolist()
+        if first > last:
+            raise DataError(f"{source}: the range begins at {first} and ends at {last}")
+        return _simple(name, file, folder / "img", first=first, last=last)
 
     return [place(f) for f in _found(root, "*/*_gt.txt") if f.stem == f"{f.parent.name}_gt"]
 
@@ -246,10 +261,12 @@ def _mot(root: Path, part: str) -> list[Place]:
         ids = np.unique(rows[:, 1]).astype(int)
         for target in ids:
             mine = rows[rows[:, 1] == target]
-            mine = mine[np.argsort(mine[:, 0])]
-            first, last = int(mine[0, 0]), int(mine[-1, 0])
+            frames = mine[:, 0].astype(int)
+            first, last = int(frames.min()), int(frames.max())
+            if len(np.unique(frames)) != len(frames):
+                raise DataError(f"{file}: two rows of target {target} in one frame")
             boxes = np.full((last - first + 1, 4), np.nan)
-            boxes[mine[:, 0].astype(int) - first] = mine[:, 2:6] - [1, 1, 0, 0]
+            boxes[frames - first] = mine[:, 2:6] - [1, 1, 0, 0]
             places.append(
                 Place(
                     name if len(ids) == 1 else f"{name}-{target}",
@@ -264,13 +281,20 @@ def _mot(root: Path, part: str) -> list[Place]:
 
 def _mot_rows(path: Path) -> Array:
     """Rows ``frame, id, x, y, w, h, …`` of MOT, the first six numbers."""
-    lines = [line for line in read_text(path).splitlines() if line.strip()]
-    try:
-        table = np.array([[float(v) for v in line.split(",")[:6]] for line in lines])
-    except ValueError:
-        table = np.zeros(0)
-    if table.ndim != 2 or table.shape[1] != 6:
-        raise DataError(f"{path}: not rows of frame, id, x, y, w, h, …")
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        cells, where = [c.strip() for c in line.split(",")[:6]], f"{path}, row {number}"
+        if len(cells) != 6:
+            raise DataError(f"{where}: expected frame, id, x, y, w, h, …: {line[:60]!r}")
+        rows.append(row_numbers(cells, where))
+    table = np.array(rows).reshape(-1, 6)
+    if not len(table) or np.isinf(table).any():
+        raise DataError(f"{path}: {'infinite value' if len(table) else 'holds no rows'}")
+    frame_numbers(table[:, 0], str(path))
+    if (table[:, 1] != np.floor(table[:, 1])).any() or (np.abs(table[:, 1]) > 1e9).any():
+        raise DataError(f"{path}: a target's number that is not whole")
     return table
 
 
@@ -300,7 +324,7 @@ def _pysot(root: Path, part: str) -> list[Place]:
 def _pysot_places(file: Path) -> Iterator[Place]:
     try:
         table = json.loads(read_text(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: not valid JSON ({str(error)[:80]})") from None
     if not isinstance(table, dict) or not all(
         isinstance(v, dict) and "img_names" in v for v in table.values()
@@ -308,29 +332,52 @@ def _pysot_places(file: Path) -> Iterator[Place]:
         return
     offset = 0.0 if re.match(r"VOT|NFS|TrackingNet", file.stem, re.IGNORECASE) else 1.0
 
-    def truth(fields: dict) -> Truth:
-        rows = [fields["init_rect"]] if not fields.get("gt_rect") else fields["gt_rect"]
-        boxes = np.array(
-            [vot.bounding_box(np.array(r, float), str(file)) if r else [np.nan] * 4 for r in rows]
-        )
+    def truth(name: str, fields: dict) -> Truth:
+        where = f"{file}, {name}"
+        rows = fields.get("gt_rect") or [fields.get("init_rect")]
+        if not isinstance(rows, list) or not any(rows):
+            raise DataError(f"{where}: neither its gt_rect nor its init_rect has a box")
+        boxes = np.array([_json_box(row, where) for row in rows])
         shown = fields.get("absent")  # 1 where the target is there
-        return Truth(
-            boxes - [offset, offset, 0, 0],
-            file,
-            absent=None if shown is None else np.array(shown) != 1,
-            sparse=True,
-        )
+        if shown is not None and (len(shown) if isinstance(shown, list) else 0) != len(rows):
+            raise DataError(f"{where}: its absent is not a list of {len(rows)} numbers")
+        absent = None if shown is None else np.array([v != 1 for v in shown])
+        return Truth(boxes - [offset, offset, 0, 0], file, absent=absent, sparse=True)
 
     for name, fields in table.items():
-        paths = [file.parent / n for n in fields["img_names"]]
-        yield Place(name, partial(truth, fields), partial(_listed, paths, file))
+        names = fields["img_names"]
+        if not isinstance(names, list) or not all(isinstance(n, str) and n and "\0" not in n for n in names):
+            raise DataError(f"{file}, {name}: its img_names is not a list of names")
+        if len(set(names)) != len(names):
+            raise DataError(f"{file}, {name}: names an image twice")
+        paths = [file.parent / n for n in names]
+        yield Place(name, partial(truth, name, fields), partial(_listed, paths, file))
+
+
+def _json_box(row: Any, where: str) -> Array:
+    """A rectangle or polygon of a JSON list, where null and an empty list are no box.
+
+    Raises:
+        DataError: something else than finite numbers; ``where`` says in which file.
+    """
+    if row in (None, []):
+        return np.full(4, np.nan)
+    kinds = {type(v) for v in row} if isinstance(row, list) else {str}
+    if not kinds <= {int, float, NoneType} or any(v is not None and abs(v) > 1e300 for v in row):
+        raise DataError(f"{where}: not a list of numbers: {str(row)[:60]}")
+    return vot.bounding_box(np.array(row, dtype=np.float64), where)
 
 
 def _listed(paths: list[Path], file: Path) -> dict[int, Path]:
     lost = next((p for p in paths if not p.is_file()), None)
     if lost is not None:
         raise DataError(f"{file}: names {lost}, which is not there; lay the images beside it")
-    return number_frames(paths, file)
+    numbered = number_frames(paths, file)
+    if len(numbered) != len(paths):
+        raise DataError(
+            f"{file}: of {len(paths)} images that it names, {len(numbered)} are images with numbers"
+        )
+    return numbered
 
 
 LAYOUTS = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,10 @@ import numpy as np
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.place import Truth
 from rolo_bench.errors import DataError
+
+WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+LARGEST = 1 << 24
+"""Pixels of a side, and of a place, beyond which nothing is a mask."""
 
 
 def box_of(mask: np.ndarray) -> Array:
@@ -29,13 +36,23 @@ def decode(values: list[int], where: str) -> Array:
     if len(values) < 4 or min(values[2:]) < 0:
         raise DataError(f"{where}: not a mask")
     x, y, width, height = values[:4]
-    runs = np.array(values[4:], dtype=int)
-    if width * height > 1 << 28 or runs.sum() > width * height:
+    ends = list(accumulate(values[4:]))
+    if (
+        max(map(abs, values[:4])) > LARGEST
+        or min(values[4:], default=0) < 0
+        or max(ends, default=0) > width * height
+    ):
         raise DataError(f"{where}: a mask whose run lengths do not fit {width} × {height} pixels")
-    bits = np.zeros(width * height, dtype=bool)
-    part = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    bits[: len(part)] = part
-    return box_of(bits.reshape(height, width)) + [x, y, 0, 0]
+    first, last = (
+        np.array([(a, b - 1) for a, b in zip(ends[::2], ends[1::2]) if b > a], dtype=int).reshape(-1, 2).T
+    )
+    if not len(first):
+        return np.full(4, np.nan)
+    rows, columns = (first // width, last // width), (first % width, last % width)
+    over = bool((rows[0] != rows[1]).any())  # a run that goes on in the next row reaches both sides
+    left, right = (0, width - 1) if over else (columns[0].min(), columns[1].max())
+    top = rows[0].min()
+    return np.array([x + left, y + top, right - left + 1, rows[1].max() - top + 1], dtype=np.float64)
 
 
 def parse(text: str, where: str) -> Array:
@@ -44,10 +61,10 @@ def parse(text: str, where: str) -> Array:
     Raises:
         DataError: as `decode`.
     """
-    try:
-        return decode([int(v) for v in text.strip()[1:].split(",")], where)
-    except ValueError:
-        raise DataError(f"{where}: not a mask: {text[:40]!r}") from None
+    cells = [c.strip() for c in text.strip()[1:].split(",")]
+    if not all(WHOLE.fullmatch(c) for c in cells):
+        raise DataError(f"{where}: not a mask: {text[:40]!r}")
+    return decode([int(c) for c in cells], where)
 
 
 def encode(box: Array) -> str:
@@ -75,10 +92,10 @@ def read_mask(path: Path) -> np.ndarray:
     Raises:
         DataError: not a readable image.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             return np.array(image if image.mode in ("P", "L", "1") else image.convert("L")).astype(np.uint8)
-    except (OSError, UnidentifiedImageError) as error:
+    except Exception as error:  # whatever a damaged file makes of the reader
         raise DataError(f"{path}: not a readable mask ({type(error).__name__})") from None

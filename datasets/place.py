@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array
+from rolo_bench.boxfiles import read_text, row_numbers
 from rolo_bench.errors import DataError, MissingError
 from rolo_bench.sequence import Image, ImageFiles, Sequence
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+LONGEST = 10_000_000
+"""Frames of a video; a number beyond it is damage."""
 Flags = NDArray[np.bool_]
 
 
@@ -214,19 +217,28 @@ def read_flags(path: Path, count: int) -> Array | None:
     """Numbers of a label file ``(N,)``, in one row or one a row; None where there is no such file.
 
     Raises:
-        DataError: not numbers, or another count.
+        DataError: not numbers from 0 on, or another count.
     """
     if not path.is_file():
         return None
-    try:
-        values = np.array(
-            [float(v) for v in re.split(r"[,\s]+", path.read_text(encoding="utf-8-sig").strip())]
-        )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a list of numbers ({type(error).__name__})") from None
+    values = np.array(row_numbers(re.split(r"[,\s]+", read_text(path).strip()), str(path)))
     if len(values) != count:
         raise DataError(f"{path}: {len(values)} labels for {count} frames")
+    if not (values >= 0).all() or np.isinf(values).any():
+        raise DataError(f"{path}: a label that is no number from 0 on")
     return values
+
+
+def frame_numbers(values: Array, where: str) -> NDArray[np.int_]:
+    """Numbers of frames ``(N,)`` as they stand in a table, as integers.
+
+    Raises:
+        DataError: one is no whole number from 0 on, or beyond `LONGEST`; ``where`` says in which file.
+    """
+    wrong = ~((values >= 0) & (values <= LONGEST) & (values == np.floor(values)))
+    if wrong.any():
+        raise DataError(f"{where}: {values[wrong][0]:g} is no number of a frame")
+    return values.astype(int)
 
 
 def missing(path: Path) -> MissingError:

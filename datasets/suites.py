@@ -10,6 +10,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from rolo_bench.boxes import Array
-from rolo_bench.boxfiles import read_boxes
+from rolo_bench.boxfiles import read_boxes, read_text
 from rolo_bench.datasets import otb
 from rolo_bench.datasets.layouts import LAYOUTS, NAMED, find_named, near, recognise
 from rolo_bench.datasets.place import Place, Truth
@@ -234,7 +236,8 @@ def _turned(sequences: tuple[Sequence, ...]) -> tuple[str, ...]:
     for sequence in sequences:
         paths = getattr(sequence.frames, "paths", ())
         if paths and paths[0].suffix.lower() in (".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".png"):
-            with suppress(OSError, ValueError, SyntaxError), Image.open(paths[0]) as image:
+            # whatever a damaged file makes of the reader is told where the frame is read
+            with suppress(Exception), warnings.catch_warnings(action="ignore"), Image.open(paths[0]) as image:
                 if image.getexif().get(ORIENTATION, 1) != 1:
                     names.append(sequence.name)
     listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
@@ -307,26 +310,33 @@ def read_table(path: Path) -> tuple[Entry, ...]:
     Raises:
         DataError: a column or value is wrong, with its row.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(line for line in file if line.strip() and not line.startswith("#"))
-        fields = reader.fieldnames or []
-        if "name" not in fields:
-            raise DataError(f"{path}: the table needs a column 'name'; it has {', '.join(fields) or 'none'}")
-        unknown = sorted(set(fields) - set(COLUMNS))
-        if unknown:
-            raise DataError(f"{path}: unknown columns {', '.join(unknown)}; known: {', '.join(COLUMNS)}")
-        table = tuple(_own_entry(row, f"{path}, row {number}") for number, row in enumerate(reader, 2))
+    lines = [line for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
+    reader = csv.DictReader(lines)
+    try:
+        fields = list(reader.fieldnames or [])
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"{path}: not a table ({error})") from None
+    if "name" not in fields:
+        raise DataError(f"{path}: the table needs a column 'name'; it has {', '.join(fields)[:80] or 'none'}")
+    unknown = sorted(set(fields) - set(COLUMNS))
+    if unknown or len(set(fields)) != len(fields):
+        named = ", ".join(unknown or fields)[:80]
+        raise DataError(f"{path}: unknown columns {named}; known, each once: {', '.join(COLUMNS)}")
+    table = tuple(_own_entry(row, f"{path}, row {number}") for number, row in enumerate(rows, 2))
     if len({e.name for e in table}) != len(table):
         raise DataError(f"{path}: a sequence name stands there twice")
     return table
 
 
 def _own_entry(row: dict[str, str], where: str) -> Entry:
-    try:
-        first, last = (int(row[k]) if row.get(k) else None for k in ("first", "last"))
-    except ValueError:
-        raise DataError(f"{where}: first and last must be whole numbers") from None
-    if not row["name"] or (first is None) != (last is None) or (first and last and first > last):
+    if None in row:
+        raise DataError(f"{where}: more cells than columns")
+    given = [(row.get(k) or "").strip() for k in ("first", "last")]
+    if not all(re.fullmatch(r"[0-9]{0,7}", text) for text in given):
+        raise DataError(f"{where}: first and last must be whole numbers")
+    first, last = (int(text) if text else None for text in given)
+    if not row["name"] or (first is None) != (last is None) or (first or 0) > (last or 0):
         raise DataError(f"{where}: needs a name, and first <= last or neither")
     attributes = tuple((row.get("attributes") or "").split())
     return Entry(row["name"], first, last, row.get("folder") or None, attributes=attributes)

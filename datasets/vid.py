@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rolo_bench.boxes import Array
+from rolo_bench.boxfiles import row_numbers
 from rolo_bench.errors import DataError
 from rolo_bench.sequence import ImageFiles, Sequence
 
@@ -32,15 +33,16 @@ def read_frame(path: Path) -> dict[str, Array]:
                 raise DataError(
                     f"{path}: an object has no trackid or bndbox; is it an ILSVRC VID annotation?"
                 )
-            left, top, right, bottom = (
-                float(corner.findtext(k, "nan")) for k in ("xmin", "ymin", "xmax", "ymax")
-            )
+            cells = [corner.findtext(k, "").strip() for k in ("xmin", "ymin", "xmax", "ymax")]
+            left, top, right, bottom = row_numbers(cells, str(path))
+            if name in boxes:
+                raise DataError(f"{path}: track {name} stands there twice")
             boxes[name] = np.array([left, top, right - left, bottom - top])
             if not np.isfinite(boxes[name]).all() or (boxes[name][2:] <= 0).any():
                 raise DataError(f"{path}: track {name} has no proper box")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise DataError(f"{path}: not an ILSVRC VID annotation ({error})") from None
     return boxes
 

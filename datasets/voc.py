@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from rolo_bench.boxes import Array
+from rolo_bench.boxfiles import NUMBER, read_text
 from rolo_bench.datasets.labelled import LabelledImage
 from rolo_bench.errors import DataError
 from rolo_bench.sequence import ImageFiles
@@ -57,9 +58,10 @@ def read_annotation(path: Path) -> VocAnnotation:
         raise DataError(f"{path}: not well-formed XML ({error})") from None
     if root.tag != "annotation":
         raise DataError(f"{path}: the root is <{root.tag}>, <annotation> expected")
-    size = (int(_number(path, root, "size/width")), int(_number(path, root, "size/height")))
-    if min(size) < 1:
-        raise DataError(f"{path}: image size {size[0]} x {size[1]}; the size must be given")
+    width, height = (_number(path, root, f"size/{k}") for k in ("width", "height"))
+    size = (int(width), int(height))
+    if min(size) < 1 or size != (width, height):
+        raise DataError(f"{path}: image size {width:g} x {height:g}; the size must be given in whole pixels")
     objects = tuple(_object(path, item, k, size) for k, item in enumerate(root.findall("object"), 1))
     return VocAnnotation(_text(path, root, "filename"), size, objects)
 
@@ -73,10 +75,7 @@ def _text(path: Path, node: ElementTree.Element, field: str) -> str:
 
 def _number(path: Path, node: ElementTree.Element, field: str, where: str = "") -> float:
     text = _text(path, node, field)
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
+    value = float(text) if NUMBER.fullmatch(text) else float("nan")
     if not np.isfinite(value):
         raise DataError(f"{path}: {where}<{field}> is {text[:40]!r}, a number expected")
     return value
@@ -119,7 +118,7 @@ class VocImages:
             listing = root / "ImageSets" / "Main" / f"{split}.txt"
             if not listing.is_file():
                 raise DataError(f"{listing}: no such split")
-            lines = listing.read_text(encoding="utf-8").splitlines()
+            lines = read_text(listing).splitlines()
             self.stems = tuple(line.split()[0] for line in lines if line.strip())
         if not self.stems:
             raise DataError(f"{root}: no annotations{f' in split {split}' if split else ''}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rolo_bench.boxes import Array
-from rolo_bench.boxfiles import read_text
+from rolo_bench.boxfiles import read_text, row_numbers
 from rolo_bench.datasets.masks import parse
 from rolo_bench.datasets.place import Truth, frame_paths, missing
 from rolo_bench.errors import DataError
@@ -21,7 +21,7 @@ from rolo_bench.errors import DataError
 def read_regions(path: Path) -> Array:
     """Regions of a VOT annotation as boxes ``(N, 4)``, 0-based pixels.
 
-    ``nan`` rows, code 0 and empty masks are "no box".
+    ``nan`` rows, VOT's codes (a lone 0, 1 or 2) and empty masks are "no box".
 
     Raises:
         MissingError: no such file.
@@ -45,11 +45,9 @@ def _region(path: Path, number: int, line: str) -> Array:
     where = f"{path}, row {number}"
     if line[:1] in "mM":
         return parse(line, where)
-    try:
-        values = np.array([float(v) for v in (line.split(",") if "," in line else line.split())])
-    except ValueError:
-        raise DataError(f"{where}: not a rectangle or polygon: {line[:60]!r}") from None
-    if values.size == 1 or np.isnan(values).any():  # VOT writes one code for "no region"
+    cells = [c.strip() for c in line.split(",")] if "," in line else line.split()
+    values = np.array(row_numbers(cells, where))
+    if np.isnan(values).any() or (values.size == 1 and values[0] in (0, 1, 2)):
         return np.full(4, np.nan)
     if np.isinf(values).any():
         raise DataError(f"{where}: infinite value")

@@ -73,6 +73,18 @@ def parse_table(path: Path, columns: int, data: bytes | None = None) -> Array:
     return np.asarray(rows, dtype=np.float64)
 
 
+def row_numbers(cells: list[str], where: str) -> list[float]:
+    """The numbers of a row.
+
+    Raises:
+        DataError: a cell is no number, or of a spelling that only Python reads; ``where`` says in which file and row.
+    """
+    wrong = next((c for c in cells if not NUMBER.fullmatch(c)), None)
+    if wrong is not None:
+        raise DataError(f"{where}: not a number: {wrong[:40]!r}")
+    return [float(c) for c in cells]
+
+
 def read_boxes(path: Path, offset: float = 1.0, data: bytes | None = None) -> Array:
     """Boxes ``(N, 4)`` of a text file, 0-based; ``offset`` is subtracted from x and y.
 

@@ -37,7 +37,10 @@ def decode(content: bytes, what: str) -> Image:
     import cv2
 
     data = np.frombuffer(content, dtype=np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    except cv2.error:  # a header that says more pixels than it decodes
+        image = None
     if image is None:
         raise DataError(f"{what}: not a readable image ({len(data)} bytes); fetch the sequence again")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

@@ -176,8 +176,8 @@ def _bytes(text: str | None) -> int | None:
     match = re.fullmatch(r"([0-9.]+)\s*([kmgt]?)b?", text.strip().lower())
     try:
         return int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " ")) if match else int("")
-    except ValueError:
-        raise UsageError(f"--memory {text!r}: write a size such as 4GB or 500MB") from None
+    except (ValueError, OverflowError):
+        raise UsageError(f"--memory {text[:60]!r}: write a size such as 4GB or 500MB") from None
 
 
 @contextmanager

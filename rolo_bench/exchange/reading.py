@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array
-from rolo_bench.boxfiles import NUMBER
+from rolo_bench.boxfiles import row_numbers
 from rolo_bench.errors import DataError
 
 FARTHEST = 100_000.0
@@ -196,15 +196,3 @@ def text_numbers(path: Path, columns: tuple[int, ...]) -> tuple[Array, tuple[str
             raise DataError(f"{path}, row {number}: expected {wanted} numbers, found {len(cells)}")
         values.append(row_numbers(cells, f"{path}, row {number}"))
     return np.array(values, dtype=np.float64), notes
-
-
-def row_numbers(cells: list[str], where: str) -> list[float]:
-    """The numbers of a row.
-
-    Raises:
-        DataError: a cell is no number; ``where`` says in which file and row.
-    """
-    wrong = next((c for c in cells if not NUMBER.fullmatch(c)), None)
-    if wrong is not None:
-        raise DataError(f"{where}: not a number: {wrong[:40]!r}")
-    return [float(c) for c in cells]

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from rolo_bench.boxes import Array
-from rolo_bench.boxfiles import NUMBER
+from rolo_bench.boxfiles import NUMBER, row_numbers
 from rolo_bench.datasets import masks
 from rolo_bench.datasets.alignment import from_corners
 from rolo_bench.datasets.vot import bounding_box
@@ -30,7 +30,6 @@ from rolo_bench.exchange.reading import (
     Reading,
     drop_invalid,
     real_rows,
-    row_numbers,
     text_numbers,
     text_rows,
 )

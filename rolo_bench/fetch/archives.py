@@ -7,6 +7,7 @@ fresh folder and counts what really comes out. Nothing is ever written outside t
 from __future__ import annotations
 
 import errno
+import lzma
 import os
 import shutil
 import stat
@@ -64,14 +65,17 @@ def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
             yield file
     except FileNotFoundError:
         raise DataError(f"{archive}: no such file") from None
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise DataError(f"{archive}: not a whole zip archive ({error})") from None
-    except (ValueError, RuntimeError, struct.error) as error:
+    except (ValueError, RuntimeError, struct.error) as error:  # of kinds of packing that are not known, too
         raise DataError(f"{archive}: a damaged zip archive ({error})") from None
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a place before the file's begin; the rest is the disk's trouble
+        if error.errno not in (
+            errno.EINVAL,
+            None,
+        ):  # a place before the file's begin; bzip2's own; else the disk's
             raise
-        raise DataError(f"{archive}: a damaged zip archive (an entry outside of it)") from None
+        raise DataError(f"{archive}: a damaged zip archive ({error})") from None
 
 
 def plan(archive: Path, limits: Limits = DEFAULT) -> list[Member]:
@@ -126,6 +130,7 @@ def safe_path(archive: Path, info: zipfile.ZipInfo) -> PurePosixPath:
         or ":" in name
         or any(ord(c) < 32 for c in name)
         or len(name) > 512
+        or any(len(part.encode(errors="replace")) > 255 for part in path.parts)
     ):
         raise DataError(f"{archive}: entry {name[:80]!r} would be written outside the folder; not unpacked")
     mode = info.external_attr >> 16

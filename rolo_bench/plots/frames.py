@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Iterable
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
@@ -104,15 +105,13 @@ def parse_frames(text: str, sequence: Sequence) -> list[int]:
     indices: list[int] = []
     first, last = sequence.first_frame, sequence.first_frame + len(sequence) - 1
     for part in text.split(","):
-        begin, dash, end = part.strip().partition("-")
-        try:
-            a = int(begin)
-            b = int(end) if dash else a
-        except ValueError:
-            raise UsageError(f"--frames {text!r}: write numbers and ranges, such as 1,50,100-120") from None
+        match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", part.strip())
+        if match is None:
+            raise UsageError(f"--frames {text[:60]!r}: write numbers and ranges, such as 1,50,100-120")
+        a, b = int(match[1]), int(match[2] or match[1])
+        if not first <= a <= b <= last:
+            raise DataError(f"{sequence.name} has frames {first} to {last}; --frames asks for {part[:60]}")
         indices += range(a - first, b - first + 1)
-    if not indices or min(indices) < 0 or max(indices) >= len(sequence):
-        raise DataError(f"{sequence.name} has frames {first} to {last}; --frames asks for {text}")
     return indices
 
 

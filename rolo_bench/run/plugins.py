@@ -14,6 +14,7 @@ import os
 import pkgutil
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -399,9 +400,10 @@ def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     for pair in pairs:
         key, sign, text = pair.partition("=")
         if not sign or not key:
-            raise UsageError(f"option {pair!r}: write it as name=value")
+            raise UsageError(f"option {pair[:60]!r}: write it as name=value")
         try:
-            options[key.replace("-", "_")] = ast.literal_eval(text)
+            with warnings.catch_warnings(action="ignore"):  # of escapes such as \d in what is no literal
+                options[key.replace("-", "_")] = ast.literal_eval(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             options[key.replace("-", "_")] = {"true": True, "false": False}.get(text.lower(), text)
     return options

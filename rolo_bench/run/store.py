@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -436,16 +437,39 @@ class Store:
 
 
 def _describes_a_run(value: Any) -> bool:
-    """Whether tables are where ``run.json`` has tables, and starts are whole numbers."""
-    tables = ("sequences", "makings", "runs", "fingerprint", "options", "versions", "machine")
-    if not isinstance(value, dict) or not all(isinstance(value.get(k) or {}, dict) for k in tables):
+    """Whether everything in ``run.json`` that is looked at is of its kind."""
+    if not _of_kind(value, _RUN | _META) or not isinstance(value.get("sequences"), dict):
         return False
-    entries = value.get("sequences")
-    inner = [v for name in ("makings", "runs") for v in (value.get(name) or {}).values()]
-    return isinstance(entries, dict) and all(
-        isinstance(e, dict) and isinstance(e.get("start", 0), int) and isinstance(e.get("files") or {}, dict)
-        for e in [*entries.values(), *inner]
+    if not all(
+        _of_kind(part, kinds) for name, kinds in _PARTS.items() for part in value.get(name, {}).values()
+    ):
+        return False
+    words = [*value.get("expected", ()), *value.get("trained_on", ())]
+    machines = [run.get("machine", {}) for run in (value, *value.get("runs", {}).values())]
+    return all(isinstance(w, str) for w in words) and all(_of_kind(m, _MACHINE) for m in machines)
+
+
+def _of_kind(value: Any, kinds: dict[str, Any]) -> bool:
+    """Whether a value is a table whose entries, where there are any, are of some types."""
+    return isinstance(value, dict) and all(
+        name not in value or isinstance(value[name], kind) for name, kind in kinds.items()
     )
+
+
+_MACHINE = {"cores": (int, NoneType), "load_at_start": (int, float)}
+_RUN = {"versions": dict, "machine": dict, "jobs": int}
+_META = {
+    "sequences": dict, "makings": dict, "runs": dict, "fingerprint": dict, "options": dict, "imported": dict,
+    "expected": list, "trained_on": list, "tracker": str, "plugin": str, "origin": str,
+}  # fmt: skip
+_PARTS: dict[str, dict[str, Any]] = {
+    "sequences": {
+        "start": int, "files": dict, "making": str, "run": (str, int), "status": str, "frames": int,
+        "error": (str, NoneType),
+    },
+    "makings": {"options": dict, "weights": dict, "versions": dict},
+    "runs": _RUN,
+}  # fmt: skip
 
 
 def sequence_of(stem: str, protocol: str) -> str:

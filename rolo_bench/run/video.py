@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from rolo_bench.boxes import Array, as_boxes, valid
-from rolo_bench.boxfiles import format_boxes
+from rolo_bench.boxfiles import NUMBER, format_boxes
 from rolo_bench.datasets.place import frame_paths, number_frames
 from rolo_bench.errors import DataError, TrackerError, UsageError
 from rolo_bench.files import write_atomic
@@ -35,13 +35,11 @@ def parse_box(text: str) -> Array:
     Raises:
         UsageError: not four numbers, or no positive size.
     """
-    try:
-        box = np.array([float(v) for v in text.split(",")])
-    except ValueError:
-        box = np.empty(0)
+    cells = [c.strip() for c in text.split(",")]
+    box = np.array([float(c) if NUMBER.fullmatch(c) else np.nan for c in cells])
     if box.shape != (4,) or not valid(box)[0]:
         raise UsageError(
-            f"--init {text!r}: write four numbers x,y,w,h with a positive size, for instance 120,80,40,60"
+            f"--init {text[:60]!r}: write four numbers x,y,w,h with a positive size, for instance 120,80,40,60"
         )
     return box
 

@@ -87,7 +87,7 @@ def read_onnx(path: Path, network: YOLOX) -> dict[str, Tensor]:
     try:
         graph = onnx.load_from_string(path.read_bytes()).graph
         values = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
-    except (DecodeError, ValueError, TypeError) as error:
+    except (DecodeError, ValueError, TypeError, LookupError) as error:
         raise WeightsError(
             f"{path}: not a readable ONNX file ({type(error).__name__}); fetch it again"
         ) from None
