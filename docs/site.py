@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 from tests.typecheck import sources  # noqa: E402  (which file is installed where)
 
 LINK = r"\]\((?!https?:|#)([^)\s]+)\)"
+LATE = "---\nsearch: {boost: 0.3}\n---\n\n"  # the search finds guides first
 WITHOUT_API = ("rolo_bench.cli", "rolo_bench.published")  # described by their commands; data alone
 
 
@@ -43,7 +44,7 @@ def pages() -> dict[str, str]:
         + moved((ROOT / "README.md").read_text(encoding="utf-8")),
         "contributing.md": moved((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")),
         "changelog.md": moved((ROOT / "CHANGELOG.md").read_text(encoding="utf-8")),
-        "commands.md": "# Commands\n\n" + command_help(cli, "rolo-bench", 2),
+        "commands.md": LATE + "# Commands\n\n" + command_help(cli, "rolo-bench", 2),
     }
     made |= {f"conventions/{name}.md": convention_page(c) for name, c in CONVENTIONS.items()}
     return made | {f"api/{name}.md": package_page(name, modules) for name, modules in packages().items()}
@@ -84,8 +85,10 @@ def packages() -> dict[str, list[str]]:
 
 def package_page(name: str, modules: list[str]) -> str:
     """The page of one package: what its docstrings say."""
-    head = f"# {name}\n\n::: {name}\n    options: {{members: false, show_root_heading: false, heading_level: 2}}\n\n"
-    return head + "".join(f"::: {module}\n\n" for module in modules)
+    options = "{members: false, show_root_heading: false}"
+    return f"{LATE}# {name}\n\n" + "".join(
+        f"::: {module}\n\n" for module in [f"{name}\n    options: {options}", *modules]
+    )
 
 
 # -- conventions -------------------------------------------------------------------------------------------------
@@ -237,6 +240,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         r"\]\(\.\./trackers/(\w+)\.py\)", r"](api/rolo_bench.trackers.md#rolo_bench.trackers.\1)", markdown
     )
     return without_sections(markdown) if page.file.src_uri == "conventions.md" else markdown
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Options in code stay in one piece where a line is broken."""
+    return re.sub(r"(?<=[\s>])--[a-z][\w-]*", r'<span class="option">\g<0></span>', html)
 
 
 class Loads(HTMLParser):

@@ -14,7 +14,8 @@ import cv2
 import pytest
 
 import rolo_bench
-from rolo_bench.cli import main
+from rolo_bench.cli import COMMANDS, main
+from rolo_bench.plots import FIGURES
 from rolo_bench.scores.conventions import CONVENTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,6 +128,38 @@ def test_the_site_has_a_page_for_each_convention_with_a_text_of_its_own():
         assert convention.rule in page and convention.source in page
     menu = made["without_sections"]((ROOT / "docs" / "conventions.md").read_text(encoding="utf-8"))
     assert "### otb" not in menu and "](conventions/rolo2016.md)" in menu
+
+
+def test_the_site_describes_every_package_and_every_command():
+    made = runpy.run_path(str(ROOT / "docs" / "site.py"))
+    described = "".join(made["pages"]().values())
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    for package in set(setup["options"]["packages"].split()) - set(made["WITHOUT_API"]) - {"rolo_bench.nn"}:
+        assert f"# {package}\n" in described, package
+    for command in (*COMMANDS, "plot success", "train tracker"):
+        assert f"# rolo-bench {command}\n" in described, command
+
+
+def test_every_picture_of_the_gallery_is_shown_and_made_by_its_one_command():
+    shown = re.findall(r"\]\(gallery/([\w.-]+)\)", (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8"))
+    program = (ROOT / "docs" / "gallery" / "make.py").read_text(encoding="utf-8")
+    assert sorted(shown) == sorted(
+        p.name for p in (ROOT / "docs" / "gallery").iterdir() if p.suffix in (".png", ".jpg")
+    )
+    for name in shown:
+        assert Path(name).stem in FIGURES or f'"{name}"' in program, name
+
+
+def test_the_same_pythons_are_promised_and_checked():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    promised = re.findall(r"Python :: (3\.\d+)", setup["metadata"]["classifiers"])
+    workflow = (ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
+    tox = configparser.ConfigParser()
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    assert re.findall(r'"(3\.\d+)"', workflow) == promised
+    assert re.findall(r"py(3)(\d+)", tox["tox"]["envlist"]) == [tuple(v.split(".")) for v in promised]
 
 
 def test_what_a_page_loads_is_told_from_what_it_links_to():
