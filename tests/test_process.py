@@ -285,7 +285,8 @@ def test_one_that_cannot_be_made_keeps_no_other_from_running(tmp_path, capsys, w
     assert main(line) == 1
     err = capsys.readouterr().err.splitlines()
     assert err[0].startswith("  bad: failed: ") and "cannot be" in err[0]
-    assert "static on videos (ope): 2 done" in err and err[-1].startswith("rolo-bench: 1 failed")
+    assert any(line.startswith("static on videos (ope): 2 done") for line in err)
+    assert err[-1].startswith("rolo-bench: 1 failed")
     assert Store(tmp_path / "r").trackers("videos") == ("static",)
 
 
@@ -411,7 +412,8 @@ def test_progress_is_told_from_other_processes(tmp_path):
         results=tmp_path / "r",
         progress=lambda *at: steps.append(at),
     )
-    assert steps == [("A", i, 5) for i in range(1, 6)]
+    assert steps[0] == ("A", 1, 5) and steps[-1] == ("A", 5, 5)
+    assert steps == sorted(steps)
 
 
 def test_a_read_only_folder_is_one_line(tmp_path, capsys):

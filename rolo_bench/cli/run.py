@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from rolo_bench.cli.options import (
     Number,
@@ -22,12 +24,14 @@ from rolo_bench.cli.options import (
     serve_option,
     trackers_option,
 )
-from rolo_bench.errors import RoloBenchError, TrackerError, UsageError
+from rolo_bench.cli.progress import Board, animated, counted_frames, duration, shown
+from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError, counted
 from rolo_bench.run.job import FRAME_LIMIT, START_LIMIT
 
 if TYPE_CHECKING:
     from rolo_bench.datasets.suites import Suite
-    from rolo_bench.run.runner import Progress
+    from rolo_bench.run.runner import Outcome
+    from rolo_bench.scores.conventions import Convention
 
 
 @click.command(epilog="Example: rolo-bench run --tracker ncc --suite otb30 --data ~/otb --partial")
@@ -73,7 +77,9 @@ if TYPE_CHECKING:
     "--show", is_flag=True, help="Show frames, boxes and truth in a window meanwhile, of the first process."
 )
 @serve_option
+@click.pass_context
 def run(
+    context: click.Context,
     trackers: tuple[str, ...],
     suite: str,
     data: str | None,
@@ -101,13 +107,16 @@ def run(
 ) -> None:
     """Run trackers on a suite; what is current is skipped, so the same command resumes.
 
+    A terminal shows frames of all trackers and the time that is left; each sequence gets a line with its score by the
+    suite's own rule and its speed.
+
     Each tracker runs in a process of its own: whatever it does there costs it the sequence, and nothing else.
     """
     from rolo_bench.datasets.suites import load_suite
     from rolo_bench.run.job import Limits
     from rolo_bench.run.live import screen
     from rolo_bench.run.plugins import locate, parse_options
-    from rolo_bench.run.runner import How
+    from rolo_bench.run.runner import How, frames_of
     from rolo_bench.run.store import Store
 
     _check_together(trackers, name, jobs, in_process, scheduler, show or serve is not None)
@@ -130,18 +139,27 @@ def run(
         console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}", markup=False)
     for note in loaded.notes:
         console.print(note, markup=False)
-    failures = 0
-    with _terminated(), screen(show, serve, lambda line: console.print(line, markup=False)) as view:
+    failures = made = 0
+    board = Board(frames_of(loaded, protocol), len(places) * repeat)
+    said = screen(show, serve, lambda line: console.print(line, markup=False))
+    with _terminated(), said as view, shown(board):
         asked["how"] = replace(how, view=view)
-        for place, tracker, number in ((p, t, n) for p, t in zip(places, trackers) for n in range(repeat)):
+        runs = ((p, t, n) for p, t in zip(places, trackers) for n in range(repeat))
+        for index, (place, tracker, number) in enumerate(runs):
             label = (name or place.name) + (f"_{number:03d}" if repeat > 1 else "")
+            board.begin(index, label)
             try:
-                failures += _run_one(tracker, loaded, label, asked | {"name": label, "seed": seed + number})
+                of_this = asked | {"name": label, "seed": seed + number}
+                good, bad = _run_one(tracker, loaded, label, of_this, board)
+                made, failures = made + good, failures + bad
             except RoloBenchError as error:
                 if len(places) == 1:
                     raise
-                console.print(f"  {place.name}: failed: {error}", markup=False)
+                console.print(f"  {place.name}: failed: {error}", markup=False, style="red")
                 failures += 1
+    if made and context.get_parameter_source("suite"):  # not called by a command that goes on by itself
+        console.print(f"results in {results / loaded.name / protocol}", markup=False)
+        console.print(f"next: {_next(context, loaded)}", markup=False)
     if failures:
         raise TrackerError(
             f"{failures} failed, the rest is kept; fix the tracker and run the same command again"
@@ -198,54 +216,89 @@ def _terminated() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run_one(tracker: str, suite: Suite, label: str, asked: dict[str, Any]) -> int:
-    """Run one tracker, say what became of each sequence, and count the failures."""
-    from rolo_bench.run.runner import run_suite
+def _next(context: click.Context, suite: Suite) -> str:
+    """The command that scores what was run: with the options that were typed, as the project file holds the others."""
+    words = ["rolo-bench", "score"]
+    for name in ("suite", "data", "results", "protocol"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            words += [f"--{name}", str(context.params[name])]
+    typed = context.get_parameter_source("partial") is ParameterSource.COMMANDLINE
+    if suite.missing and (typed or not context.params["partial"]):
+        words.append("--partial")
+    return shlex.join(words)
 
+
+def _run_one(tracker: str, suite: Suite, label: str, asked: dict[str, Any], board: Board) -> tuple[int, int]:
+    """Run one tracker and say what became of each sequence; how many have results now, and how many failed."""
+    from rolo_bench.run.runner import run_suite
+    from rolo_bench.scores.conventions import find_convention, official
+
+    rule = find_convention(official(suite.family))
     count = {"done": 0, "skipped": 0, "failed": 0, "failed before": 0}
-    with _progress(f"{label} on {suite.name}", len(suite.sequences)) as (advance, tick):
-        for outcome in run_suite(tracker, suite, progress=tick, **asked):
-            count["failed before" if outcome.what == "skipped" and outcome.error else outcome.what] += 1
-            advance()
-            if outcome.what == "failed":
-                console.print(f"  {outcome.stem}: failed: {outcome.error}", markup=False)
-                for line in outcome.output:
-                    console.print(f"    | {line}", markup=False)
-            elif outcome.what == "done" and not console.is_terminal:
-                console.print(f"  {outcome.stem}: {outcome.fps:.1f} fps", markup=False)
+    begun = False
+
+    def begin() -> None:
+        nonlocal begun
+        if not begun and not animated():  # once something is under way
+            frames = f"{counted(len(suite.sequences), 'sequence')}, {counted_frames(board.each)}"
+            console.print(f"{label} on {suite.name}: {frames}", markup=False)
+        begun = True
+
+    def tick(stem: str, frame: int, frames: int) -> None:
+        begin()
+        board.tick(stem, frame, frames)
+
+    found: dict[str, list[dict[str, Any]]] = {}
+    for outcome in run_suite(tracker, suite, progress=tick, **asked):
+        count["failed before" if outcome.what == "skipped" and outcome.error else outcome.what] += 1
+        board.end(outcome.stem, outcome.frames, {"done": outcome.frames, "skipped": 0}.get(outcome.what))
+        if outcome.what == "skipped":
+            continue
+        begin()
+        scores = _scored(outcome, suite, rule)
+        if scores:
+            found.setdefault(outcome.result.sequence if outcome.result else "", []).append(scores)
+        _say(outcome, scores, rule, board)
     parts = [f"{count['done']} done"]
     parts += [f"{count[k]} {k}" for k in ("skipped", "failed", "failed before") if count[k]]
+    if found and count["done"] == sum(count.values()):
+        parts.append(f"{rule.headline} {_mean(found, rule):.3f}")
     console.print(f"{label} on {suite.name} ({asked['protocol']}): {', '.join(parts)}", markup=False)
-    return count["failed"] + count["failed before"]
+    return count["done"] + count["skipped"], count["failed"] + count["failed before"]
 
 
-@contextmanager
-def _progress(title: str, total: int) -> Iterator[tuple[Callable[[], None], Progress | None]]:
-    """A bar on a terminal, a plain line in a log: gives `advance` for sequences and `tick` for frames."""
-    if not console.is_terminal:
-        say = iter([title])  # once something is under way
+def _mean(found: dict[str, list[dict[str, Any]]], rule: Convention) -> float:
+    """The mean over sequences, each the mean of its segments; by frames where the rule says so."""
+    weights = {n: sum(p["counted"] for p in parts) if rule.pooled else 1 for n, parts in found.items()}
+    sums = (weights[n] * sum(p["auc"] for p in parts) / len(parts) for n, parts in found.items())
+    return float(sum(sums) / max(sum(weights.values()), 1))
 
-        def begin(*frame: Any) -> None:
-            for line in say:
-                console.print(line, markup=False)
 
-        yield begin, begin
+def _scored(outcome: Outcome, suite: Suite, rule: Convention) -> dict[str, Any]:
+    """The scores of what was filed; empty where nothing was, or where the truth is not at hand."""
+    from rolo_bench.scores.score import score_result
+
+    if outcome.result is None:
+        return {}
+    sequence = next(s for s in suite.sequences if s.name == outcome.result.sequence)
+    try:
+        return score_result(outcome.result, sequence, rule)
+    except DataError:
+        return {}
+
+
+def _say(outcome: Outcome, scores: dict[str, Any], rule: Convention, board: Board) -> None:
+    """A line on a sequence that is over; in a log with the time that is left."""
+    if outcome.what == "failed":
+        console.print(f"  {outcome.stem}: failed: {outcome.error}", markup=False, style="red")
+        for line in outcome.output:
+            console.print(f"    | {line}", markup=False)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[frame]}"),
-    )  # fmt: skip
-    with Bar(*columns, console=console) as bar:
-        task = bar.add_task(title, total=total, frame="")
-
-        def tick(sequence: str, frame: int, frames: int) -> None:
-            if frame % 10 == 0 or frame == frames:
-                bar.update(task, frame=f"{sequence} {frame}/{frames}")
-
-        yield (lambda: bar.advance(task)), tick
+    score = f"{rule.headline} {scores['auc']:.3f}, " if scores else ""
+    left = board.left()
+    rest = f"; {board.share()}, {duration(left)} left" if left is not None and not animated() else ""
+    fps = f"{outcome.fps:,.{0 if outcome.fps >= 100 else 1}f}"
+    console.print(f"  {outcome.stem}: {score}{fps} fps{rest}", markup=False)
 
 
 @click.command(epilog="Example: rolo-bench demo --results /tmp/demo")

@@ -60,6 +60,11 @@ class Job:
         return self.sequence.name + (f"_{self.segment.label}" if self.segment.label else "")
 
     @property
+    def frames(self) -> int:
+        """How many frames the tracker is run over."""
+        return len(self.sequence) - self.segment.start
+
+    @property
     def part(self) -> Sequence:
         """The frames that the tracker is run over."""
         return self.sequence.slice(self.segment.start, len(self.sequence))

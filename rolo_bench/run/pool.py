@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from rolo_bench.errors import RoloBenchError, TrackerError
 from rolo_bench.run.job import Job, Tracked
 from rolo_bench.run.process import Stopped
 from rolo_bench.run.stamp import Facts
+
+TICK = 0.1
+"""Seconds between two words on the progress of a job."""
 
 
 class Worker(Protocol):
@@ -46,14 +50,38 @@ class End:
     result: Tracked | RoloBenchError
 
 
-def in_turn(jobs: Iterable[Job], worker: Worker, tell: Callable[[Step], None]) -> Generator[End, None, None]:
-    """One job after another in this thread; ``tell`` is called after each frame."""
+def in_turn(
+    jobs: Iterable[Job], worker: Worker, tell: Callable[[Step], None] | None
+) -> Generator[End, None, None]:
+    """One job after another in this thread; ``tell`` is called as `_paced` says."""
     for job in jobs:
-        yield _one(job, worker, lambda n, job=job: tell(Step(job, n)))  # type: ignore[misc]
+        yield _one(job, worker, _paced(job, tell))
+
+
+def _paced(job: Job, tell: Callable[[Step], None] | None) -> Callable[[int], None] | None:
+    """What a worker calls after each frame: it tells of the first, of the last, and between them every `TICK` seconds.
+
+    Looking at the clock costs a frame nothing that could be measured; telling would.
+    """
+    if tell is None:
+        return None
+    last, told = job.frames, -TICK
+
+    def tick(done: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= TICK or done == last:
+            told = now
+            tell(Step(job, done))
+
+    return tick
 
 
 def side_by_side(
-    jobs: Iterable[Job], workers: list[Worker], stop: threading.Event, tell: Callable[[Step], None]
+    jobs: Iterable[Job],
+    workers: list[Worker],
+    stop: threading.Event,
+    tell: Callable[[Step], None] | None,
 ) -> Generator[End, None, None]:
     """Jobs as workers become free, each worker in a thread of its own; ``tell`` is called in the thread of the caller.
 
@@ -68,7 +96,7 @@ def side_by_side(
                     job = waiting.popleft()
                 except IndexError:
                     break
-                told.put(_one(job, worker, lambda n, job=job: told.put(Step(job, n))))  # type: ignore[misc]
+                told.put(_one(job, worker, _paced(job, told.put if tell else None)))
         except Stopped:
             pass
         except BaseException as error:  # a fault of ours, not to be lost in a thread
@@ -89,7 +117,8 @@ def side_by_side(
             if event is None:
                 running -= 1
             elif isinstance(event, Step):
-                tell(event)
+                if tell is not None:
+                    tell(event)
             elif isinstance(event, BaseException):
                 raise event
             else:

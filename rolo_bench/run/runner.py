@@ -43,7 +43,9 @@ class Outcome:
     """What happened to one sequence or segment: ``done``, ``skipped`` or ``failed``, and why.
 
     Attributes:
+        frames: of the sequence or segment; 0 where no tracker could be started on it.
         fps: frames per second inside the tracker, the first frame apart; NaN where nothing was measured.
+        result: what was filed.
         output: the last lines that the tracker printed, where its process was ended.
     """
 
@@ -52,6 +54,8 @@ class Outcome:
     error: str | None = None
     fps: float = float("nan")
     output: tuple[str, ...] = ()
+    frames: int = 0
+    result: RunResult | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def run(
         suite: a name or path, read with ``data``, ``partial`` and ``only``; or a suite as loaded.
         options, seed: keywords of the constructor; seed of the global random numbers, set before each sequence.
         name, force: file the results under another name; make them anew, also those that were made otherwise.
-        progress: called with a sequence's name, frames done and frames in all.
+        progress: called with the name of a sequence or segment, frames done and frames in all: of its first frame,
+            its last, and between them a few times a second.
         how: processes, threads and limits.
 
     Raises:
@@ -169,7 +174,7 @@ def run_suite(
                 yield step
         tell = _teller(progress)
         if cluster is not None or how.jobs > 1:  # the longest first, so that none is left over at the end
-            todo.sort(key=lambda job: -len(job.part))
+            todo.sort(key=lambda job: -job.frames)
         if cluster is not None:
             ends = cluster.track(todo, made)
         elif here:
@@ -181,12 +186,20 @@ def run_suite(
             yield book.file(end.job, end.result)
 
 
-def _teller(progress: Progress | None) -> Callable[[Step], None]:
-    def tell(step: Step) -> None:
-        if progress is not None:
-            progress(step.job.sequence.name, step.frames, len(step.job.part))
+def _teller(progress: Progress | None) -> Callable[[Step], None] | None:
+    if progress is None:
+        return None
+    return lambda step: progress(step.job.stem, step.frames, step.job.frames)
 
-    return tell
+
+def frames_of(suite: Suite, protocol: str) -> int:
+    """Frames that a tracker is run over on a suite; those of sequences on which none can be started do not count."""
+    total = 0
+    for sequence in suite.sequences:
+        with suppress(DataError):
+            starts = segments(protocol, sequence.truth, omit=tre_omit(sequence))
+            total += sum(len(sequence) - s.start for s in starts)
+    return total
 
 
 def _workers(setup: Setup, how: How, work: Path, stop: threading.Event) -> list[Worker]:
@@ -276,19 +289,19 @@ class Book:
         found: dict[str, Any] = self.meta["sequences"].get(stem, {})
         return found
 
-    def fail(self, stem: str, error: RoloBenchError, more: dict[str, Any]) -> Outcome:
-        """Record a sequence as failed."""
+    def fail(self, stem: str, error: RoloBenchError, more: dict[str, Any], frames: int = 0) -> Outcome:
+        """Record a sequence as failed, on which a tracker was to be run over so many frames."""
         with suppress(UsageError):  # a name that no file can have
             self.store.remove(*self.where, stem)
         output = error.output if isinstance(error, WorkerError) else ()
         self._record(stem, more | {"status": "failed", "error": str(error)})
-        return Outcome(stem, "failed", str(error), output=output)
+        return Outcome(stem, "failed", str(error), output=output, frames=frames)
 
     def file(self, job: Job, result: Tracked | RoloBenchError) -> Outcome:
         """File what a job gave."""
         stamp = job.video | {"start": job.segment.start, "making": self.key}
         if isinstance(result, RoloBenchError):
-            return self.fail(job.stem, result, stamp)
+            return self.fail(job.stem, result, stamp, job.frames)
         kept = RunResult(
             self.label, job.sequence.name, self.protocol, result.boxes, result.seconds,
             segment=job.segment.label, start=job.segment.start,
@@ -299,7 +312,7 @@ class Book:
             job.stem, stamp | whole | {"speed": fps}, result.made
         )  # first: what a kill leaves is known as ours
         self.store.save(self.suite.name, kept)
-        return Outcome(job.stem, "done", fps=fps.get("mean", float("nan")))
+        return Outcome(job.stem, "done", fps=fps.get("mean", float("nan")), frames=job.frames, result=kept)
 
     def _record(self, stem: str, entry: dict[str, Any], made: dict[str, Any] | None = None) -> None:
         """Write a record; the first one of a run, and of each machine, writes with it what the run is."""
@@ -387,9 +400,9 @@ def plan(book: Book, force: bool, retry_failed: bool) -> Iterator[Job | Outcome]
             entry = book.entry(job.stem)
             failed = entry.get("status") == "failed" and entry.get("making") == book.key
             if not force and book.current(job):
-                yield Outcome(job.stem, "skipped")
+                yield Outcome(job.stem, "skipped", frames=job.frames)
             elif not force and failed and not retry_failed:
-                yield Outcome(job.stem, "skipped", entry.get("error"))
+                yield Outcome(job.stem, "skipped", entry.get("error"), frames=job.frames)
             else:
                 if not entry or book.store.damage(*book.where, job.stem, entry):
                     book.store.make_room(*book.where, job.stem, entry)

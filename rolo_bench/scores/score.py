@@ -314,7 +314,7 @@ class Against:
         found = None if kept is None else kept.get(key)
         if found is None:
             result = files.result()
-            scores = _one(result, sequence, self.rule)
+            scores = score_result(result, sequence, self.rule)
             found = scores, "" if files.protocol == "sre" else self._misfit(result, sequence)
             if kept is not None:
                 kept.put(key, found)
@@ -361,7 +361,12 @@ def _rows(
     return rows
 
 
-def _one(result: RunResult, sequence: Sequence, rule: Convention) -> dict[str, Any]:
+def score_result(result: RunResult, sequence: Sequence, rule: Convention) -> dict[str, Any]:
+    """The scores of one result, by their columns.
+
+    Raises:
+        DataError: it has another length than the sequence, or nobody can score the sequence here.
+    """
     start = _start(result, sequence)
     truth = sequence.truth[start:]
     if len(truth) != len(result.boxes):
