@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from tests.typecheck import sources  # noqa: E402  (which file is installed where)
 
 LINK = r"\]\((?!https?:|#)([^)\s]+)\)"
-LATE = "---\nsearch: {boost: 0.3}\n---\n\n"  # the search finds guides first
+LATE = "---\nsearch: {boost: 0.05}\n---\n\n"  # the search finds guides first
 WITHOUT_API = ("rolo_bench.cli", "rolo_bench.published")  # described by their commands; data alone
 
 

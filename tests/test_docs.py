@@ -10,11 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import cv2
 import pytest
 
 import rolo_bench
-from rolo_bench.cli import COMMANDS, main
+from rolo_bench.cli import COMMANDS, cli, main
 from rolo_bench.plots import FIGURES
 from rolo_bench.scores.conventions import CONVENTIONS
 
@@ -109,6 +110,23 @@ def test_guide_to_own_detector_runs_as_printed(tmp_path, monkeypatch, capsys):
     Path("red.py").write_text(program, encoding="utf-8")
     follow(commands(typed))
     assert "yolo-red" in capsys.readouterr().out
+
+
+def test_every_command_that_a_page_prints_exists_with_its_options():
+    for page in (p for p in PAGES if p.name != "CHANGELOG.md"):  # which also tells of options that are gone
+        text = page.read_text(encoding="utf-8")
+        printed = re.findall(r"^(?: {4}|\$ )?(rolo-bench .*)$", text, re.MULTILINE)
+        printed += re.findall(r"`(rolo-bench [^`]+)`", text)
+        for line in printed:
+            words = shlex.split(re.sub(r"\s+", " ", line).partition("…")[0], comments=True)[1:]
+            command, names = cli, {"--help", "--version"}
+            while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+                command = command.get_command(click.Context(command), words.pop(0))
+                assert command, f"{page.name}: {line}"
+            for parameter in command.params:
+                names |= {*parameter.opts, *parameter.secondary_opts}
+            unknown = {w.partition("=")[0] for w in words if re.match(r"--?[a-z]", w)} - names
+            assert not unknown, f"{page.name}: {line}"
 
 
 def test_links_between_documents_lead_somewhere():

@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 "$python" -m twine check --strict "$work"/dist/*
 if git -C "$root" rev-parse --git-dir >/dev/null 2>&1; then # the sdist holds all that git keeps
   tar -tzf "$work"/dist/*.tar.gz | cut -d/ -f2- | LC_ALL=C sort >"$work/packed"
-  git -C "$root" ls-files | grep -vE '^\.(github/|gitignore)' | LC_ALL=C sort | comm -23 - "$work/packed" >"$work/left"
+  git -C "$root" ls-files | grep -v '^\.gitignore$' | LC_ALL=C sort | comm -23 - "$work/packed" >"$work/left"
   if [ -s "$work/left" ]; then echo "not in the sdist (MANIFEST.in):" && cat "$work/left" && exit 1; fi
 fi
 "$python" -m venv "$work/venv"
