@@ -437,3 +437,27 @@ def test_real_video(shared: Path, monkeypatch: pytest.MonkeyPatch):
     scale, corner = view.side / tracker.detector.size, view.centre - view.side / 2
     expected = found.boxes[0] * scale + [*corner, 0, 0]
     np.testing.assert_allclose(best, expected, atol=0.05)
+
+
+def test_mixing_is_what_torch_calls_lerp() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((840, 24, 24), (5, 3), (1, 1, 1)):
+        a, b = (torch.randn(*shape, dtype=torch.complex64, generator=generator) for _ in range(2))
+        for share in (0.3, 0.02):
+            torch.testing.assert_close(plus_filter.mixed(a, b, share), torch.lerp(a, b, share))
+
+
+def test_merging_is_that_of_one_box_after_another() -> None:
+    rng = np.random.default_rng(3)
+    for count in (0, 1, 7, 120):
+        boxes = np.hstack([rng.uniform(0, 30, (count, 2)), rng.uniform(8, 20, (count, 2))])
+        weights = rng.uniform(0.1, 1, count).round(1)
+        left, wanted = np.ones(count, dtype=bool), []
+        while left.any() and len(wanted) < 9:
+            best = next(i for i in np.argsort(-weights, kind="stable") if left[i])
+            group = left & (iou(boxes, boxes[best]) > 0.4) | (np.arange(count) == best)
+            wanted.append((best, np.average(boxes[group], axis=0, weights=weights[group]), group.sum()))
+            left &= ~group
+        index, means, votes = plus_view.merge(boxes, weights, 0.4, 9)
+        assert index.tolist() == [b for b, _, _ in wanted] and votes.tolist() == [n for _, _, n in wanted]
+        assert means.tolist() == [m.tolist() for _, m, _ in wanted]

@@ -238,16 +238,22 @@ def merge(boxes: Array, weights: Array, overlap: float, limit: int) -> tuple[NDA
     Source: weighted boxes fusion (Solovyev et al. 2021) in its greedy form.
     """
     order = np.argsort(-weights, kind="stable")
+    over = iou(np.repeat(boxes, len(boxes), axis=0), np.tile(boxes, (len(boxes), 1))) > overlap
+    near = over.reshape(len(boxes), len(boxes)).T  # row: the boxes that overlap one
+    weighted, share = boxes * weights[:, None], weights[:, None]
     left = np.ones(len(boxes), dtype=bool)
     kept: list[int] = []
     means: list[Array] = []
     counts: list[int] = []
-    while left.any() and len(kept) < limit:
-        best = int(order[int(np.argmax(left[order]))])
-        group = left & (np.nan_to_num(iou(boxes, boxes[best])) > overlap)
+    for best in order:
+        if len(kept) == limit:
+            break
+        if not left[best]:
+            continue
+        group = left & near[best]
         group[best] = True
-        kept.append(best)
-        means.append(np.average(boxes[group], axis=0, weights=weights[group]))
+        kept.append(int(best))
+        means.append(weighted[group].sum(axis=0) / share[group].sum(axis=0))
         counts.append(int(group.sum()))
         left &= ~group
     return np.array(kept, dtype=np.int64), np.array(means).reshape(-1, 4), np.array(counts, dtype=np.float64)
