@@ -33,6 +33,12 @@ def weights_folder() -> Path | None:
     return Path(value) if value else None
 
 
+def shared_folder() -> Path | None:
+    """Where trackers of one run share detections, from ``ROLO_BENCH_SHARED``, which the run sets for its processes."""
+    value = os.environ.get("ROLO_BENCH_SHARED")
+    return Path(value) if value else None
+
+
 def shipped_folder() -> Path:
     """Weights that come with rolo-bench."""
     return Path(__file__).resolve().parent / "shipped"

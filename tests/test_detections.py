@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rolo_bench.datasets.suites import Suite
 from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.nn.detect.cache import Cached, image_digest
+from rolo_bench.nn.detect.cache import TOOK, Cached, Shared, image_digest
 from rolo_bench.nn.detect.registry import open_detector
+from rolo_bench.run.runner import How, run
+from rolo_bench.run.stamp import timed
+from rolo_bench.run.store import Store
+from rolo_bench.sequence import ArrayFrames
+from rolo_bench.sequence import Sequence as VideoSequence
 
 WORKER = """
 import sys
@@ -187,3 +194,76 @@ def test_one_detector_per_set_of_options(tmp_path: Path) -> None:
     finally:
         sys.path.remove(str(Path(__file__).parent))
     assert a is b and isinstance(c, Cached)
+
+
+class Slow(Counting):
+    """A detector that takes its time, and says what it would be at another threshold."""
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        time.sleep(0.03 * len(images))
+        return super().__call__(images)
+
+    def identity_at(self, threshold: float) -> str:
+        return f"slow:threshold={threshold:g}"
+
+
+def test_whoever_shares_is_charged_what_the_detector_took(tmp_path: Path) -> None:
+    first = Shared(Slow(), tmp_path, 0.2)
+    assert first.identity == "slow:threshold=0.2"  # as if it were not shared
+    begin = time.perf_counter()
+    found = first([frame(1), frame(2)])
+    clock = time.perf_counter() - begin
+    paid = clock + first.take_lent()
+    assert 0.06 <= paid <= clock and first.take_lent() == 0
+    again = Shared(Slow(), tmp_path, 0.2)  # another tracker, in another process
+    begin = time.perf_counter()
+    assert all(same(a, b) for a, b in zip(again([frame(1), frame(2)]), found))
+    clock = time.perf_counter() - begin
+    assert again.detector.calls == 0 and clock < 0.06
+    assert clock + again.take_lent() == pytest.approx(paid, abs=0.02)
+
+
+def test_seconds_that_were_cut_off_or_lost_count_nothing(tmp_path: Path) -> None:
+    Shared(Slow(), tmp_path, 0.0)([frame(1)])
+    (path,) = tmp_path.rglob("*.seconds")
+    path.write_bytes(path.read_bytes()[:-1])
+    again = Shared(Slow(), tmp_path, 0.0)
+    assert same(again([frame(1)])[0], Counting().one(frame(1))) and -0.03 < again.take_lent() < 0
+
+
+def test_trackers_of_a_run_share_detections_and_are_as_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLO_BENCH_SHARED", str(tmp_path))
+    open_detector.cache_clear()
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    for threshold in (0.2, 0.05):
+        shared = open_detector("demo", threshold=threshold)
+        alone = open_detector("demo", threshold=threshold, cache=False)
+        assert isinstance(shared, Shared) and shared.identity == alone.identity
+        assert same(shared([image])[0], alone([image])[0])
+    assert shared.hits == 1 and shared.misses == 0
+    assert not isinstance(open_detector("demo", keep_maps=True), Shared)
+    assert isinstance(open_detector("demo", cache=str(tmp_path / "own")), Cached)
+    open_detector.cache_clear()
+
+
+def test_a_shared_run_is_recorded_as_one_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = tuple(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8) for _ in range(4))
+    video = VideoSequence("Made", ArrayFrames(images), np.tile([20.0, 20, 30, 20], (4, 1)))
+    suite, store = Suite("made", (video,), ("Made",)), Store(tmp_path / "r")
+    entries, made = {}, {}
+    for name, shared in (("first", str(tmp_path)), ("second", str(tmp_path)), ("alone", None)):
+        how, options = How(shared=shared), {"detector": "demo", "threshold": 0.05}
+        run("yolo", suite, results=store.root, name=name, options=options, how=how)
+        meta = store.meta("made", "ope", name)
+        entries[name], made[name] = meta["sequences"]["Made"], [*meta["makings"]]
+        assert meta["cached"] is False and timed(meta, entries[name])
+    assert made["first"] == made["second"] == made["alone"]
+    assert len({e["files"]["boxes"] for e in entries.values()}) == 1
+    assert len(segments(tmp_path)) == 1  # the second has detected nothing, and is charged for it
+    (path,) = tmp_path.rglob("*.seconds")
+    least = min(seconds for _, seconds in TOOK.iter_unpack(path.read_bytes()))
+    assert 0 < entries["second"]["speed"]["median"] <= 1.01 / least

@@ -58,7 +58,9 @@ class RoloPlus:
         self.context, self.least, self.share, self.limit = context, least, habit, detections
         self.follow, self.sharpness, self.learn = follow, sharpness, learn
         self.filter_config = FilterConfig(regularisation, sigma, first, forget, support)
-        self.detector = open_detector(detector, size=size, device=device, half=half, weights=weights)
+        self.detector = open_detector(
+            detector, size=size, device=device, half=half, weights=weights, cache=False
+        )
         if not hasattr(self.detector, "network"):
             raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")
         name = network or f"rolo-plus-{Path(detector).stem}"

@@ -7,9 +7,10 @@ import shlex
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,6 +78,10 @@ if TYPE_CHECKING:
     "--show", is_flag=True, help="Show frames, boxes and truth in a window meanwhile, of the first process."
 )
 @serve_option
+@click.option(
+    "--share", is_flag=True,
+    help="Detect once for trackers that use the same detector; each is charged the time it took.",
+)  # fmt: skip
 @click.pass_context
 def run(
     context: click.Context,
@@ -104,6 +109,7 @@ def run(
     in_process: bool,
     show: bool,
     serve: int | None,
+    share: bool,
 ) -> None:
     """Run trackers on a suite; what is current is skipped, so the same command resumes.
 
@@ -142,8 +148,9 @@ def run(
     failures = made = 0
     board = Board(frames_of(loaded, protocol), len(places) * repeat)
     said = screen(show, serve, lambda line: console.print(line, markup=False))
-    with _terminated(), said as view, shown(board):
-        asked["how"] = replace(how, view=view)
+    store = TemporaryDirectory(prefix="rolo-bench-") if share else nullcontext()
+    with store as folder, _terminated(), said as view, shown(board):
+        asked["how"] = replace(how, view=view, shared=folder)
         runs = ((p, t, n) for p, t in zip(places, trackers) for n in range(repeat))
         for index, (place, tracker, number) in enumerate(runs):
             label = (name or place.name) + (f"_{number:03d}" if repeat > 1 else "")
@@ -314,6 +321,6 @@ def demo(context: click.Context, results: Path, trackers: tuple[str, ...]) -> No
     from rolo_bench.cli.score import score
 
     names = trackers or ("rolo", "yolo-sort", "yolo", "mosse", "ncc", "static")
-    context.invoke(run, trackers=names, suite="demo", results=results)
+    context.invoke(run, trackers=names, suite="demo", results=results, share=True)
     context.invoke(score, suite="demo", results=results)
     context.invoke(plot.commands["success"], suite="demo", results=results)

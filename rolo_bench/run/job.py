@@ -26,6 +26,7 @@ class Setup:
         seed: of all global random numbers, set before each job.
         threads: of torch and OpenCV inside the tracker.
         libraries: top-level names of what its code imports.
+        shared: folder of detections that it shares with other trackers of the run.
     """
 
     tracker: str | type
@@ -34,6 +35,7 @@ class Setup:
     seed: int = 0
     threads: int = 1
     libraries: frozenset[str] = frozenset()
+    shared: str | None = None
 
 
 @dataclass(frozen=True)

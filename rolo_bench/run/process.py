@@ -221,6 +221,9 @@ class Process:
             "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": "1",
             **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(self.setup.threads)),
         }  # fmt: skip
+        environment.pop("ROLO_BENCH_SHARED", None)
+        if self.setup.shared is not None:
+            environment["ROLO_BENCH_SHARED"] = self.setup.shared
         if self.gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpu
         command = [

@@ -70,7 +70,9 @@ class How:
         in_process: run trackers in this process.
         scheduler: run them on the Dask cluster whose scheduler answers at this address or is told of by this file.
         send: send images with the jobs, to a cluster that does not see them.
-    view: is shown what the first process does; none of a cluster's.
+        view: is shown what the first process does; none of a cluster's.
+        shared: folder of detections that trackers of several runs share, each in a process; the time of each is kept,
+            so that speeds are of detecting (`rolo_bench.nn.detect.cache.Shared`).
     """
 
     jobs: int = 1
@@ -81,6 +83,7 @@ class How:
     scheduler: str | None = None
     send: bool = False
     view: View | None = None
+    shared: str | None = None
 
 
 def run(
@@ -154,7 +157,13 @@ def run_suite(
         work = stack.enter_context(store.held(suite.name, protocol, label))
         stop = threading.Event()
         setup = Setup(
-            place.tracker, suite.name, _absolute(options or {}), seed, how.threads, place.code().libraries
+            place.tracker,
+            suite.name,
+            _absolute(options or {}),
+            seed,
+            how.threads,
+            place.code().libraries,
+            None if how.shared is None or how.scheduler else str(Path(how.shared).absolute()),
         )
         here = how.in_process or isinstance(place.tracker, type)
         cluster = Cluster(how.scheduler, setup, how.limits, how.send) if how.scheduler and not here else None

@@ -64,7 +64,7 @@ def facts_of(plugin: Plugin, tracker: Any, options: dict[str, Any]) -> Facts:
     if hasattr(detector, "identity"):  # holds the weights' digest, size, thresholds and precision
         weights[str(detector.name)] = str(detector.identity)
     device = str(getattr(tracker, "device", "cpu"))
-    cached = bool(options.get("cache")) or hasattr(detector, "hits")
+    cached = bool(options.get("cache")) or (hasattr(detector, "hits") and not hasattr(detector, "take_lent"))
     videos = [str(name) for name in getattr(tracker, "trained_on", ())]
     kept = json.loads(json.dumps(options, default=str))
     return Facts(kept, weights, device, is_oracle(tracker), cached, videos)

@@ -7,6 +7,7 @@ torn or damaged one is simply made again. Any number of processes may share a fo
 
     folder/<identity digest>/identity.txt      what the digest stands for
     folder/<identity digest>/<name>.segment    records: header, boxes, scores, classes, feature, appearance
+    folder/<identity digest>/<name>.seconds    of detections that a run shares: key and seconds that each took
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import logging
 import mmap
 import os
 import struct
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +39,7 @@ MAGIC = b"RBDET\x02\x00\x00"
 # magic, key of the image, checksum of header and payload, number of detections, lengths of feature and appearance
 HEADER = struct.Struct("<8s16s16sIII")
 Counts = tuple[int, int, int]  # the last three
+TOOK = struct.Struct("<16sd")  # key of the image, seconds
 
 
 def image_digest(image: Image) -> bytes:
@@ -156,7 +159,9 @@ class Cached:
 
     def __call__(self, images: Sequence[Image]) -> list[Detections]:
         """Detections of each image, from the store where it has them."""
-        keys = [image_digest(image) for image in images]
+        return self._found(images, [image_digest(image) for image in images])
+
+    def _found(self, images: Sequence[Image], keys: list[bytes]) -> list[Detections]:
         found = [self._lookup(key) for key in keys]
         if any(f is None for f in found):
             self._refresh()
@@ -165,10 +170,13 @@ class Cached:
         self.hits += len(images) - len(todo)
         self.misses += len(todo)
         if todo:
-            for i, new in zip(todo, self.detector([images[i] for i in todo])):
+            for i, new in zip(todo, self._detect([images[i] for i in todo], [keys[i] for i in todo])):
                 found[i] = new
                 self._append(encode(keys[i], new))
         return [above(f, self.threshold) for f in found if f is not None]
+
+    def _detect(self, images: list[Image], keys: list[bytes]) -> list[Detections]:
+        return self.detector(images)
 
     def describe(self, image: Image, boxes: Array) -> NDArray[np.float16]:
         """As of the detector; not stored."""
@@ -228,6 +236,57 @@ class Cached:
     def __del__(self) -> None:
         if getattr(self, "_own", None) is not None:
             self.close()
+
+
+class Shared(Cached):
+    """Detections that the trackers of one run share, with the seconds that each took when it was made.
+
+    Whoever asks is charged what the detector took for the image, be it now or for an earlier tracker of the run, and
+    not for the store: `take_lent` gives what has to be added to the time on the clock, so that speeds are those of
+    detecting. It stands in a stamp as the detector itself.
+
+    Args:
+        detector: a built-in one, with a threshold that serves all trackers.
+        folder: the run's own.
+        threshold: as of `Cached`.
+    """
+
+    def __init__(self, detector: Any, folder: str | Path, threshold: float) -> None:
+        super().__init__(detector, folder, threshold)
+        self.identity = detector.identity_at(threshold)
+        self.seconds: dict[bytes, float] = {}
+        self.lent = 0.0
+
+    def __call__(self, images: Sequence[Image]) -> list[Detections]:
+        """As of `Cached`."""
+        begin = time.perf_counter()
+        keys = [image_digest(image) for image in images]
+        found = self._found(images, keys)
+        if any(key not in self.seconds for key in keys):
+            self._read_seconds()
+        owed = sum(self.seconds.get(key, 0.0) for key in keys)
+        self.lent += owed - (time.perf_counter() - begin)
+        return found
+
+    def take_lent(self) -> float:
+        """Seconds to add to those on the clock since the last call; less than 0 where the store took longer."""
+        lent, self.lent = self.lent, 0.0
+        return lent
+
+    def _detect(self, images: list[Image], keys: list[bytes]) -> list[Detections]:
+        begin = time.perf_counter()
+        found = super()._detect(images, keys)
+        spent = (time.perf_counter() - begin) / len(images)
+        self.seconds |= dict.fromkeys(keys, spent)
+        with open(self.folder / f"{os.getpid()}.seconds", "ab", buffering=0) as file:
+            file.write(b"".join(TOOK.pack(key, spent) for key in keys))
+        return found
+
+    def _read_seconds(self) -> None:
+        for path in self.folder.glob("*.seconds"):
+            data = path.read_bytes()
+            whole = data[: len(data) // TOOK.size * TOOK.size]
+            self.seconds = dict(TOOK.iter_unpack(whole)) | self.seconds
 
 
 @dataclass(frozen=True)

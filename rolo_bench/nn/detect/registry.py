@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rolo_bench.boxes import Array
 from rolo_bench.detection import Detections, Detector
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError, did_you_mean
-from rolo_bench.folders import cache_folder
-from rolo_bench.nn.detect.cache import STORED, Cached
+from rolo_bench.folders import cache_folder, shared_folder
+from rolo_bench.nn.detect.cache import STORED, Cached, Shared
 from rolo_bench.nn.detect.options import THRESHOLD, DetectorOptions
 from rolo_bench.run.code import Source, read_code
 from rolo_bench.run.plugins import import_file, own_classes
@@ -39,13 +39,18 @@ def open_detector(name: str, *, cache: str | bool | None = None, **options: Any)
 
     As `load_detector`; ``cache`` is a folder where detections are kept between runs, True for the default one
     (``detections`` in the cache folder), None for none. Frames per second measured with a cache are those of
-    reading, not of detecting.
+    reading, not of detecting. With None, trackers of a run that shares detections share those of built-in
+    detectors, and speeds are of detecting; False is for a tracker that wants the detector itself.
     """
     wanted = DetectorOptions.of(options)
     least = THRESHOLD if wanted.threshold is None else wanted.threshold
     # one store serves all thresholds of a built-in detector; a plugin's may mean something else
+    low = replace(wanted, threshold=min(least, STORED))
+    together = shared_folder() if cache is None and name in DETECTORS and not wanted.keep_maps else None
+    if together is not None:
+        return Shared(make_detector(name, low), together, least)
     shared = bool(cache) and name in DETECTORS
-    detector = make_detector(name, replace(wanted, threshold=min(least, STORED)) if shared else wanted)
+    detector = make_detector(name, low if shared else wanted)
     if not cache:
         return detector
     if cache is True:

@@ -153,10 +153,15 @@ class TorchDetector:
             raise UsageError(f"{name} has no feature map {unknown[0]!r}; it has {', '.join(self.strides)}")
         self.appearance = options.appearance and bool(looks)
         self.looks = tuple(looks) if self.appearance else ()
+        self.weights_digest = weights_digest
+        self.identity = self.identity_at(self.threshold)
+
+    def identity_at(self, threshold: float) -> str:
+        """What names everything that its output depends on, were this its threshold."""
         precision = str(self.dtype).removeprefix("torch.")
-        self.identity = (
-            f"{name}:{weights_digest[:16]}:size={size}:threshold={self.threshold:g}:nms={self.nms:g}"
-            f":agnostic={int(self.agnostic)}:{preparation.fit}:{precision}:{self.device.type}:code={CODE}"
+        return (
+            f"{self.name}:{self.weights_digest[:16]}:size={self.size}:threshold={threshold:g}:nms={self.nms:g}"
+            f":agnostic={int(self.agnostic)}:{self.preparation.fit}:{precision}:{self.device.type}:code={CODE}"
         ) + (f":appearance={','.join(self.looks)}:{LOOKS_CODE}" if self.appearance else "")
 
     def tensor(self, images: Sequence[Image]) -> Tensor:
