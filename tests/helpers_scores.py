@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rolo_bench.datasets.place import NoFrames
-from rolo_bench.datasets.suites import ATTRIBUTES, Suite
-from rolo_bench.run.store import Files, RunResult
+from rolo_bench.datasets.suites import ATTRIBUTES, Suite, load_annotations
+from rolo_bench.run.store import Files, RunResult, Store
 from rolo_bench.sequence import Sequence
 
 
@@ -91,3 +91,17 @@ def made_up(
         for t in trackers
     }  # fmt: skip
     return MemoryStore(results, metas), Suite("made-up", tuple(sequences), names + missing, missing, "otb")
+
+
+def stored_demo(folder: Path, names: tuple[str, ...]) -> Path:
+    """A results folder with made-up results of trackers on the demo suite, the first one the best."""
+    rng = np.random.default_rng(1)
+    suite, store = load_annotations("demo", ""), Store(folder / "results")
+    for k, name in enumerate(names):
+        for sequence in suite.sequences:
+            boxes = sequence.truth + rng.normal(size=sequence.truth.shape) * (1 + 6 * k)
+            boxes[:, 2:] = np.maximum(boxes[:, 2:], 2)
+            boxes[0] = sequence.truth[0]
+            store.save("demo", RunResult(name, sequence.name, "ope", boxes, np.full(len(boxes), 0.01)))
+        store.write_meta("demo", "ope", name, {"tracker": name, "sequences": {}})
+    return store.root

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from rolo_bench.cli import main
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.plots import frames as show
-from rolo_bench.plots.style import COLOURS, ORACLE_COLOUR, rgb
+from rolo_bench.plots.style import COLOURS, KNOWN, ORACLE_COLOUR, Form, looks, rgb
 from rolo_bench.run.film import draw_box, write_film
 from rolo_bench.run.store import RunResult, Store
 from tests.helpers_video import otb_folder, square_sequence
@@ -40,11 +40,86 @@ def test_no_box_and_far_boxes_change_nothing(box):
     assert (image == 7).all()
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_lines_of_boxes_are_as_wide_as_asked(width):
+    image = np.zeros((60, 80, 3), np.uint8)
+    draw_box(image, np.array([20, 15, 30, 20]), (255, 0, 0), width, border=False)
+    on = image[:, :, 0] > 0
+    assert on[25, :35].sum() == on[25, 35:].sum() == on[:25, 35].sum() == on[25:, 35].sum() == width
+    assert on[on.any(axis=1)][:, on.any(axis=0)][[0, 0, -1, -1], [0, -1, 0, -1]].all()  # corners are whole
+
+
+def test_dashes_run_around_a_box():
+    image = np.full((60, 80, 3), 120, np.uint8)
+    draw_box(image, np.array([10, 10, 41, 31]), (255, 0, 0), 2, False, (3, 1))
+    on = (image == (255, 0, 0)).all(axis=2)
+    top = on[10, 10:51]
+    assert 0.5 < top.mean() < 1 and (np.diff(top.astype(int)) == 1).sum() >= 4  # some dashes, apart
+    assert not on[13:37, 14:46].any() and on[:, 50].any() and on[40].any() and on[:, 10].any()
+    solid = np.full((60, 80, 3), 120, np.uint8)
+    draw_box(solid, np.array([10, 10, 41, 31]), (255, 0, 0), 2, False)
+    assert on.sum() < (solid == (255, 0, 0)).all(axis=2).sum()
+
+
+def test_twelve_trackers_differ_on_frames_in_colour_or_dash():
+    sequence = square_sequence()
+    shown = show.tracks(sequence, {n: sequence.truth for n in KNOWN[:12]})
+    assert len({t.colour for t in shown[1:]}) == 12 and len({(t.colour, t.dash) for t in shown}) == 13
+
+
+def test_a_small_target_has_thin_lines():
+    image, small, large = (
+        np.full((200, 200, 3), 120, np.uint8),
+        np.array([50, 50, 12, 12.0]),
+        [20, 20, 150, 150],
+    )
+    for box, most in ((small, 1), (np.array(large, float), 3)):
+        drawn = show.boxes_on(image, [show.Drawn("a", box[None], COLOURS[0], np.ones(1))], 0, 3)
+        middle = int(box[1] + box[3] / 2)
+        left = (drawn[middle, : int(box[0] + box[2] / 2)] == rgb(COLOURS[0])).all(axis=1).sum()
+        assert left == most
+
+
+@pytest.mark.parametrize("box, side", [((300, 40, 20, 20), "right"), ((40, -90, 20, 20), "top"), (NAN, "")])
+def test_an_arrow_at_the_rim_says_where_a_box_is(box, side):
+    image = np.full((100, 160, 3), 120, np.uint8)
+    drawn = show.boxes_on(image, [show.Drawn("a", np.array(box, float)[None], COLOURS[0], np.zeros(1))], 0)
+    rows, columns = np.nonzero((drawn == rgb(COLOURS[0])).all(axis=2))
+    if not side:
+        return np.testing.assert_array_equal(drawn, image)
+    assert len(rows) > 50
+    at = {
+        "right": columns.min() > 130 and 35 < rows.mean() < 65,
+        "top": rows.max() < 25 and 35 < columns.mean() < 65,
+    }
+    assert at[side]
+
+
+def test_a_sheet_has_one_legend_with_mean_overlaps(monkeypatch):
+    sequence = square_sequence()
+    shown = show.tracks(sequence, {"one": moved(sequence.truth, 12), "\u8ddf\u8e2a": sequence.truth})
+    written = []
+    monkeypatch.setattr(show, "_write", lambda pen, x, y, text, ink=None: written.append(text))
+    sheet = show.sheet(sequence, shown, [0, 9, 19, 29], 2)
+    assert written.count("truth") == 1 and written.count("one  0.33") == 1 and written[0] == "frame 1"
+    assert sheet.shape[1] == 2 * (450 + 6) + 6
+
+
+def test_labels_and_colours_of_a_form():
+    sequence = square_sequence()
+    form = Form(labels={"one": "Mine"}, colours={"one": "#123456"})
+    shown = show.tracks(
+        sequence, {"one": sequence.truth, "two (oracle)": sequence.truth}, ["two (oracle)"], form
+    )
+    assert (shown[1].name, shown[1].colour, shown[2].name) == ("Mine", "#123456", "two (oracle)")
+
+
 def test_tracks_carry_overlaps_and_the_colours_of_the_figures():
     sequence = square_sequence()
     shown = show.tracks(sequence, {"one": sequence.truth, "two": moved(sequence.truth, 12)})
     assert [t.name for t in shown] == ["truth", "one", "two"]
-    assert shown[1].colour == COLOURS[0] and np.allclose(shown[1].overlaps, 1)
+    look = looks(["one"])["one"]
+    assert (shown[1].colour, shown[1].dash) == (look.colour, look.dash) and np.allclose(shown[1].overlaps, 1)
     assert np.allclose(shown[2].overlaps, 12 / 36)  # 24 wide, moved by 12: 12 of 36 columns are shared
     with pytest.raises(UsageError, match="29 boxes for 30 frames"):
         show.tracks(sequence, {"short": sequence.truth[:-1]})

@@ -108,7 +108,7 @@ def show(
         click.echo(write_film(video, (pictures.framed(one, shown, i, maps=maps) for i in numbers), rate))
     if sheet or not (failures or video):
         some = numbers if frames else pictures.spaced(len(one), count)
-        made = pictures.contact_sheet([pictures.framed(one, shown, i, 360, maps) for i in some], columns)
+        made = pictures.sheet(one, shown, some, columns, maps)
         click.echo(pictures.write_image(sheet or folder / f"{one.name}.png", made))
 
 

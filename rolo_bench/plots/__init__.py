@@ -12,10 +12,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from rolo_bench.errors import UsageError
+from rolo_bench.plots.style import PLAIN, Form
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from rolo_bench.plots.curve_plots import (
         attributes,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         radar,
         success,
     )
-    from rolo_bench.plots.figure import save
+    from rolo_bench.plots.figure import Shown, save
     from rolo_bench.plots.ranking_plots import rank_table, ranks, sequence_table, sequences
     from rolo_bench.plots.speed_plots import fps, fps_table, speed, speed_table
     from rolo_bench.plots.training_plots import curves, steps, steps_table
@@ -53,7 +53,7 @@ _WHERE = {
 }
 
 __all__ = [
-    "FIGURES", "attribute_table", "attributes", "curve_table", "curves", "draw", "draw_all", "fps", "fps_table",
+    "FIGURES", "Form", "attribute_table", "attributes", "curve_table", "curves", "draw", "draw_all", "fps", "fps_table",
     "norm_precision", "precision", "radar", "rank_table", "ranks", "save", "sequence_table", "sequences", "speed",
     "speed_table", "steps", "steps_table", "success",
 ]  # fmt: skip
@@ -70,12 +70,15 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def draw(name: str, found: Scored, published: bool = False) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    name: str, found: Scored, published: bool = False, form: Form = PLAIN
+) -> tuple[Shown, pd.DataFrame]:  # fmt: skip
     """One of `FIGURES` and the table behind it.
 
     Args:
         found: as from `rolo_bench.scores.scored.load_scores`.
         published: add what others published, where the figure has a place for it.
+        form: how the figure is set.
 
     Raises:
         UsageError: unknown name, or these scores do not have what the figure shows.
@@ -87,34 +90,36 @@ def draw(name: str, found: Scored, published: bool = False) -> tuple[Figure, pd.
     scores, marks = found.scores, found.published
     if name == "success":
         beside = published_beside(scores) if published else None
-        return curve_plots.success(scores, marks, beside), curve_plots.curve_table(scores)
+        return curve_plots.success(scores, marks, beside, form=form), curve_plots.curve_table(scores)
     if name in ("precision", "norm-precision"):
         curve = name.replace("-", "_")
-        return getattr(curve_plots, curve)(scores, marks), curve_plots.curve_table(scores, curve)
+        return getattr(curve_plots, curve)(scores, marks, form=form), curve_plots.curve_table(scores, curve)
     if name == "fps":
         known = speeds() if published else None
         others = None if known is None else dict(zip(known["tracker"], known["fps"]))
         table = speed_plots.fps_table(scores, others, marks)
-        return speed_plots.fps(scores, marks, found.device, others), table
+        return speed_plots.fps(scores, marks, found.device, others, form=form), table
     if name == "speed":
-        return speed_plots.speed(scores, marks, found.device), speed_plots.speed_table(scores, marks)
+        return speed_plots.speed(scores, marks, found.device, form=form), speed_plots.speed_table(
+            scores, marks
+        )
     if name in ("attributes", "radar"):
-        return getattr(curve_plots, name)(scores, marks), attribute_table(scores)
+        return getattr(curve_plots, name)(scores, marks, form=form), attribute_table(scores)
     if name == "sequences":
-        return ranking_plots.sequences(scores, marks), ranking_plots.sequence_table(scores)
+        return ranking_plots.sequences(scores, marks, form=form), ranking_plots.sequence_table(scores)
     if name == "ranks":
-        return ranking_plots.ranks(scores, marks), ranking_plots.rank_table(scores)
+        return ranking_plots.ranks(scores, marks, form=form), ranking_plots.rank_table(scores)
     raise UsageError(f"unknown figure {name!r}; known: {', '.join(FIGURES)}")
 
 
 def draw_all(
-    found: Scored, published: bool = False
-) -> tuple[dict[str, tuple[Figure, pd.DataFrame]], dict[str, str]]:
+    found: Scored, published: bool = False, form: Form = PLAIN
+) -> tuple[dict[str, tuple[Shown, pd.DataFrame]], dict[str, str]]:
     """Every figure that can be drawn with the table behind it, by name, and why each of the others cannot."""
     drawn, reasons = {}, {}
     for name in FIGURES:
         try:
-            drawn[name] = draw(name, found, published)
+            drawn[name] = draw(name, found, published, form)
         except UsageError as error:
             reasons[name] = str(error)
     return drawn, reasons

@@ -9,7 +9,7 @@ import pandas as pd
 
 from rolo_bench.boxes import Array
 from rolo_bench.errors import DataError
-from rolo_bench.plots.style import DAGGER, Look, looks
+from rolo_bench.plots.style import DAGGER, PLAIN, Form, Look, looks
 from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.scores.conventions import ERROR_THRESHOLDS, NORM_THRESHOLDS, OVERLAP_THRESHOLDS
 from rolo_bench.scores.statistics import against_best
@@ -56,16 +56,15 @@ KINDS = {
     for k in (
         Kind(
             "success", "auc", "AUC", None, OVERLAP_THRESHOLDS, "Success", "Overlap threshold",
-            "Success rate (share of frames)", "ranked by [AUC]",
+            "Success rate", "ranked by [AUC]",
         ),
         Kind(
             "precision", "precision20", "precision at 20 px", 20, ERROR_THRESHOLDS, "Precision",
-            "Centre error threshold (pixels)", "Precision (share of frames)", "ranked by [precision at 20 px]",
+            "Centre error threshold (pixels)", "Precision", "ranked by [precision at 20 px]",
         ),
         Kind(
             "norm_precision", "norm_auc", "normalised precision", None, NORM_THRESHOLDS, "Normalised precision",
-            "Centre error threshold, relative to the target's size", "Precision (share of frames)",
-            "ranked by [mean over 0 \N{EN DASH} 0.5]",
+            "Centre error relative to the target's size", "Precision", "ranked by [mean over 0 \N{EN DASH} 0.5]",
         ),
     )
 }  # fmt: skip
@@ -82,6 +81,7 @@ class Setting:
         oracle: those that were shown the truth.
         published: those whose boxes were imported from what others published.
         trained: a sentence on each whose weights have seen some of the sequences.
+        form: how figures are set; it says what trackers are called and what comes first.
     """
 
     suite: str
@@ -92,6 +92,7 @@ class Setting:
     oracle: frozenset[str]
     published: frozenset[str]
     trained: tuple[str, ...] = ()
+    form: Form = PLAIN
 
     @property
     def suite_title(self) -> str:
@@ -110,13 +111,24 @@ class Setting:
         """The trackers that may be compared, best AUC first: all but oracles."""
         return [t for t in self.ranked if t not in self.oracle]
 
+    @property
+    def shown(self) -> list[str]:
+        """All trackers, those first that the form puts first, the others best AUC first."""
+        return self.form.ordered(self.ranked)
+
+    def name(self, tracker: str) -> str:
+        """What a tracker is called in this figure."""
+        return self.form.labels.get(tracker, tracker)
+
     def label(self, tracker: str) -> str:
         """A tracker's name as people read it, with a dagger where its boxes were published by others."""
-        return display_name(tracker, oracle=tracker in self.oracle) + DAGGER * (tracker in self.published)
+        name = display_name(self.name(tracker), oracle=tracker in self.oracle)
+        return name + DAGGER * (tracker in self.published)
 
-    def looks(self) -> dict[str, Look]:
-        """The look of each tracker: the same in every figure of the same scores."""
-        return looks(self.ranked, self.oracle)
+    def looks(self, others: Iterable[str] = ()) -> dict[str, Look]:
+        """The look of each tracker, and of others beside them: by name, so the same in every figure."""
+        names = [*self.ranked, *(n for n in others if n not in self.ranked)]
+        return looks(names, self.oracle, self.form.colours, self.form.highlight)
 
     def marks_note(self) -> list[str]:
         """Sentences that explain the marks in use."""
@@ -128,7 +140,7 @@ class Setting:
         return [*notes, *(f"{line}." for line in self.trained)]
 
 
-def describe(scores: pd.DataFrame, published: Iterable[str] = ()) -> Setting:
+def describe(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = PLAIN) -> Setting:
     """The setting of a score table as `rolo_bench.scores.score.score` makes it.
 
     Raises:
@@ -148,33 +160,28 @@ def describe(scores: pd.DataFrame, published: Iterable[str] = ()) -> Setting:
     imported = frozenset(published) & frozenset(names)
     return Setting(
         **one, coverage=coverage(scores), ranked=names, oracle=oracles(scores), published=imported,
-        trained=tuple(scores.attrs.get("trained", ())),
+        trained=tuple(scores.attrs.get("trained", ())), form=form,
     )  # fmt: skip
 
 
 def significance(
-    scores: pd.DataFrame,
-    setting: Setting,
-    column: str = "auc",
-    metric: str = "AUC",
-    among: Iterable[str] | None = None,
-) -> str:
+    scores: pd.DataFrame, setting: Setting, column: str = "auc", metric: str = "AUC"
+) -> str:  # fmt: skip
     """One sentence: which trackers do not differ significantly from the best one; empty when it stands alone.
 
     Oracle trackers take no part. Paired Wilcoxon test over sequences with Holm's correction, level 0.05.
     """
-    wanted = set(setting.ranked if among is None else among)
-    fair = [t for t in setting.fair if t in wanted]
+    fair = setting.fair
     if len(fair) < 2:
         return ""
     table = matrix(scores, column)[fair].dropna()
     if len(table) < 2:
         return f"One sequence only: no statement on differences in {metric} can be made."
     p = against_best(table)
-    best = str(table.mean().idxmax())
-    rest = [t for t in fair if t != best]
-    same = [t for t in rest if p[t] >= 0.05]
-    gap = "\N{NO-BREAK SPACE}"
+    first = str(table.mean().idxmax())
+    rest = [t for t in fair if t != first]
+    same = [setting.name(t) for t in rest if p[t] >= 0.05]
+    best, gap = setting.name(first), "\N{NO-BREAK SPACE}"
     test = f"paired Wilcoxon, Holm, {len(table)} sequences, p{gap}\N{GREATER-THAN OR EQUAL TO}{gap}0.05"
     if not same:
         return f"{best} differs significantly from every other tracker in {metric} ({test.replace(chr(8805), '<')})."

@@ -25,15 +25,18 @@ from PIL import ImageDraw, ImageFont
 from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.errors import DataError, TrackerError, UsageError
 from rolo_bench.files import write_atomic
-from rolo_bench.plots.style import TRUTH_COLOUR, looks, rgb
-from rolo_bench.run.film import draw_box
+from rolo_bench.plots.fonts import runs
+from rolo_bench.plots.style import ORACLE, PLAIN, TRUTH_COLOUR, Form, looks, rgb
+from rolo_bench.run.film import draw_box, draw_line
 from rolo_bench.run.store import Store
 from rolo_bench.run.worker import guarded, plain, track_frames
 from rolo_bench.scores.tables import display_name
 from rolo_bench.sequence import Image, Sequence, prefetch
 
 PAPER, INK = (250, 250, 250), (30, 30, 30)
-TEXT = 15
+TEXT = 14
+SWATCH = 36
+SMALL = 24  # pixels; boxes below are drawn in thin lines
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Drawn:
     Attributes:
         boxes: ``(N, 4)`` in pixels of the frames; NaN rows are not drawn.
         colour: ``#rrggbb``.
+        dash: lengths of dash and gap in line widths; empty is solid.
         overlaps: ``(N,)`` with the truth, NaN where there is none; None for the truth itself.
     """
 
@@ -50,15 +54,21 @@ class Drawn:
     boxes: Array
     colour: str
     overlaps: Array | None = None
+    dash: tuple[float, ...] = ()
 
 
-def tracks(sequence: Sequence, boxes: dict[str, Array], oracle: Iterable[str] = ()) -> tuple[Drawn, ...]:
-    """The truth and trackers of a sequence as rows to draw, with the colours of the figures in the order given.
+def tracks(
+    sequence: Sequence, boxes: dict[str, Array], oracle: Iterable[str] = (), form: Form = PLAIN
+) -> tuple[Drawn, ...]:
+    """The truth and trackers of a sequence as rows to draw, looking as in the figures.
+
+    Args:
+        form: says what trackers are called and which colours they have in place of their own.
 
     Raises:
         UsageError: a tracker has another number of boxes than the sequence has frames.
     """
-    styles = looks(list(boxes), oracle)
+    styles = looks(list(boxes), oracle, form.colours)
     made = [Drawn("truth", sequence.truth, TRUTH_COLOUR)]
     for name, rows in boxes.items():
         if len(rows) != len(sequence):
@@ -66,7 +76,9 @@ def tracks(sequence: Sequence, boxes: dict[str, Array], oracle: Iterable[str] = 
                 f"{name} on {sequence.name}: {len(rows)} boxes for {len(sequence)} frames; run it again"
             )
         overlaps = np.where(valid(sequence.truth), np.nan_to_num(iou(rows, sequence.truth)), np.nan)
-        made.append(Drawn(name, rows, styles[name].colour, overlaps))
+        bare = name.removesuffix(ORACLE)
+        label = form.labels.get(bare, bare) + name[len(bare) :]
+        made.append(Drawn(label, rows, styles[name].colour, overlaps, styles[name].dash))
     return tuple(made)
 
 
@@ -116,8 +128,21 @@ def parse_frames(text: str, sequence: Sequence) -> list[int]:
 
 
 @cache
-def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
+def _font(size: int, path: Path) -> Any:
+    return ImageFont.truetype(str(path), size)
+
+
+def _write(pen: Any, x: float, y: float, text: str, ink: tuple[int, int, int] = INK) -> None:
+    """Write a line of text with its top at y, in fonts that have its characters."""
+    for piece, _, path in runs(text):
+        font = _font(TEXT, path)
+        pen.text((x, y + TEXT), piece, fill=ink, font=font, anchor="ls")
+        x += font.getlength(piece)
+
+
+def _length(text: str) -> int:
+    """Pixels that a line of text takes."""
+    return math.ceil(sum(_font(TEXT, path).getlength(piece) for piece, _, path in runs(text)))
 
 
 def enlarged(image: Image, least: int = 480) -> tuple[Image, float]:
@@ -131,49 +156,88 @@ def enlarged(image: Image, least: int = 480) -> tuple[Image, float]:
 def boxes_on(
     image: Image, shown: Items[Drawn], index: int, width: int = 2, scale: float = 1.0, border: bool = True
 ) -> Image:
-    """A copy of a frame with the boxes of frame ``index``: the first tracker above the next, the truth thin on top."""
+    """A copy of a frame with the boxes of frame ``index``: the first tracker above the next, the truth thin on top.
+
+    Boxes of small targets have thin lines; for a box that is off the picture an arrow at the rim says where it is.
+    """
     canvas = np.array(image, copy=True)
     for track in sorted(shown[::-1], key=lambda t: t.overlaps is None):
+        box = track.boxes[index] * scale
         thin = track.overlaps is None and len(shown) > 1
-        line = max(width - 1, 1) if thin else width
-        draw_box(canvas, track.boxes[index] * scale, rgb(track.colour), line, border)
+        small = valid(box)[0] and box[2:].min() < SMALL
+        line = max(width - 1 - small, 1) if thin or small else width
+        draw_box(canvas, box, rgb(track.colour), line, border and not small, track.dash)
+        _point(canvas, box, rgb(track.colour))
     return canvas
 
 
+def _point(image: Image, box: Array, colour: tuple[int, int, int], size: int = 9) -> None:
+    """An arrow at the rim of an image towards a box that lies outside it; nothing for any other box."""
+    height, width = image.shape[:2]
+    if not valid(box)[0] or (
+        box[0] < width and box[1] < height and box[0] + box[2] > 0 and box[1] + box[3] > 0
+    ):
+        return
+    centre = box[:2] + box[2:] / 2
+    tip = np.clip(centre, 1, np.array([width, height]) - 2.0)
+    way = (centre - tip) / max(float(np.hypot(*(centre - tip))), 1e-9)
+    across = np.array([-way[1], way[0]])
+    corners = np.array([tip, tip - size * 1.6 * way + size * across, tip - size * 1.6 * way - size * across])
+    points = corners.round().astype(np.int32)
+    cv2.fillPoly(image, [points], colour)
+    cv2.polylines(image, [points], True, (255, 255, 255) if sum(colour) < 330 else (0, 0, 0), 1, cv2.LINE_AA)
+
+
 def framed(
-    sequence: Sequence, shown: Items[Drawn], index: int, least: int = 480, maps: Items[Any] = ()
+    sequence: Sequence,
+    shown: Items[Drawn],
+    index: int,
+    least: int = 480,
+    maps: Items[Any] = (),
+    legend: bool = True,
 ) -> Image:
     """One frame with boxes, and under it a strip with sequence, frame number, names and overlaps.
 
-    ``maps`` holds for each frame a heatmap, which is laid over it under the boxes, or None.
+    Args:
+        maps: for each frame a heatmap, which is laid over it under the boxes, or None.
+        legend: whether names and overlaps are in the strip.
     """
     image, scale = enlarged(sequence.frames.image(index), least)
     if maps and maps[index] is not None:
         image = overlay(image, maps[index])
     canvas = boxes_on(image, shown, index, 3 if image.shape[1] >= 400 else 2, scale)
-    title = f"{sequence.name}  frame {sequence.first_frame + index}"
-    return np.vstack([canvas, _strip(title, shown, index, canvas.shape[1])])
+    title = f"frame {sequence.first_frame + index}"
+    if not legend:
+        return np.vstack([canvas, _strip(title, (), index, canvas.shape[1])])
+    return np.vstack([canvas, _strip(f"{sequence.name}  {title}", shown, index, canvas.shape[1])])
 
 
-def _strip(title: str, shown: Items[Drawn], index: int, width: int) -> Image:
-    """The legend under a frame: as many lines as it needs at this width; a line's height is fixed per sequence."""
-    font, line, pad = _font(TEXT), TEXT + 9, 8
-    needs = [int(font.getlength(title)), *(20 + int(font.getlength(_entry(t, None))) for t in shown)]
+def _strip(title: str, shown: Items[Drawn], index: int | None, width: int) -> Image:
+    """The legend under a frame: as many lines as it needs at this width; a line's height is fixed per sequence.
+
+    Beside each name stands its overlap at ``index``, or its mean where that is None.
+    """
+    line, pad = TEXT + 9, 8
+    needs = [_length(title), *(SWATCH + 6 + _length(_entry(t, None)) for t in shown)]
     places = _places(needs, width - 2 * pad)
-    picture = Picture.new("RGB", (width, line * (places[-1][1] + 1) + pad), PAPER)
+    strip = np.full((line * (places[-1][1] + 1) + pad, width, 3), PAPER, np.uint8)
+    middles = [(pad + left, row * line + pad // 2 + 11) for left, row in places]
+    for track, (x, y) in zip(shown, middles[1:]):
+        if track.overlaps is None:  # the truth is near white
+            strip[y - 5 : y + 6, x - 2 : x + SWATCH + 2] = 90
+        draw_line(strip, (x, y), (x + SWATCH, y), rgb(track.colour), 4, [1.7 * d for d in track.dash])
+    picture = Picture.fromarray(strip)
     pen = ImageDraw.Draw(picture)
-    pen.text((pad, pad / 2), title, fill=INK, font=font)
-    for track, (left, row) in zip(shown, places[1:]):
-        x, y = pad + left, row * line + pad / 2
-        pen.rectangle((x, y + 5, x + 14, y + 16), fill=rgb(track.colour), outline=INK)
-        pen.text((x + 20, y), _entry(track, index), fill=INK, font=font)
+    for text, (x, y) in zip([title, *(_entry(t, index) for t in shown)], middles):
+        _write(pen, x + (SWATCH + 6) * (text != title), y - 11, text)
     return np.asarray(picture, dtype=np.uint8)
 
 
 def _entry(track: Drawn, index: int | None) -> str:
     if track.overlaps is None:
         return track.name
-    value = 0.0 if index is None else track.overlaps[index]
+    known = track.overlaps[np.isfinite(track.overlaps)]
+    value = (known.mean() if len(known) else np.nan) if index is None else track.overlaps[index]
     return f"{track.name}  {value:.2f}" if np.isfinite(value) else f"{track.name}  -"
 
 
@@ -204,6 +268,15 @@ def overlay(image: Image, heatmap: NDArray[Any], strength: float = 0.55) -> Imag
     weight = (strength * np.sqrt(large))[:, :, None]
     mixed = image * (1 - weight) + tint * weight
     return np.ascontiguousarray(mixed.round().astype(np.uint8))
+
+
+def sheet(
+    sequence: Sequence, shown: Items[Drawn], indices: Items[int], columns: int = 0, maps: Items[Any] = ()
+) -> Image:  # fmt: skip
+    """Frames of a sequence in rows, with one legend below that gives each tracker's mean overlap."""
+    frames = contact_sheet([framed(sequence, shown, i, 360, maps, legend=False) for i in indices], columns)
+    mean = ", mean overlap:" if len(shown) > 1 else ""
+    return np.vstack([frames, _strip(f"{sequence.name}{mean}", shown, None, frames.shape[1])])
 
 
 def contact_sheet(images: Items[Image], columns: int = 0, gap: int = 6) -> Image:
@@ -288,7 +361,7 @@ def _cut(sequence: Sequence, shown: Items[Drawn], index: int, reach: float, side
     cut = cv2.warpAffine(image, move, (side, side), flags=cv2.INTER_LINEAR, borderValue=(225, 225, 225))
     for track in shown:
         box = track.boxes[index] - np.array([*corner, 0, 0])
-        draw_box(cut, box * scale, rgb(track.colour))  # type: ignore[arg-type]
+        draw_box(cut, box * scale, rgb(track.colour), dash=track.dash)  # type: ignore[arg-type]
     title = f"frame {sequence.first_frame + index}"
     return np.vstack([cut, _strip(title, shown, index, side)])
 

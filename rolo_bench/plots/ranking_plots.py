@@ -3,75 +3,119 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from rolo_bench.boxes import Array
 from rolo_bench.errors import UsageError
 from rolo_bench.plots.context import describe, significance
-from rolo_bench.plots.figure import blank, footing, heading, place, styled, text_width, wrap_notes
+from rolo_bench.plots.figure import EDGE, Shown, legible, line, page, shortened, styled, text_width
+from rolo_bench.plots.style import PLAIN, Form
 from rolo_bench.scores.statistics import RankTest, rank_test, sequences_won
 from rolo_bench.scores.summary import matrix, sequence_table
 
 
 @styled
-def sequences(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
-    """Heat table of AUC: a row per sequence, a column per tracker, the best of each row framed."""
-    setting = describe(scores, published)
+def sequences(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = PLAIN) -> Shown:
+    """Heat table of AUC: a row per sequence, a column per tracker, the best of each row framed.
+
+    Raises:
+        UsageError: the numbers do not fit the width or height of the form.
+    """
+    setting = describe(scores, published, form)
     table = sequence_table(scores).set_index("sequence")
-    count, trackers = len(table), len(setting.ranked)
-    cell = (0.56, 0.2)
-    names = [setting.label(t) for t in setting.ranked]
-    left = 0.3 + max(text_width(s, 8.0) for s in table.index)
-    slant = max(text_width(n, 8.0) for n in names) * 0.72 + 0.22
-    size = (cell[0] * trackers, cell[1] * count)
+    table.columns = list(setting.ranked)
+    shown = setting.shown
+    count, size = len(table), form.small
+    em = form.tiny / 72
+    most = 0.3 * form.width if form.width else 9.0
+    rows = [shortened(legible(str(s)), size, most) for s in table.index]
+    names = [shortened(legible(setting.label(t)), size, 1.6) for t in shown]
+    left = EDGE + 0.05 + max(text_width(s, size, "bold") for s in rows)
+    room, lean, above = _columns(form, names, left)
     won = sequences_won(matrix(scores)[setting.fair])
-    counts = dict(zip(won["tracker"], won["won"]))
-    wins = ", ".join(f"{t} {n}" for t, n in sorted(counts.items(), key=lambda item: -item[1]) if n)
+    counts = sorted(zip(won["tracker"], won["won"]), key=lambda item: -item[1])
+    wins = ", ".join(f"{setting.name(t)} {n}" for t, n in counts if n)
     notes = [
-        "Framed: best of the sequence (oracle trackers left out)." + (f" Won alone: {wins}." if wins else ""),
+        "Framed: best of the sequence" + (" (oracle trackers left out)." if setting.oracle else ".")
+        + (f" Won alone: {wins}." if wins else ""),
         significance(scores, setting),
         *setting.marks_note(),
-    ]
-    width = max(left + size[0] + slant + 0.1, left + text_width(setting.subtitle, 7.8) + 0.2, 5.2)
-    lines = wrap_notes(notes, width - 0.3)
-    foot = 0.2 + 0.135 * len(lines)
-    figure = blank(width, foot + size[1] + slant + 0.6)
-    heading(figure, "AUC per sequence", setting.subtitle, 0.15)
-    footing(figure, lines, 0.15)
-    ax = place(figure, left, foot, *size)
-    values = table.to_numpy(float)
-    colours = matplotlib.colormaps["cividis"]
-    ax.imshow(values, aspect="auto", cmap=colours, vmin=0, vmax=1, interpolation="nearest")
-    fair = np.array([t not in setting.oracle for t in setting.ranked])
-    for i in range(count):
-        row = np.where(fair, values[i], -np.inf)
-        for j in range(trackers):
-            best = np.isfinite(row[j]) and row[j] >= row.max() - 1e-9
-            ax.text(
-                j, i, f"{values[i, j]:.2f}" if np.isfinite(values[i, j]) else "\N{EN DASH}", ha="center",
-                va="center", fontsize=7, weight="bold" if best else "normal",
-                color="white" if values[i, j] < 0.5 else "black",
-            )  # fmt: skip
-            if best:
-                frame = Rectangle(
-                    (j - 0.46, i - 0.42), 0.92, 0.84, fill=False, edgecolor="#d55e00", linewidth=1.4
-                )
-                ax.add_patch(frame)
+    ]  # fmt: skip
+    frame = page(
+        form, "AUC per sequence", setting.subtitle, notes, room * len(shown), lambda width: 1.75 * em * count,
+        around=(left, 0.06, EDGE + lean, above),
+    )  # fmt: skip
+    if frame.height < 1.2 * em * count:
+        raise UsageError(
+            f"{count} rows of numbers need more height than {form.height:.3g}in; leave --height out"
+        )
+    ax = frame.axes()
+    _cells(ax, table[shown].to_numpy(float), [t not in setting.oracle for t in shown], form, room)
     ax.axhline(count - 1.5, color="white", linewidth=2.5)
     ax.grid(visible=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.tick_params(length=0)
+    ax.tick_params(length=0, pad=2.5)
     ax.xaxis.tick_top()
-    ax.set_xticks(range(trackers), names, rotation=45, ha="left", rotation_mode="anchor", fontsize=8)
-    ax.set_yticks(range(count), list(table.index), fontsize=8)
+    turn: dict[str, Any] = (
+        {"rotation": 45, "ha": "left", "rotation_mode": "anchor"} if lean else {"rotation": 90}
+    )
+    ax.set_xticks(range(len(shown)), names, fontsize=size, **turn)
+    ax.set_yticks(range(count), rows, fontsize=size)
     ax.get_yticklabels()[-1].set_fontweight("bold")
-    return figure
+    for tracker, label in zip(shown, ax.get_xticklabels()):
+        label.set_fontweight("bold" if tracker in form.highlight else "normal")
+    return frame.figure
+
+
+def _columns(form: Form, names: list[str], left: float) -> tuple[float, float, float]:
+    """Inches of a column, of the names that lean over the right edge (0: they stand upright), and of all names' height.
+
+    Raises:
+        UsageError: a column is narrower than its numbers.
+    """
+    longest = max(text_width(n, form.small, "bold") for n in names)
+    lean = 0.72 * longest + 0.1
+    if form.width is None:
+        return 5.2 * form.tiny / 72, lean, lean + 0.03
+    room = (form.width - left - EDGE - lean) / len(names)
+    if room > 0.33:
+        return room, lean, lean + 0.03
+    room = (form.width - left - EDGE) / len(names)
+    short = text_width(".88", form.tiny) + 0.02 - room
+    if short > 0:
+        needed = form.width + short * len(names)
+        raise UsageError(
+            f"a heat table of {len(names)} trackers needs a width of {needed + 0.05:.2g}in or more; leave some out "
+            "with --exclude"
+        )
+    return room, 0.0, longest + 0.13
+
+
+def _cells(ax: Axes, values: Array, fair: list[bool], form: Form, room: float) -> None:
+    """Colours and numbers of a heat table ``(rows, columns)``, the best ``fair`` one of each row framed."""
+    whole = room >= text_width("0.88", form.tiny, "bold") + 0.04
+    ax.imshow(
+        values, aspect="auto", cmap=matplotlib.colormaps["cividis"], vmin=0, vmax=1, interpolation="nearest"
+    )
+    for (i, j), value in np.ndenumerate(values):
+        top = np.where(fair, values[i], -np.inf).max()
+        best = fair[j] and np.isfinite(value) and value >= top - 1e-9
+        number = f"{value:.2f}" if np.isfinite(value) else "\N{EN DASH}"
+        ax.text(
+            j, i, number if whole else number.removeprefix("0"), ha="center", va="center", fontsize=form.tiny,
+            weight="bold" if best else "normal", color="white" if value < 0.5 else "black",
+        )  # fmt: skip
+        if best:
+            ax.add_patch(
+                Rectangle((j - 0.46, i - 0.42), 0.92, 0.84, fill=False, edgecolor="#d55e00", linewidth=1.2)
+            )
 
 
 def rank_table(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
@@ -83,28 +127,23 @@ def rank_table(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
 
 
 @styled
-def ranks(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
+def ranks(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = PLAIN) -> Shown:
     """Critical difference diagram: mean ranks of AUC; a bar joins trackers that do not differ significantly.
 
-    Source: Demšar 2006, figure 1. Oracle trackers take no part.
+    A row per tracker, best first, so that names of any number and length stand clear. Oracle trackers take no part.
+
+    Source: Demšar 2006, figure 1, turned by a quarter.
 
     Raises:
         UsageError: fewer than two trackers or sequences.
     """
-    setting = describe(scores, published)
+    setting = describe(scores, published, form)
     fair = setting.fair
     table = matrix(scores)[fair].dropna()
     if len(fair) < 2 or len(table) < 2:
         raise UsageError("a rank diagram needs two or more trackers and sequences; name more with --tracker")
     test = rank_test(table)
-    order = np.argsort(test.mean_ranks, kind="stable")
-    half = (len(fair) + 1) // 2
-    bars = _bar_rows(test)
-    rows = max(bars) + 1 if bars else 0
-    names = [f"{setting.label(t)} ({r:.2f})" for t, r in zip(test.names, test.mean_ranks)]
-    side = 0.62 + max(text_width(n, 8.5) for n in names)
-    axis = 4.6
-    body = 0.42 + 0.11 * rows + 0.3 * half
+    order = [int(i) for i in np.argsort(test.mean_ranks, kind="stable")]
     p = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
     notes = [
         f"Mean rank of AUC over {len(table)} sequences, 1 is best. A thick bar joins trackers whose mean ranks "
@@ -112,67 +151,65 @@ def ranks(scores: pd.DataFrame, published: Iterable[str] = ()) -> Figure:
         f"Friedman's test of no difference at all: {p}.",
         *setting.marks_note(),
     ]
-    width = max(axis + 2 * side, 0.35 + text_width(setting.subtitle, 7.8) + 0.2)
-    lines = wrap_notes(notes, width - 0.5)
-    foot = 0.25 + 0.135 * len(lines)
-    figure = blank(width, foot + body + 1.15)
-    heading(figure, "Mean ranks", setting.subtitle, 0.25)
-    footing(figure, lines, 0.25)
-    ax = place(figure, (width - axis) / 2, foot, axis, body + 0.45)
-    ax.set_axis_off()
-    top = len(fair)
-    ax.set(xlim=(1, top), ylim=(body, -0.45))
-    _rank_axis(ax, top, test)
-    start = 0.2 + 0.11 * rows
-    inch = (top - 1) / axis  # rank units to an inch
+    most = 0.42 * form.width if form.width else 9.0
+    names = [shortened(legible(setting.label(test.names[i])), form.small, most, "bold") for i in order]
+    left = EDGE + 0.08 + max(text_width(n, form.small, "bold") for n in names)
+    em, count = form.base / 72, len(order)
+    frame = page(
+        form, "Mean ranks", setting.subtitle, notes, 3.6, lambda width: 1.6 * em * count,
+        around=(left, 3.6 * em, EDGE + 0.05, 1.4 * em),
+    )  # fmt: skip
+    ax = frame.axes()
+    ax.set(xlim=(0.7, count + 0.3), ylim=(count - 0.4, -0.6), xlabel="Mean rank")
+    step = max(round(count * 2.6 * form.small / 72 / frame.width), 1)
+    ax.set_xticks(range(1, count + 1, step))
+    ax.set_yticks(range(count), names)
+    ax.tick_params(axis="y", length=0)
     seen = setting.looks()
-    for k, i in enumerate(order):
-        left = k < half
-        y = start + 0.3 * ((k if left else len(fair) - 1 - k) + 0.55)
-        edge = 1 - 0.12 * inch if left else top + 0.12 * inch
-        rank = test.mean_ranks[i]
-        look = seen[test.names[i]]
-        ax.plot([rank, rank, edge], [0, y, y], color=look.colour, linewidth=1.2, clip_on=False, zorder=3)
-        ax.plot([rank], [0], marker="o", markersize=4.5, color=look.colour, clip_on=False, zorder=4)
-        ax.text(
-            edge + (-0.06 if left else 0.06) * inch, y, names[i], ha="right" if left else "left", va="center",
-            fontsize=8.5,
-        )  # fmt: skip
-    index = {n: k for k, n in enumerate(test.names)}
-    for row, group in zip(bars, test.groups()):
-        span = [test.mean_ranks[index[n]] for n in group]
-        y = 0.17 + 0.11 * row
+    for row, i in enumerate(order):
+        look, rank = seen[test.names[i]], test.mean_ranks[i]
+        ax.plot([0.7, rank], [row, row], **(line(look, form) | {"linewidth": 0.9}))
+        ax.plot([rank], [row], marker=look.marker, markersize=0.66 * form.base, color=look.colour, zorder=4)
+        if test.names[i] in form.highlight:
+            ax.get_yticklabels()[row].set_fontweight("bold")
+    _join(
+        ax,
+        [sorted(order.index(test.names.index(n)) for n in g) for g in test.groups()],
+        [test.mean_ranks[i] for i in order],
+    )
+    _ruler(ax, count, test, form)
+    return frame.figure
+
+
+def _join(ax: Axes, groups: list[list[int]], ranks: list[float]) -> None:
+    """A bar for each group of rows, at the right of its marks, where bars of rows that it shares are not."""
+    low, high = ax.get_xlim()
+    step = 0.028 * (high - low)
+    placed: list[tuple[int, int, float]] = []
+    for rows in groups:
+        first, last = rows[0], rows[-1]
+        x = max(ranks[first : last + 1]) + 1.4 * step
+        while any(a <= last and first <= b and abs(x - other) < step * 0.99 for a, b, other in placed):
+            x += step
+        placed.append((first, last, x))
         ax.plot(
-            [min(span) - 0.05 * inch, max(span) + 0.05 * inch], [y, y], color="#222222", linewidth=3.6,
-            solid_capstyle="butt", clip_on=False, zorder=5,
+            [x, x], [first - 0.25, last + 0.25], color="#222222", linewidth=2.6, solid_capstyle="butt", zorder=5,
+            clip_on=False,
         )  # fmt: skip
-    return figure
 
 
-def _rank_axis(ax: Axes, top: int, test: RankTest) -> None:
-    ax.plot([1, top], [0, 0], color="#222222", linewidth=1.2, clip_on=False)
-    for r in range(1, top + 1):
-        ax.plot([r, r], [0, -0.07], color="#222222", linewidth=1, clip_on=False)
-        ax.text(r, -0.1, str(r), ha="center", va="bottom", fontsize=8)
+def _ruler(ax: Axes, count: int, test: RankTest, form: Form) -> None:
+    """The critical difference as a length above the axes."""
     wide = test.critical_difference
-    end = min(1 + wide, top)
-    ax.plot([1, end], [-0.36, -0.36], color="#222222", linewidth=1.6, clip_on=False)
+    end = min(1 + wide, count)
+    across = ax.get_xaxis_transform()
+    style: dict[str, Any] = {"color": "#222222", "clip_on": False, "transform": across}
+    height = 0.35 * form.base / 72 / (ax.get_position().height * ax.figure.get_size_inches()[1])  # type: ignore[union-attr]
+    ax.plot([1, end], [1 + height] * 2, linewidth=1.4, **style)
     for x in (1, end):
-        ax.plot([x, x], [-0.4, -0.32], color="#222222", linewidth=1.2, clip_on=False)
-    more = "" if 1 + wide <= top else ", wider than the axis"
-    ax.text(1, -0.43, f"critical difference {wide:.2f}{more}", ha="left", va="bottom", fontsize=7.5)
-
-
-def _bar_rows(test: RankTest) -> list[int]:
-    """A row for each group's bar such that bars of one row do not touch."""
-    index = {n: k for k, n in enumerate(test.names)}
-    ends: list[float] = []
-    rows = []
-    for group in test.groups():
-        span = [test.mean_ranks[index[n]] for n in group]
-        row = next((r for r, end in enumerate(ends) if end < min(span) - 0.15), len(ends))
-        if row == len(ends):
-            ends.append(0.0)
-        ends[row] = max(span)
-        rows.append(row)
-    return rows
+        ax.plot([x, x], [1 + 0.4 * height, 1 + 1.6 * height], linewidth=1.0, **style)
+    more = "" if 1 + wide <= count else ", wider than the axis"
+    ax.annotate(
+        f"critical difference {wide:.2f}{more}", (1, 1 + height), (0, 0.35 * form.base), xycoords=across,
+        textcoords="offset points", ha="left", va="bottom", fontsize=form.tiny,
+    )  # fmt: skip

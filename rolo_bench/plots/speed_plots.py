@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from rolo_bench.errors import UsageError
 from rolo_bench.plots.context import ORACLE_NOTE, describe, significance
-from rolo_bench.plots.figure import log_ticks, sheet, styled, text_width
-from rolo_bench.plots.style import DAGGER, MARKERS
+from rolo_bench.plots.curve_plots import curve_size, entry, legend_title
+from rolo_bench.plots.figure import EDGE, Shown, legible, log_ticks, page, shortened, styled, text_width
+from rolo_bench.plots.style import DAGGER, PLAIN, Form
 from rolo_bench.scores.summary import mark_oracles, summary
 from rolo_bench.scores.tables import display_name
+
+FAR = 30
+"""So many times as fast as the next one is a speed that an axis is not stretched for."""
 
 
 def fps_table(
@@ -37,52 +42,89 @@ def fps(
     published: Iterable[str] = (),
     device: str = "",
     reference: Mapping[str, float] | None = None,
-) -> Figure:
+    form: Form = PLAIN,
+) -> Shown:
     """Frames per second as bars on a log scale; speeds that others published are hatched and have a dagger.
 
     Args:
         published: trackers of ``scores`` whose results, and so whose speeds, were imported.
         device: what the measured speeds were taken on, in words.
         reference: published speeds of trackers that are not in ``scores``.
+        form: how the figure is set.
 
     Raises:
         UsageError: no speed is known for any tracker.
     """
-    setting = describe(scores, published)
+    setting = describe(scores, published, form)
     table = fps_table(scores, reference, setting.published)
     if table.empty:
         raise UsageError("none of these results has times; run the trackers here to measure their speed")
-    seen = setting.looks()
+    table = table.set_index("tracker").loc[form.ordered(table["tracker"])].reset_index()
+    seen = setting.looks(table["tracker"])
     count = len(table)
+    most = 0.42 * form.width if form.width else 9.0
     names = [
-        display_name(t, oracle=o) + DAGGER * (s == "published")
+        shortened(
+            legible(display_name(setting.name(t), oracle=o) + DAGGER * (s == "published")),
+            form.small,
+            most,
+            "bold",
+        )
         for t, s, o in zip(table["tracker"], table["source"], table["oracle"])
     ]
-    left = 0.35 + max(text_width(n, 8.5) for n in names)
-    measured = [t for t, s in zip(table["tracker"], table["source"]) if s == "measured"]
-    notes = [*_speed_notes(table, device), significance(scores, setting, "fps", "speed", measured)]
-    notes += [ORACLE_NOTE] if setting.oracle else []
-    figure, ax = sheet("Speed", setting.subtitle, notes, axes_size=(5.2, 0.24 * count + 0.2), left=left)
-    for y, (tracker, value, source, _) in enumerate(table.itertuples(index=False)):
-        colour = seen[tracker].colour if tracker in seen else "#777777"
-        style = {"color": colour} if source == "measured" else {
-            "facecolor": "white", "edgecolor": colour, "hatch": "////", "linewidth": 1.0,
-        }  # fmt: skip
-        ax.barh(y, value, height=0.68, zorder=2, **style)
-        ax.annotate(
-            _speed_text(value), (value, y), (4, 0), textcoords="offset points",
-            va="center", fontsize=7.5,
-        )  # fmt: skip
-    ax.set_ylim(count - 0.4, -0.6)
-    ax.set_yticks(range(count), names, fontsize=8.5)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="y", visible=False)
+    left = EDGE + 0.05 + max(text_width(n, form.small, "bold") for n in names)
+    notes = [*_speed_notes(table, device), *([ORACLE_NOTE] if setting.oracle else [])]
+    em = form.base / 72
+    frame = page(
+        form,
+        "Speed",
+        setting.subtitle,
+        notes,
+        4.8,
+        lambda width: 1.85 * em * count + 0.1,
+        around=(left, 3.6 * em, 0.2, 0.0),
+    )
+    ax = frame.axes()
     low = min(float(10 ** np.floor(np.log10(table["fps"].min() * 0.8))), 1.0)
-    high = float(table["fps"].max())
-    room = max(text_width(_speed_text(v), 7.5) for v in table["fps"]) + 0.2  # inches right of the longest bar
-    _log_axis(ax, low, high * (high / low) ** (room / (5.2 - room)))
+    limit = _limit(table["fps"])
+    words = [_speed_text(v) + " \N{RIGHTWARDS ARROW}" * (v > limit) for v in table["fps"]]
+    room = max(text_width(w, form.tiny) for w in words) + 0.12  # inches right of the longest bar
+    for y, (tracker, value, source, _) in enumerate(table.itertuples(index=False)):
+        look = seen[tracker]
+        style = {"color": look.colour} if source == "measured" else {
+            "facecolor": "white", "edgecolor": look.colour, "hatch": "////", "linewidth": 0.9,
+        }  # fmt: skip
+        ax.barh(y, min(value, limit), height=0.66, zorder=2, **style)
+        ax.plot(
+            [low], [y], marker=look.marker, markersize=0.6 * form.base, color="white", markeredgecolor=look.colour,
+            markeredgewidth=1.0, zorder=4, clip_on=False,
+        )  # fmt: skip
+        ax.annotate(
+            words[y],
+            (min(value, limit), y),
+            (3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=form.tiny,
+        )
+    ax.set_ylim(count - 0.4, -0.6)
+    ax.set_yticks(range(count), names)
+    ax.tick_params(axis="y", length=0, pad=5)
+    ax.grid(axis="y", visible=False)
+    for tracker, label in zip(table["tracker"], ax.get_yticklabels()):
+        label.set_fontweight("bold" if tracker in form.highlight else "normal")
+    _log_axis(ax, low, limit * (limit / low) ** (room / max(frame.width - room, 0.3)), frame.width)
     ax.set_xlabel("Frames per second (log scale)")
-    return figure
+    return frame.figure
+
+
+def _limit(values: pd.Series) -> float:
+    """The speed at which an axis ends: those above, which are more than 30 times as fast as all others, stand there."""
+    ordered = sorted(float(v) for v in values)
+    for slow, quick in reversed(list(itertools.pairwise(ordered))):
+        if quick > FAR * slow and ordered.index(quick) > len(ordered) // 2:
+            return 2 * slow
+    return ordered[-1]
 
 
 def _speed_text(value: float) -> str:
@@ -99,13 +141,19 @@ def _speed_notes(table: pd.DataFrame, device: str) -> list[str]:
         notes.append(
             f"{DAGGER} hatched bars: published by others, measured on their machines; not directly comparable."
         )
-    return notes
+    return notes + _beyond(table["fps"])
 
 
-def _log_axis(ax: Axes, low: float, high: float) -> None:
+def _beyond(values: pd.Series) -> list[str]:
+    return ["\N{RIGHTWARDS ARROW} beyond the axis."] if (values > _limit(values)).any() else []
+
+
+def _log_axis(ax: Axes, low: float, high: float, width: float) -> None:
+    """A log axis whose numbers stand clear of each other and of the edge on ``width`` inches."""
     ax.set_xscale("log")
     ax.set_xlim(low, high)
-    log_ticks(ax.xaxis, (1, 2, 5) if high / low < 300 else (1,))
+    decade = width / np.log10(high / low)
+    log_ticks(ax.xaxis, (1, 2, 5) if decade > 1.1 else (1,))
 
 
 def speed_table(scores: pd.DataFrame, published: Iterable[str] = ()) -> pd.DataFrame:
@@ -116,84 +164,73 @@ def speed_table(scores: pd.DataFrame, published: Iterable[str] = ()) -> pd.DataF
 
 
 @styled
-def speed(scores: pd.DataFrame, published: Iterable[str] = (), device: str = "") -> Figure:
+def speed(
+    scores: pd.DataFrame, published: Iterable[str] = (), device: str = "", form: Form = PLAIN
+) -> Shown:  # fmt: skip
     """AUC with its 95 % interval against frames per second; hollow marks are speeds published by others.
 
     Raises:
         UsageError: no tracker has times.
     """
-    setting = describe(scores, published)
+    setting = describe(scores, published, form)
     table = speed_table(scores, setting.published)
-    table = table[np.isfinite(table["fps"]) & (table["fps"] > 0)]
+    table = table[np.isfinite(table["fps"]) & (table["fps"] > 0)].set_index("tracker")
     if table.empty:
         raise UsageError("none of these results has times; run the trackers here to measure their speed")
+    known = np.isfinite(table["auc_low"]) & (table["auc_high"] > table["auc_low"])
+    bars = "Bars: 95 % bootstrap interval over sequences. " if known.any() else ""
     foreign = f" Hollow marks {DAGGER}: boxes and speeds published by others, on their machines."
     notes = [
-        f"Bars: 95 % bootstrap interval over sequences. Speeds: {device or 'device unknown'}."
-        + foreign * bool(setting.published),
+        f"{bars}Speeds: {device or 'device unknown'}." + foreign * bool(setting.published & set(table.index)),
+        *_beyond(table["fps"]),
         significance(scores, setting),
         *([ORACLE_NOTE] if setting.oracle else []),
     ]
-    figure, ax = sheet("Accuracy and speed", setting.subtitle, notes, axes_size=(6.2, 3.7))
-    seen = setting.looks()
-    for k, row in enumerate(table.itertuples(index=False)):
-        look = seen[row.tracker]
-        hollow = row.source == "published"
-        ax.errorbar(
-            row.fps, row.auc, yerr=[[max(row.auc - row.auc_low, 0)], [max(row.auc_high - row.auc, 0)]],
-            fmt=MARKERS[k % len(MARKERS)], color=look.colour, markersize=7, elinewidth=1, alpha=1.0,
-            markerfacecolor="white" if hollow else look.colour, markeredgewidth=1.4, zorder=look.layer,
-        )  # fmt: skip
-    low, high = table["fps"].min(), table["fps"].max()
-    _log_axis(ax, low / 1.8, high * 2.5)
+    seen, limit = setting.looks(), _limit(table["fps"])
+    styles: dict[str, dict[str, Any]] = {
+        t: {
+            "markersize": 0.72 * form.base, "markeredgewidth": 1.2, "linestyle": "none",
+            "markerfacecolor": "white" if table["source"][t] == "published" else seen[t].colour,
+        }
+        for t in table.index
+    }  # fmt: skip
+    entries = [
+        entry(setting, t, seen[t], f" [{table['auc'][t]:.3f}]", **styles[t])
+        for t in form.ordered(table.index)
+    ]
+    frame = page(
+        form,
+        "Accuracy and speed",
+        setting.subtitle,
+        notes,
+        *curve_size(),
+        entries,
+        legend_title("ranked by [AUC]", form),
+    )
+    ax = frame.axes()
+    low, high = table["fps"].min(), min(table["fps"].max(), limit)
+    for name, row in table.iterrows():
+        look = seen[str(name)]
+        x = min(row["fps"], limit)
+        if known[name]:
+            span = [[max(row["auc"] - row["auc_low"], 0)], [max(row["auc_high"] - row["auc"], 0)]]
+            ax.errorbar(
+                x, row["auc"], yerr=span, fmt="none", ecolor=look.colour, elinewidth=0.9, zorder=look.layer
+            )
+        ax.plot(
+            [x],
+            [row["auc"]],
+            marker=look.marker,
+            color=look.colour,
+            zorder=look.layer + 3,
+            **styles[str(name)],
+        )
+        if row["fps"] > limit:
+            arrow = {"arrowstyle": "->", "color": look.colour, "lw": 1.0}
+            ax.annotate("", (x, row["auc"]), (2.4 * form.base, 0), textcoords="offset points",
+                        arrowprops=arrow | {"arrowstyle": "<-"})  # fmt: skip
+    _log_axis(ax, low / 1.6, high * (3 if limit < table["fps"].max() else 1.6), frame.width)
     top = min(1.0, float(np.ceil((table["auc_high"].max() + 0.03) * 20) / 20))
     ax.set_ylim(max(0.0, float(np.floor((table["auc_low"].min() - 0.03) * 20) / 20)), top)
     ax.set(xlabel="Frames per second (log scale)", ylabel="AUC")
-    spans = list(zip(table["auc_low"], table["auc_high"]))
-    _name_points(ax, [setting.label(t) for t in table["tracker"]], table["fps"], table["auc"], spans)
-    return figure
-
-
-def _name_points(
-    ax: Axes, names: list[str], xs: Iterable[float], ys: Iterable[float], spans: list[tuple[float, float]]
-) -> None:
-    """Names beside points, each at the first of several places where it covers no name, mark or interval."""
-    points = [tuple(ax.transData.transform((x, y))) for x, y in zip(xs, ys)]
-    scale = ax.figure.dpi / 72
-    taken = [(x - 6 * scale, y - 5 * scale, x + 6 * scale, y + 5 * scale) for x, y in points]
-    for (x, _), (low, high) in zip(points, spans):
-        ends = ax.transData.transform([(1, low), (1, high)])[:, 1]
-        taken.append((x - 1.5 * scale, ends[0], x + 1.5 * scale, ends[1]))
-    inside = ax.get_window_extent()
-    places = [
-        (dx * far, dy * far, ha)
-        for far in (1.0, 1.6, 2.4, 3.4)
-        for dx, dy, ha in (
-            (8, 0, "left"), (-8, 0, "right"), (7, 8, "left"), (7, -8, "left"), (-7, 8, "right"), (-7, -8, "right"),
-            (7, 15, "left"), (7, -15, "left"), (-7, 15, "right"), (-7, -15, "right"),
-        )
-    ]  # fmt: skip
-
-    def cost(box: tuple[float, ...]) -> float:
-        outside = box[0] < inside.x0 or box[2] > inside.x1 or box[1] < inside.y0 or box[3] > inside.y1
-        return sum(_overlap(box, other) for other in taken) + 1e6 * outside
-
-    for name, x, y, (px, py) in zip(names, xs, ys, points):
-        width, height = text_width(name, 8.0) * 72 * scale, 9 * scale
-        boxes = []
-        for dx, dy, ha in places:
-            x0, y0 = px + dx * scale - width * (ha == "right"), py + dy * scale - height / 2
-            boxes.append((x0, y0, x0 + width, y0 + height))
-        costs = [cost(box) for box in boxes]
-        best = costs.index(min(costs))
-        taken.append(boxes[best])
-        dx, dy, ha = places[best]
-        leader = {"arrowstyle": "-", "color": "#999999", "lw": 0.6} if max(abs(dx), abs(dy)) > 16 else None
-        ax.annotate(
-            name, (x, y), (dx, dy), textcoords="offset points", ha=ha, va="center", fontsize=8, zorder=9,
-            arrowprops=leader,
-        )  # fmt: skip
-
-
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    return frame.figure

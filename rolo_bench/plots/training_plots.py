@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from rolo_bench.errors import UsageError
 from rolo_bench.plots.context import DOT
-from rolo_bench.plots.figure import blank, footing, heading, line, log_ticks, place, styled, wrap_notes
-from rolo_bench.plots.style import COLOURS, DAGGER, DASHES, MARKERS, Look
+from rolo_bench.plots.figure import Entry, Shown, handle, line, log_ticks, marks, page, styled
+from rolo_bench.plots.style import COLOURS, DAGGER, DASHES, MARKERS, PLAIN, Form, Look, looks
 
 
 @styled
 def steps(
-    frame: pd.DataFrame, reference: pd.DataFrame | None = None, subtitle: str = "", device: str = ""
-) -> Figure:
+    frame: pd.DataFrame,
+    reference: pd.DataFrame | None = None,
+    subtitle: str = "",
+    device: str = "",
+    form: Form = PLAIN,
+) -> Shown:
     """The paper's figure 6: mean IoU and frames per second over the step size, two panels.
 
     Args:
@@ -24,6 +30,7 @@ def steps(
             `rolo_bench.scores.published.steps`; drawn dashed and grey.
         subtitle: suite, convention and number of sequences; as the table's own columns say where empty.
         device: what the speeds were measured on; the same.
+        form: how the figure is set.
 
     Raises:
         UsageError: a column is missing.
@@ -42,46 +49,51 @@ def steps(
             f"{DAGGER} dashed, grey: published in the ROLO paper: mean IoU under the authors' own rule, "
             "LSTM alone on a TITAN X."
         )
-    width, height, left = 3.0, 2.5, 0.65
-    lines = wrap_notes(notes, 2 * (width + left) - 0.2)
-    foot = 0.85 + 0.135 * len(lines)
-    figure = blank(2 * (width + left) + 0.25, foot + height + 0.68)
-    heading(figure, "Step size", subtitle, left)
-    footing(figure, lines, left)
-    first = place(figure, left, foot, width, height)
-    second = place(figure, 2 * left + width + 0.05, foot, width, height)
-    for k, name in enumerate(names):
+    seen = {n: replace(look, width=1.7) for n, look in looks(names, (), form.colours).items()}
+    entries = [Entry(form.labels.get(n, n), "", handle(seen[n], form)) for n in names]
+    if reference is not None:
+        seen["paper"] = Look("#777777", DASHES[1], 1.2, 2.9, "X")
+        entries.append(Entry("the paper", DAGGER, handle(seen["paper"], form)))
+    first, second = _panels(form, "Step size", subtitle, notes, entries if len(entries) > 1 else [])
+    for name in names:
         part = data[data["tracker"] == name].sort_values("steps")
-        look = Look(COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)], 2.0, 4)
-        label = name if len(names) > 1 or reference is not None else "_"
-        first.plot(
-            part["steps"], part["mean_iou"], marker=MARKERS[k % 8], markersize=5, label=label, **line(look)
-        )
+        style = line(seen[name], form) | marks(form) | {"marker": seen[name].marker}
+        first.plot(part["steps"], part["mean_iou"], **style)
         if {"mean_iou_low", "mean_iou_high"} <= set(part.columns):
             low, high = part["mean_iou_low"], part["mean_iou_high"]
-            first.fill_between(part["steps"], low, high, color=look.colour, alpha=0.15, lw=0)
-        second.plot(part["steps"], part["fps"], marker=MARKERS[k % 8], markersize=5, **line(look))
+            first.fill_between(part["steps"], low, high, color=seen[name].colour, alpha=0.15, lw=0)
+        second.plot(part["steps"], part["fps"], **style)
     if reference is not None:
-        grey = Look("#777777", DASHES[1], 1.4, 3)
-        first.plot(
-            reference["steps"], reference["mean_iou"], marker="x", label=f"the paper{DAGGER}", **line(grey)
-        )
-        second.plot(reference["steps"], reference["lstm_fps"], marker="x", **line(grey))
+        style = line(seen["paper"], form) | marks(form) | {"marker": "X"}
+        first.plot(reference["steps"], reference["mean_iou"], **style)
+        second.plot(reference["steps"], reference["lstm_fps"], **style)
     ticks = sorted(set(data["steps"]) | (set(reference["steps"]) if reference is not None else set()))
     for ax in (first, second):
         ax.set_xticks(ticks, [str(int(t)) for t in ticks])
         ax.set_xlabel("Step size (past frames)")
     first.set(ylabel="Mean IoU", ylim=(0, None))
-    second.set(ylabel="Frames per second (log scale)", yscale="log")
+    second.set(ylabel="Frames per second", yscale="log")
     log_ticks(second.yaxis)
-    handles, words = first.get_legend_handles_labels()
-    if words:
-        w, h = figure.get_size_inches()
-        figure.legend(
-            handles, words, loc="lower left", ncols=min(len(words), 4), bbox_to_anchor=(left / w, (foot - 0.76) / h),
-            borderaxespad=0, handlelength=3,
-        )  # fmt: skip
-    return figure
+    return first.figure  # type: ignore[return-value]
+
+
+def _panels(
+    form: Form, title: str, subtitle: str, notes: list[str], entries: list[Entry], count: int = 2
+) -> list[Axes]:
+    """Axes beside each other, below each other in a narrow figure; the legend is the page's."""
+    em = form.base / 72
+    stacked = form.width is not None and form.width < 5
+    gap = 4.6 * em  # between two panels: the labels of one of them
+
+    def tall(width: float) -> float:
+        return count * (0.62 * width + gap) - gap if stacked else min(0.75 * (width - gap) / count, 2.6)
+
+    frame = page(form, title, subtitle, notes, count * 3.1 + (count - 1) * gap, tall, entries)
+    if stacked:
+        height = (frame.height + gap) / count - gap
+        return [frame.axes(0, (count - 1 - k) * (height + gap), frame.width, height) for k in range(count)]
+    width = (frame.width + gap) / count - gap
+    return [frame.axes(k * (width + gap), 0, width) for k in range(count)]
 
 
 def steps_table(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -93,7 +105,9 @@ def steps_table(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> p
 
 
 @styled
-def curves(frame: pd.DataFrame, title: str = "Training", subtitle: str = "") -> Figure:
+def curves(
+    frame: pd.DataFrame, title: str = "Training", subtitle: str = "", form: Form = PLAIN
+) -> Shown:  # fmt: skip
     """Training curves: the first column is x (step or epoch), every other numeric column a line.
 
     Columns with ``loss`` in their name share one panel (log scale when all are positive); ``lr`` and
@@ -106,29 +120,32 @@ def curves(frame: pd.DataFrame, title: str = "Training", subtitle: str = "") -> 
     if numbers.shape[1] < 2 or not len(numbers):
         raise UsageError("training curves need a table with a step or epoch column and at least one more")
     x = numbers.columns[0]
-    rest = [c for c in numbers.columns[1:] if c not in ("lr", "learning_rate", "seconds", "seed")]
-    groups = [[c for c in rest if "loss" in c.lower()], [c for c in rest if "loss" not in c.lower()]]
-    groups = [g for g in groups if g]
-    width, height, left, foot = 3.6, 2.5, 0.65, 0.55
-    legend = 0.2 * max(len(g) for g in groups)
-    figure = blank(len(groups) * (width + left) + 0.3, foot + height + legend + 0.6)
-    heading(figure, title, subtitle or f"over {str(x).replace('_', ' ')}", left)
-    for k, group in enumerate(groups):
-        ax = place(figure, left + k * (width + left), foot, width, height)
-        for j, column in enumerate(group):
+    groups = _groups([str(c) for c in numbers.columns[1:]])
+    seen = {}
+    for k, column in enumerate(c for group in groups for c in group):
+        dash, marker = DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)]
+        seen[column] = Look(COLOURS[k % len(COLOURS)], dash, 1.4, 4 - k / 10, marker)
+    entries = [Entry(_words(c), "", handle(look, form)) for c, look in seen.items()]
+    where = subtitle or f"over {str(x).replace('_', ' ')}"
+    axes = _panels(form, title, where, [], entries, len(groups))
+    for ax, group in zip(axes, groups):
+        for column in group:
             part = numbers[[x, column]].dropna()
-            look = Look(COLOURS[j % len(COLOURS)], DASHES[j % len(DASHES)], 1.6, 4 - j / 10)
-            marker = "o" if len(part) <= 40 else None
-            ax.plot(part[x], part[column], marker=marker, markersize=3, label=_words(column), **line(look))
+            point = seen[column].marker if len(part) <= 40 else None
+            ax.plot(part[x], part[column], marker=point, **(line(seen[column], form) | marks(form)))
         losses = "loss" in group[0].lower()
         if losses and (numbers[group].min(skipna=True) > 0).all():
             ax.set_yscale("log")
             log_ticks(ax.yaxis)
         ax.set(xlabel=_words(str(x)), ylabel="Loss" if losses else "")
-        ax.legend(
-            loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.3, labelspacing=0.25, handlelength=2.6
-        )
-    return figure
+    return axes[0].figure  # type: ignore[return-value]
+
+
+def _groups(columns: list[str]) -> list[list[str]]:
+    """Columns that share a panel: losses, and what is no loss and no setting."""
+    rest = [c for c in columns if c not in ("lr", "learning_rate", "seconds", "seed")]
+    groups = [c for c in rest if "loss" in c.lower()], [c for c in rest if "loss" not in c.lower()]
+    return [g for g in groups if g]
 
 
 def _words(name: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as Items
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -40,9 +42,17 @@ WHITE = (255, 255, 255)
 
 
 def draw_box(
-    image: Image, box: Array, colour: tuple[int, int, int], width: int = 2, border: bool = True
+    image: Image,
+    box: Array,
+    colour: tuple[int, int, int],
+    width: int = 2,
+    border: bool = True,
+    dash: Items[float] = (),
 ) -> None:
-    """Draw one box into an image, in place, with a border of the opposite brightness or none; NaN draws nothing."""
+    """Draw one box into an image, in place, with a border of the opposite brightness or none; NaN draws nothing.
+
+    ``dash`` holds lengths of dash and gap in line widths; empty is solid.
+    """
     if not valid(box)[0]:
         return
     limit = 4 * max(image.shape)
@@ -50,9 +60,38 @@ def draw_box(
     ends = np.clip([x, y, x + w - 1, y + h - 1], -limit, limit).round().astype(int)
     a, b = (int(ends[0]), int(ends[1])), (int(ends[2]), int(ends[3]))
     if border:
-        around = (255, 255, 255) if sum(colour) < 330 else (0, 0, 0)
-        cv2.rectangle(image, a, b, around, width + 2, cv2.LINE_8)
-    cv2.rectangle(image, a, b, colour, width, cv2.LINE_8)
+        _outline(image, a, b, (255, 255, 255) if sum(colour) < 330 else (0, 0, 0), width + 2, [])
+    _outline(image, a, b, colour, width, [d * max(width, 1.5) for d in dash])
+
+
+def _outline(
+    image: Image, a: tuple[int, int], b: tuple[int, int], colour: tuple[int, int, int], width: int,
+    dash: list[float],
+) -> None:  # fmt: skip
+    """A rectangle between two corners; its dashes, in pixels, run around it."""
+    corners = [a, (b[0], a[1]), b, (a[0], b[1]), a]
+    along = 0.0
+    for start, end in itertools.pairwise(corners):
+        draw_line(image, start, end, colour, width, dash, along)
+        along += abs(end[0] - start[0]) + abs(end[1] - start[1])
+
+
+def draw_line(
+    image: Image, start: tuple[int, int], end: tuple[int, int], colour: tuple[int, int, int], width: int,
+    dash: Items[float] = (), along: float = 0.0,
+) -> None:  # fmt: skip
+    """Draw an upright or level line into an image, in place: ``dash`` in pixels, from ``along`` pixels into it on."""
+    length = float(abs(end[0] - start[0]) + abs(end[1] - start[1]))
+    way = np.sign(np.subtract(end, start))
+    across = way == 0 if dash else np.array([True, True])  # a solid line has whole corners
+    ends = np.cumsum([*dash] * int(2 + (along + length) / sum(dash))) - along if dash else [length]
+    for stop, size in zip(ends[::2], itertools.cycle(dash[::2] or [length])):
+        p, q = round(max(stop - size, 0.0)), round(min(stop, length)) - bool(dash)
+        if p <= q:
+            corners = np.array([start + way * p, start + way * q])
+            low = corners.min(axis=0) - across * (width // 2)
+            high = corners.max(axis=0) + across * ((width - 1) // 2)
+            cv2.rectangle(image, low.tolist(), high.tolist(), colour, -1)
 
 
 def captioned(image: Image, boxes: Array, text: str, truth: Array | None = None) -> Image:

@@ -47,7 +47,7 @@ import numpy as np
 
 from rolo_bench.datasets.alignment import find_misfit
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.errors import DataError, UsageError, counted
 from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.stamp import changed_since, mixed, timed, video
 from rolo_bench.run.store import Files, RunResult, Store
@@ -247,7 +247,7 @@ def _compared(chosen: dict[str, list[str]], found: dict[str, list[str]], suite: 
     counts, total = sorted({len(have) for have in chosen.values()}), len(suite.sequences)
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     trackers = f"{len(chosen)} trackers" if len(chosen) > 1 else next(iter(chosen))
-    line = f"{trackers} on {shown} of {len(suite.expected)} sequences of {suite.name}"
+    line = f"{trackers} on {shown} of {counted(len(suite.expected), 'sequence')} of {suite.name}"
     if len({tuple(have) for have in found.values()}) > 1:
         line += f"; incomplete: {', '.join(f'{n} has {len(h)} of {total}' for n, h in found.items() if len(h) < total)}"
     left = ", ".join(n for n in found if n not in chosen)

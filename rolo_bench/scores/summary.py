@@ -8,7 +8,7 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import ATTRIBUTES
-from rolo_bench.errors import UsageError
+from rolo_bench.errors import UsageError, counted
 from rolo_bench.scores.score import CURVES
 from rolo_bench.scores.tables import display_name, for_people
 
@@ -142,7 +142,11 @@ def coverage(table: pd.DataFrame) -> str:
     counts = sorted({int(n) for n in table["sequences"]} if "sequences" in table else _counts(table))
     expected = int(table["expected"].iloc[0])
     shown = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{expected} sequences" if counts == [expected] else f"{shown} of {expected} sequences"
+    return (
+        counted(expected, "sequence")
+        if counts == [expected]
+        else f"{shown} of {counted(expected, 'sequence')}"
+    )
 
 
 def _counts(scores: pd.DataFrame) -> set[int]:
