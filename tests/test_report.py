@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import itertools
 import json
 import re
-import shutil
-import tempfile
 import time
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from rolo_bench.cli import main
+from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import UsageError
-from rolo_bench.report.data import BINS, SCALE, collect, thumbnails
-from rolo_bench.report.page import heat_rows, latex_tables, render_page, shade, write_report
+from rolo_bench.report.data import BINS, SCALE, collect
+from rolo_bench.report.html import heat_rows, shade
+from rolo_bench.report.page import latex_tables, render_page, scale_of, write_report
+from rolo_bench.report.pictures import STEP, longest_loss, reels
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.provenance import warnings_of
 from rolo_bench.scores.score import CURVES, score
 from rolo_bench.scores.summary import matrix
+from tests.helpers_browser import Browser, need_browser
 from tests.helpers_scores import made_up
 from tests.helpers_video import otb_folder, square_sequence
 
@@ -45,6 +52,10 @@ def page(found):
 
 def data_of(page: str) -> dict:
     return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+
+
+def pictures_of(page: str) -> list[dict]:
+    return json.loads(re.search(r'id="pictures">(.*?)</script>', page, re.S)[1])
 
 
 class Reader(HTMLParser):
@@ -81,7 +92,14 @@ def test_page_loads_nothing_and_is_well_formed(page):
         for name in ("src", "href", "action", "srcset"):
             value = attributes.get(name, "#")
             assert value.startswith(("#", "data:")), (tag, value)
-    assert "default-src 'none'" in page
+    policy = re.search(r'Content-Security-Policy" content="(.*?)"', page)[1].replace("&#39;", "'")
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    for tag in ("style", "script"):  # nothing inline runs but what the policy names by its digest
+        texts = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S)
+        allowed = re.findall(rf"{tag}-src 'sha256-(.*?)'", policy)
+        digests = [base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in texts]
+        assert digests == allowed and len(texts) == 1
+    assert not re.search(r"<[^>]* (style|on\w+)=", page)
     assert not re.search(r"@import|url\(|https?://(?!www\.w3\.org/2000/svg)", page)
 
 
@@ -183,7 +201,9 @@ def test_overlaps_in_the_page_are_means_over_stretches(found, page):
 
 def test_summary_ranks_fair_trackers_only(page):
     table = re.search(r'<table class="sortable">.*?</table>', page, re.S)[0]
-    rows = re.findall(r"<tr( class=\"oracle\")?>\s*<td>(.*?)</td>.*?</svg>(.*?)</th>", table, re.S)
+    rows = re.findall(
+        r"<tr( class=\"oracle\")?>\s*<td>(.*?)</td>\s*<th[^>]*>\s*<svg.*?</svg>(.*?)</th>", table, re.S
+    )
     assert [(r, n) for _, r, n in rows] == [
         ("1", "alpha"), ("2", "beta"), ("3", "gamma\N{DAGGER}"), ("\N{EN DASH}", "peek (oracle)"),
     ]  # fmt: skip
@@ -198,6 +218,24 @@ def test_heat_cells_frame_the_best_fair_tracker(found):
         assert framed == [row.idxmax()]
     assert shade(0.0) == ("#00224e", "#ffffff") and shade(1.0) == ("#fee838", "#000000")
     assert shade(float("nan"))[0] == "#ffffff"
+    ((_, cells),) = heat_rows(pd.DataFrame({"a": [0.52], "b": [np.nan]}, index=["x"]), ["a", "b"])
+    assert [(c.value, c.level, c.best) for c in cells] == [("0.520", 10, True), ("\N{EN DASH}", None, False)]
+
+
+def test_intervals_are_drawn_on_a_scale_that_they_fill():
+    scale = scale_of([0.40, 0.44], [0.46, 0.49])
+    assert 0.39 < scale.low < 0.40 and 0.49 < scale.high < 0.50
+    assert [text for text, _ in scale.ticks] == ["0.40", "0.42", "0.44", "0.46", "0.48"]
+    assert scale.place(0.49) - scale.place(0.40) > 0.75 * scale.width
+    assert scale.place(2) == scale.width - 8 and scale.place(-1) == 8
+    flat = scale_of([0.5], [0.5])  # one sequence
+    assert flat.low < 0.5 < flat.high and flat.ticks
+
+
+def test_an_oracle_does_not_stretch_the_scale(page):
+    table = re.search(r'<table class="sortable">.*?</table>', page, re.S)[0]
+    bars = re.findall(r'<td class="interval">.*?</td>', table, re.S)
+    assert len(bars) == 4 and all("<svg" in b and "<line" in b for b in bars)
 
 
 def test_latex_tables(found, tmp_path):
@@ -215,8 +253,8 @@ def test_latex_tables(found, tmp_path):
 def test_an_oracle_is_called_so_wherever_the_page_shows_its_name(page):
     """Only the script's data and run.json hold the plain name; the warning says in words what it is."""
     shown = re.sub(r"<script.*?</script>|<pre.*?</pre>|Oracle: peek saw the truth", "", page, flags=re.S)
-    # the summary, both heat tables, the provenance
-    assert shown.count("peek") == shown.count("peek (oracle)") == 4
+    # the summary, both heat tables, its worst failure and the link of that, the provenance
+    assert shown.count("peek") == shown.count("peek (oracle)") == 6
     assert next(t for t in data_of(page)["trackers"] if t["name"] == "peek")["label"] == "peek (oracle)"
 
 
@@ -236,87 +274,94 @@ def test_command_writes_page_pictures_and_tables(tmp_path, capsys):
     assert main([*command, "--frames", "2", "--latex", str(tmp_path / "tex")]) == 0
     assert str(out) in capsys.readouterr().out and (tmp_path / "tex" / "summary.tex").is_file()
     text = out.read_text()
-    pictures = json.loads(re.search(r'id="pictures">(.*?)</script>', text, re.S)[1])
-    assert [p["frame"] for p in pictures["Square"]] == ["11", "20"]
-    assert base64.b64decode(pictures["Other"][0]["image"].split(",")[1]).startswith(b"\xff\xd8")
+    reels = pictures_of(text)
+    assert [(r["sequence"], r["frames"]) for r in reels] == [("Other", [1, 30]), ("Square", [1, 30])]
+    assert base64.b64decode(reels[1]["images"][0]).startswith(b"\xff\xd8")
+    assert main([*command, "--no-frames"]) == 0
+    assert pictures_of(out.read_text()) == []
 
 
-def test_thumbnails_are_small(tmp_path):
-    data = otb_folder(tmp_path / "videos")
-    from rolo_bench.datasets.suites import load_suite
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory):
+    """Two trackers on own videos: ``good`` is right, ``lost`` leaves the target after frame 10 of Square."""
+    folder = tmp_path_factory.mktemp("lost")
+    data = otb_folder(folder / "videos")
+    store, truth = Store(folder / "results"), square_sequence().truth
+    away = truth.copy()
+    away[10:20, 0] += 500
+    for name, boxes in (("good", truth), ("lost", away)):
+        for sequence in ("Square", "Other"):
+            seconds = np.full(len(truth), 0.01)
+            rows = boxes if sequence == "Square" else truth
+            store.save("videos", RunResult(name, sequence, "ope", rows, seconds))
+    return collect(store, load_suite(str(data)))
 
-    store = Store(tmp_path / "results")
-    truth = square_sequence().truth
-    for sequence in ("Square", "Other"):
-        store.save("videos", RunResult("mine", sequence, "ope", truth, np.full(len(truth), 0.01)))
-    made = thumbnails(collect(store, load_suite(str(data))), 3)
-    assert len(made) == 2 and all(len(p["image"]) < 90_000 for v in made.values() for p in v)
+
+def test_boxes_of_every_tracker_travel_with_the_frames(lost):
+    data = render_page(lost, frames=4)
+    (_, square) = pictures_of(data)
+    names = [t["name"] for t in data_of(data)["trackers"]]
+    rows = np.frombuffer(base64.b64decode(square["boxes"]), "<f4").reshape(4, 1 + len(names), 4)
+    first = lost.suite.sequences[1].first_frame
+    for boxes, number in zip(rows, square["frames"]):
+        assert boxes[0] == pytest.approx(lost.suite.sequences[1].truth[number - first], rel=1e-6)
+        for k, name in enumerate(names):
+            run = lost.store.load("videos", "ope", name, "Square")[0]
+            assert boxes[k + 1] == pytest.approx(run.boxes[number - first], rel=1e-6)
+    image = lost.suite.sequences[0].frames.image(0)
+    assert square["sizes"][0] == [image.shape[1], image.shape[0]]
+
+
+def test_clips_are_of_the_worst_failure_of_each_tracker(lost):
+    data = render_page(lost, clips=True)
+    assert data_of(data)["losses"] == [{"tracker": 1, "sequence": "Square", "frames": 10, "start": 11}]
+    (clip,) = pictures_of(data)
+    assert (clip["sequence"], clip["tracker"], clip["start"]) == ("Square", 1, 11)
+    assert clip["frames"] == list(
+        range(2, 31, STEP)
+    )  # from 24 frames before, of which 9 are there, in steps of 3
+    assert "Worst failures" in data and 'href="#loss=0"' in data
+
+
+@pytest.mark.parametrize(
+    ("overlaps", "expected"),
+    [
+        ([1, 0.5, 0.2], (0, 0)),
+        ([1, 0, 0, 0.1, 0, 0.3], (1, 2)),
+        ([1, 0, 0.1, 0, 0, 0], (3, 3)),  # lost to the end
+        ([0, 0, 0, 0.5, 0, 1], (4, 1)),  # what was never held is not lost
+        ([1, 0, np.nan, 0, 0.5], (1, 2)),  # no truth: not counted
+        ([1, np.nan, 0, 1], (2, 1)),
+        ([np.nan, np.nan], (0, 0)),
+    ],
+)
+def test_the_longest_loss(overlaps, expected):
+    assert longest_loss(np.array(overlaps, float)) == expected
+
+
+def test_pictures_keep_within_their_budget(lost, monkeypatch):
+    sequences = lost.scored_sequences()
+    free = sum(len(i) for r in reels(sequences, 8) for i in r.images)
+    monkeypatch.setattr("rolo_bench.report.pictures.WIDTH", 200)
+    monkeypatch.setattr("rolo_bench.report.pictures.BUDGET", free // 2)
+    monkeypatch.setattr("rolo_bench.report.pictures.LEAST", 10)
+    assert sum(len(i) for r in reels(sequences, 8) for i in r.images) <= free // 2
 
 
 # In a real browser
 
 
-def chromium() -> str | None:
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-class Browser:
-    """Headless Chromium on one page, with its console."""
-
-    def __init__(self, path: Path, width: int) -> None:
-        from selenium import webdriver
-        from selenium.webdriver.chrome.service import Service
-
-        options = webdriver.ChromeOptions()
-        options.binary_location = str(chromium())
-        flags = (
-            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-            "--disable-component-update --disable-sync --force-prefers-reduced-motion"
-        )
-        for flag in flags.split():
-            options.add_argument(flag)
-        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        options.add_argument(f"--user-data-dir={self.profile.name}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        self.open(path)
-
-    def open(self, path: Path) -> None:
-        self.driver.get(path.as_uri())
-        end = time.monotonic() + 20
-        while self.run("return document.documentElement.dataset.ready") != "yes":
-            assert time.monotonic() < end, self.driver.get_log("browser")
-            time.sleep(0.05)
-
-    def run(self, script: str, *values):
-        return self.driver.execute_script(script, *values)
-
-    def one(self, css: str):
-        return self.driver.find_element("css selector", css)
-
-    def choose(self, identifier: str, text: str) -> None:
-        from selenium.webdriver.support.select import Select
-
-        Select(self.one(f"#{identifier}")).select_by_visible_text(text)
-
-    def legend(self) -> dict[str, float | None]:
-        rows = self.run(
-            "return [...document.querySelectorAll('#legend tr')].map(r => [...r.cells].map(c => c.textContent))"
-        )
-        return {name: (float(value) if value[0].isdigit() else None) for name, value, _ in rows}
-
-    def close(self) -> None:
-        self.driver.quit()
-        self.profile.cleanup()
+def legend_of(browser: Browser, identifier: str = "legend", column: int = 1) -> dict[str, float | None]:
+    rows = browser.run(
+        "return [...document.querySelectorAll(arguments[0])].map(r => [...r.cells].map(c => c.textContent))",
+        f"#{identifier} tr",
+    )
+    return {row[0]: (float(row[column]) if row[column][0].isdigit() else None) for row in rows}
 
 
 @pytest.fixture(scope="module")
 def browser_path(page, tmp_path_factory):
-    if chromium() is None or shutil.which("chromedriver") is None:
-        pytest.skip("needs chromium and chromedriver on PATH (Debian: chromium, chromium-driver)")
-    pytest.importorskip("selenium", reason="needs selenium: pip install 'rolo-bench[test]'")
+    need_browser()
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
@@ -332,7 +377,12 @@ def browser(browser_path):
 def test_page_opens_without_errors_and_draws_every_tracker(browser):
     assert browser.driver.get_log("browser") == []
     assert browser.run("return document.querySelectorAll('#chart path').length") == 4
-    assert browser.run("return document.querySelectorAll('#overlap path').length") == 4
+    assert (
+        browser.run("return document.querySelectorAll('#overlap path').length") == 3
+    )  # the best three fair ones
+    texts = browser.run("return [...document.querySelectorAll('#chart text')].map(t => t.textContent)")
+    assert "Success rate (share of frames)" in texts and "Overlap threshold" in texts
+    assert "Overlap (IoU)" in browser.run("return document.querySelector('#overlap').textContent")
 
 
 def test_legend_follows_figure_convention_and_attribute(browser, found):
@@ -340,7 +390,7 @@ def test_legend_follows_figure_convention_and_attribute(browser, found):
 
     def expect(table, column):
         means = table.groupby("tracker")[column].mean().sort_values(ascending=False)
-        shown = browser.legend()
+        shown = legend_of(browser)
         assert list(shown) == [labels[t] for t in means.index]
         for tracker, value in means.items():
             assert shown[labels[tracker]] == pytest.approx(value, abs=6e-4)
@@ -351,7 +401,7 @@ def test_legend_follows_figure_convention_and_attribute(browser, found):
     browser.choose("kind", "Precision")
     expect(found.others["pysot"], "precision20")
     browser.choose("convention", "rolo2016")
-    assert set(browser.legend().values()) == {None}
+    assert set(legend_of(browser).values()) == {None}
     assert "no such curve" in browser.one("#note").text
     browser.choose("convention", "otb")
     browser.choose("kind", "Success")
@@ -369,12 +419,19 @@ def test_trackers_toggle_by_keyboard_and_buttons(browser):
     box = browser.one("#legend input")
     box.send_keys(Keys.SPACE)
     assert browser.run("return document.querySelectorAll('#chart path').length") == 3
-    assert browser.run("return document.querySelectorAll('#overlap path').length") == 3
     box.send_keys(Keys.SPACE)
-    browser.one("[data-show=none]").send_keys(Keys.ENTER)
+    browser.one("[data-show=none][data-of=curves]").send_keys(Keys.ENTER)
     assert browser.run("return document.querySelectorAll('#chart path').length") == 0
-    browser.one("[data-show=all]").click()
+    browser.one("[data-show=all][data-of=curves]").click()
     assert browser.run("return document.querySelectorAll('#chart path').length") == 4
+    assert (
+        browser.run("return document.querySelectorAll('#overlap path').length") == 3
+    )  # has ticks of its own
+    browser.one("#legend-one tr:not(.off) input").send_keys(Keys.SPACE)
+    assert browser.run("return document.querySelectorAll('#overlap path').length") == 2
+    assert browser.run("return document.querySelectorAll('#chart path').length") == 4
+    browser.one("[data-show=three]").click()
+    assert browser.run("return document.querySelectorAll('#overlap path').length") == 3
 
 
 def test_slider_and_pointer_move_the_threshold(browser):
@@ -388,7 +445,7 @@ def test_slider_and_pointer_move_the_threshold(browser):
     assert browser.one("#threshold").text == "0.05"
     assert slider.get_attribute("aria-valuetext") == "overlap threshold 0.05"
     ActionChains(browser.driver).move_to_element(browser.one("#chart")).perform()
-    assert browser.one("#threshold").text in ("0.5", "0.55")
+    assert browser.one("#threshold").text in ("0.45", "0.5")  # the middle, less the room of the labels
     assert browser.one("#legend-at").text == "at " + browser.one("#threshold").text
 
 
@@ -419,50 +476,61 @@ def test_sequence_links_lead_to_the_sequence(browser):
     assert browser.one("#facts").text.startswith("Seq04: 60 frames")
 
 
-def test_every_control_has_an_accessible_name(browser):
+def check_names(browser: Browser, expected: set[str]) -> None:
+    """Whatever can be operated, seen or jumped to has a name; headings go down one level at a time."""
     tree = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
     roles = {
-        "button",
-        "checkbox",
-        "combobox",
-        "slider",
-        "link",
-        "image",
-        "table",
-        "region",
-        "DisclosureTriangle",
-    }
-    seen = set()
+        "button", "checkbox", "combobox", "slider", "link", "image", "table", "region", "group", "navigation",
+        "DisclosureTriangle", "columnheader", "rowheader", "heading",
+    }  # fmt: skip
+    seen, levels = set(), []
     for node in tree:
         role = node.get("role", {}).get("value")
         if node.get("ignored") or role not in roles:
             continue
         seen.add(role)
-        assert node.get("name", {}).get("value", "").strip(), (role, node)
-    assert {"button", "checkbox", "combobox", "slider", "link", "image"} <= seen
+        if role == "heading":
+            levels += [p["value"]["value"] for p in node["properties"] if p["name"] == "level"]
+        if role != "group" or not node.get("properties"):  # a disclosure is a group, named by its summary
+            assert node.get("name", {}).get("value", "").strip() or role == "group", (role, node)
+    assert expected <= seen
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels)), levels
 
 
-def test_focus_moves_through_all_controls_by_tab(browser):
+def walk(browser: Browser, most: int = 120) -> list[dict]:
+    """What the Tab key leads to, in order, and whether it shows that it has the focus."""
     from selenium.webdriver.common.keys import Keys
 
-    browser.run(
-        "window.visited = []; document.activeElement.blur(); scrollTo(0, 0);"
-        "addEventListener('focusin', e => visited.push(e.target.id || e.target.dataset.show || e.target.tagName))"
-    )
-    browser.one("body").send_keys(Keys.TAB * 70)
-    seen = set(browser.run("return visited"))
+    browser.run("document.querySelector('.skip').focus()")
+    seen = []
+    for _ in range(most):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        seen.append(
+            browser.run(
+                "const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();"
+                "return {tag: e.tagName, text: (e.id || e.getAttribute('aria-label') || e.textContent || '').trim(),"
+                " outline: s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2,"
+                " inside: r.bottom > 0 && r.top < innerHeight && r.right > 0 && r.left < innerWidth}"
+            )
+        )
+        if len(seen) > 1 and seen[-1]["tag"] == "BODY":
+            return seen[:-1]
+    raise AssertionError("the walk does not end")
+
+
+def test_every_control_has_an_accessible_name(browser):
+    check_names(browser, {"button", "checkbox", "combobox", "slider", "link", "image", "table", "heading"})
+
+
+def test_focus_moves_through_all_controls_by_tab_and_is_seen(browser):
+    steps = walk(browser)
     assert {
-        "kind",
-        "convention",
-        "attribute",
-        "at",
-        "all",
-        "five",
-        "none",
-        "sequence",
-        "next",
-        "SUMMARY",
-    } <= seen
+        "kind", "convention", "attribute", "at", "All", "Best five", "None", "sequence", "previous", "next",
+        "Save the figure as SVG", "Save the overlap as PNG",
+    } <= {s["text"] for s in steps}  # fmt: skip
+    assert [s for s in steps if not s["outline"] or not s["inside"]] == []
+    assert sum(s["tag"] == "SUMMARY" for s in steps) >= 4
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -481,12 +549,151 @@ def test_page_fits_phone_and_laptop(browser_path, width):
         made.close()
 
 
+@pytest.fixture(scope="module")
+def film(lost, tmp_path_factory):
+    """A page with frames and a clip, in the browser."""
+    need_browser()
+    path = write_report(tmp_path_factory.mktemp("film") / "film.html", lost, frames=5, clips=True)
+    made = Browser(path, 1280)
+    yield made
+    made.close()
+
+
+def test_frames_are_scrubbed_by_keys_strip_and_curve(film):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    def shown():
+        label = film.run("return document.querySelector('#screen svg').getAttribute('aria-label')")
+        return int(re.search(r"frame (\d+)", label)[1]), film.one("#frame-number").text
+
+    film.choose("sequence", "Square")
+    slider = film.one("#frame")
+    slider.send_keys(Keys.HOME)
+    assert shown() == (1, "1")
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert shown() == (8, "8") and slider.get_attribute("aria-valuetext") == "frame 8"
+    film.one("#strip button:nth-child(5)").click()
+    assert shown() == (30, "30")
+    film.one("#strip [aria-current]").send_keys(Keys.ARROW_LEFT)
+    assert shown() == (23, "23")
+    assert film.run("return document.activeElement.getAttribute('aria-label')") == "Show frame 23"
+    chart = film.one("#overlap")
+    ActionChains(film.driver).move_to_element_with_offset(
+        chart, -chart.size["width"] // 2 + 62, 0
+    ).click().perform()
+    assert shown() == (1, "1")
+    film.one("#play").send_keys(Keys.SPACE)
+    assert film.one("#play").text == "Pause"
+    end = time.monotonic() + 10
+    while shown()[0] == 1:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    film.one("#play").send_keys(Keys.SPACE)
+    assert film.one("#play").text == "Play"
+
+
+def test_ticks_choose_the_boxes_and_the_legend_tells_the_overlap(film):
+    def boxes():
+        return film.run("return document.querySelectorAll('#screen rect').length") // 2
+
+    film.one("a[href='#loss=0']").click()
+    end = time.monotonic() + 5
+    while "lost fails at 11" not in film.one("#reel").text or film.one("#frame-number").text != "11":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert legend_of(film, "legend-one", 2) == {"good": 1.0, "lost": 0.0}
+    assert boxes() == 3
+    film.one("[data-show=none][data-of=one]").click()
+    assert boxes() == 1  # the truth
+    film.one("[data-show=all][data-of=one]").click()
+    assert boxes() == 3
+    film.choose("reel", "all along (5)")
+    assert film.run("return document.querySelectorAll('#strip button').length") == 5
+    check_names(film, {"slider", "image", "button"})
+
+
+def saved(browser: Browser, folder: Path, button: str) -> Path:
+    """The file that a click on a button leads to."""
+    before = set(folder.iterdir())
+    browser.one(f"[aria-label='{button}']").click()
+    end = time.monotonic() + 20
+    while not (new := [p for p in set(folder.iterdir()) - before if p.suffix in (".svg", ".png")]):
+        assert time.monotonic() < end, browser.driver.get_log("browser")
+        time.sleep(0.05)
+    return new[0]
+
+
+def test_figures_are_saved_whole_with_their_legends(film, tmp_path):
+    where = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    film.driver.execute_cdp_cmd("Browser.setDownloadBehavior", where)
+    for words, labels in (
+        ("the figure", ["Success", "Overlap threshold", "Success rate (share of frames)", "good", "lost"]),
+        ("the overlap", ["Overlap (IoU)", "good", "lost"]),
+        ("the frame", ["good", "lost"]),
+    ):
+        root = ElementTree.fromstring(saved(film, tmp_path, f"Save {words} as SVG").read_text())
+        texts = ["".join(e.itertext()) for e in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert set(labels) <= set(texts), texts
+        with Image.open(saved(film, tmp_path, f"Save {words} as PNG")) as picture:
+            colours = picture.convert("RGB").getcolors(1 << 24)
+            assert picture.width >= 1000 and len(colours) > 50  # drawn, not blank
+    assert film.driver.get_log("browser") == []
+
+
+LAID_OUT = """
+const shown = [...document.querySelectorAll("body *")].filter(
+  (e) => !e.ownerSVGElement && e.getBoundingClientRect().width > 1);
+const names = (list) => list.map((e) => [e.tagName, e.getAttribute("class"), e.textContent.slice(0, 30)].join(" "));
+const dark = (e) => {
+  const m = getComputedStyle(e).backgroundColor.match(/[\\d.]+/g).map(Number);
+  return m[3] !== 0 && m[0] + m[1] + m[2] < 600;
+};
+const cut = (e) => /auto|scroll|hidden/.test(getComputedStyle(e).overflow) && !e.closest("svg") &&
+  (e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1);
+return {
+  wide: names(shown.filter((e) => e.getBoundingClientRect().right > 704)), dark: names(shown.filter(dark)),
+  cut: names(shown.filter(cut)), closed: document.querySelectorAll("details:not([open])").length,
+  figures: document.querySelectorAll(".paper > svg").length,
+};
+"""
+
+
+def test_the_page_prints_whole_on_a4(browser, film):
+    """Laid out for the 186 mm between the margins, nothing is wider, dark, closed or cut."""
+    for page in (browser, film):
+        pdf = base64.b64decode(
+            page.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"]
+        )
+        sizes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
+        assert 2 <= len(sizes) <= 9 and all(
+            abs(float(w) - 595) < 2 and abs(float(h) - 842) < 2 for w, h in sizes
+        )
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        size = {"width": 703, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        page.run("dispatchEvent(new Event('beforeprint'))")
+        try:
+            found = page.run(LAID_OUT)
+        finally:
+            page.run("dispatchEvent(new Event('afterprint'))")
+            page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+            page.driver.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride", size | {"width": 1280, "height": 800}
+            )
+        assert found == {"wide": [], "dark": [], "cut": [], "closed": 0, "figures": 4}
+        assert page.run("return document.querySelectorAll('details[open]').length") == 0
+
+
 @pytest.mark.slow
 def test_twelve_trackers_on_a_hundred_sequences(tmp_path, browser_path):
     store, suite = made_up(tuple(f"tracker-{k:02d}" for k in range(12)), count=100, frames=590)
-    begin = time.process_time()
-    path = write_report(tmp_path / "big.html", collect(store, suite, conventions=RULES))
-    assert time.process_time() - begin < 5
+    took = []
+    for _ in range(3):  # the fastest: the machine may be busy
+        begin = time.process_time()
+        path = write_report(tmp_path / "big.html", collect(store, suite, conventions=RULES))
+        took.append(time.process_time() - begin)
+    assert min(took) < 2
     assert path.stat().st_size < 6_000_000
     made = Browser(path, 1280)
     try:

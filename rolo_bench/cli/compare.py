@@ -20,10 +20,10 @@ from rolo_bench.cli.options import (
 )
 
 MOST = 8
-ENDINGS = {".csv": "csv", ".json": "json", ".txt": "text"}
+ENDINGS = {".html": "html", ".csv": "csv", ".json": "json", ".txt": "text"}
 
 
-@click.command(epilog="Example: rolo-bench compare ncc mosse --suite demo -o compare.json")
+@click.command(epilog="Example: rolo-bench compare ncc mosse --suite demo -o compare.html")
 @click.argument("first")
 @click.argument("second")
 @suite_option(None)
@@ -38,7 +38,7 @@ ENDINGS = {".csv": "csv", ".json": "json", ".txt": "text"}
     help="text; csv: the sequences; json: all of it [default: text, or as the file's ending says].",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write .txt, .csv or .json."
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write .html, .csv, .json or .txt."
 )  # fmt: skip
 def compare(first: str, second: str, format_: str | None, output: Path | None, **stored: Any) -> None:
     """Compare two trackers, two runs (their folders) or two folders of results.
@@ -55,7 +55,11 @@ def compare(first: str, second: str, format_: str | None, output: Path | None, *
     if kind is None:
         raise UsageError(f"{output}: a comparison is written as {', '.join(ENDINGS)}")
     found = comparing.compare_results(first, second, **stored)
-    if kind == "csv":
+    if kind == "html":
+        from rolo_bench.report.comparison import render_comparison
+
+        text = render_comparison(found)
+    elif kind == "csv":
         text = render(comparing.sequence_rows(found), "csv")
     elif kind == "json":
         text = json.dumps([comparing.as_record(one) for one in found], indent=1) + "\n"

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from rolo_bench.cli.options import FromProject, console, exclude_option, stored_options
+from rolo_bench.errors import counted
 
 
 @click.command(epilog="Example: rolo-bench report --suite demo -o report.html --latex tables")
@@ -19,23 +20,40 @@ from rolo_bench.cli.options import FromProject, console, exclude_option, stored_
     "pytracking rolo2016].",
 )  # fmt: skip
 @click.option(
-    "--frames", default=3, show_default=True, metavar="N",
-    help="Pictures of each sequence to put in, where its images are at hand; 0 for none.",
+    "--frames", default=6, show_default=True, metavar="N", type=click.IntRange(min=0),
+    help="Pictures of each sequence to put in, where its images are at hand.",
 )  # fmt: skip
+@click.option("--no-frames", "frames", flag_value=0, type=int, help="No pictures.")
+@click.option("--clips", is_flag=True, help="A few seconds around the worst failure of each tracker.")
 @click.option(
-    "-o", "--output", default="report.html", show_default=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="File to write.",
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+    help="File to write [default: report.html; index.html in the first folder of --index].",
 )  # fmt: skip
 @click.option(
     "--latex", type=click.Path(path_type=Path), metavar="DIR", help="Write LaTeX tables to this folder as well."
 )  # fmt: skip
+@click.option(
+    "--index", multiple=True, type=click.Path(path_type=Path), metavar="DIR",
+    help="Write no report but a page that leads to those in this folder; repeat for several.",
+)  # fmt: skip
 def report(
-    conventions: tuple[str, ...], frames: int, output: Path, latex: Path | None, **stored: Any
-) -> None:
+    conventions: tuple[str, ...], frames: int, clips: bool, output: Path | None, latex: Path | None,
+    index: tuple[Path, ...], **stored: Any,
+) -> None:  # fmt: skip
     """Write one self-contained HTML page: summary, curves to explore, tables, frames, provenance, warnings."""
+    if index:
+        from rolo_bench.report.index import write_index
+
+        home = index[0] if index[0].is_dir() else index[0].parent
+        output = output or home / "index.html"
+        found_reports = write_index(output, index)
+        click.echo(output)
+        console.print(counted(len(found_reports), "report"), markup=False)
+        return
     from rolo_bench.report.page import latex_tables, report_results
 
-    found = report_results(output, conventions=conventions, frames=frames, **stored)
+    output = output or Path("report.html")
+    found = report_results(output, conventions=conventions, frames=frames, clips=clips, **stored)
     click.echo(output)
     if latex:
         for path in latex_tables(found.scores, latex, found.published):

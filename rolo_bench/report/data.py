@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,12 +11,14 @@ import numpy as np
 
 from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.datasets.suites import ATTRIBUTES, Suite
-from rolo_bench.plots.context import KINDS, Setting, describe, significance
+from rolo_bench.plots.context import KINDS, Setting, significance
 from rolo_bench.plots.style import TRUTH_COLOUR
-from rolo_bench.run.store import RunResult, Store
+from rolo_bench.report.pictures import Loss, as_values, reels
+from rolo_bench.run.store import Files, RunResult, Store
 from rolo_bench.scores.conventions import Convention, find_convention
 from rolo_bench.scores.provenance import imported, metas_of
-from rolo_bench.scores.score import CURVES, score
+from rolo_bench.scores.score import CURVES, score, score_again
+from rolo_bench.sequence import Sequence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ class ReadOnce:
     """A results store that reads each file once; in all else it is the `Store` inside."""
 
     store: Store
-    _results: dict[tuple[str, ...], list[RunResult]] = field(default_factory=dict)
+    _files: dict[tuple[str, ...], list[Files]] = field(default_factory=dict)
     _metas: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
@@ -46,14 +47,27 @@ class ReadOnce:
             self._metas[key] = self.store.meta(*key)
         return self._metas[key]
 
+    def read(
+        self,
+        suite: str,
+        protocol: str,
+        tracker: str,
+        sequences: Iterable[str],
+        meta: dict[str, Any] | None = None,
+    ) -> Iterator[list[Files]]:
+        """As `Store.read`."""
+        meta = meta or self.meta(suite, protocol, tracker)
+        for sequence in sequences:
+            key = (suite, protocol, tracker, sequence)
+            if key not in self._files:
+                self._files[key] = next(iter(self.store.read(suite, protocol, tracker, [sequence], meta)))
+            yield self._files[key]
+
     def load(
         self, suite: str, protocol: str, tracker: str, sequence: str, meta: dict[str, Any] | None = None
     ) -> list[RunResult]:
         """As `Store.load`."""
-        key = (suite, protocol, tracker, sequence)
-        if key not in self._results:
-            self._results[key] = self.store.load(*key, meta or self.meta(suite, protocol, tracker))
-        return self._results[key]
+        return [files.result() for files in next(self.read(suite, protocol, tracker, [sequence], meta))]
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,11 @@ class Collected:
     metas: dict[str, dict[str, Any]]
     published: frozenset[str]
 
+    def scored_sequences(self) -> list[Sequence]:
+        """The sequences that have scores, in their order."""
+        by_name = {s.name: s for s in self.suite.sequences}
+        return [by_name[name] for name in dict.fromkeys(self.scores["sequence"])]
+
 
 def collect(
     store: Store,
@@ -90,19 +109,53 @@ def collect(
     rules = tuple(dict.fromkeys(find_convention(c) for c in conventions))
     once = cast(Store, ReadOnce(store))
     names = trackers if isinstance(trackers, str) else tuple(trackers)
-    frames = {rule.name: score(once, suite, names, protocol, rule.name, partial) for rule in rules}
-    first = frames.pop(rules[0].name)
+    first = score(once, suite, names, protocol, rules[0].name, partial)
+    others = {rule.name: score_again(first, once, suite, rule.name) for rule in rules[1:]}
     metas = metas_of(first, once)
-    return Collected(suite, once, first, frames, rules, metas, imported(metas))
+    return Collected(suite, once, first, others, rules, metas, imported(metas))
 
 
-def payload(found: Collected, setting: Setting) -> dict[str, Any]:
-    """Everything that the page's script draws, as plain values for JSON."""
+def overlaps_of(found: Collected, setting: Setting) -> dict[tuple[str, str], Array]:
+    """Overlap with the truth per frame ``(N,)`` by sequence and tracker, NaN where no truth is known; of OPE alone."""
+    table = {}
+    for sequence in found.scored_sequences() if setting.protocol == "ope" else ():
+        known = valid(sequence.truth)
+        for tracker in setting.ranked:
+            overlaps = np.nan_to_num(iou(_boxes(found, setting, tracker, sequence), sequence.truth))
+            table[sequence.name, tracker] = np.where(known, overlaps, np.nan)
+    return table
+
+
+def _boxes(found: Collected, setting: Setting, tracker: str, sequence: Sequence) -> Array:
+    return found.store.load(setting.suite, "ope", tracker, sequence.name)[0].boxes
+
+
+def pictures(
+    found: Collected, setting: Setting, frames: int, clips: Iterable[Loss] = ()
+) -> list[dict[str, Any]]:
+    """`rolo_bench.report.pictures.reels` as plain values for JSON, with the boxes of all trackers.
+
+    Raises:
+        DataError: the suite was loaded without images.
+    """
+    trackers = setting.ranked if setting.protocol == "ope" else ()
+    values = []
+    for reel in reels(found.scored_sequences(), frames, clips):
+        boxes = [reel.sequence.truth, *(_boxes(found, setting, t, reel.sequence) for t in trackers)]
+        values.append(as_values(reel, boxes, setting.ranked))
+    return values
+
+
+def payload(
+    found: Collected, setting: Setting, overlaps: dict[tuple[str, str], Array], losses: Iterable[Loss]
+) -> dict[str, Any]:
+    """Everything that the page's script draws but the pictures, as plain values for JSON."""
     names = list(dict.fromkeys(found.scores["sequence"]))
-    by_name = {s.name: s for s in found.suite.sequences}
     looks = setting.looks()
     tables = {setting.convention: found.scores} | found.others
+    first_frames = {s.name: s.first_frame for s in found.scored_sequences()}
     return {
+        "suite": setting.suite_title,
         "trackers": [
             {
                 "name": t, "label": setting.label(t), "colour": looks[t].colour, "dash": looks[t].dash,
@@ -111,17 +164,14 @@ def payload(found: Collected, setting: Setting) -> dict[str, Any]:
             for t in setting.ranked
         ],
         "sequences": [
-            {
-                "name": n, "attributes": list(by_name[n].attributes), "frames": len(by_name[n]),
-                "first": by_name[n].first_frame,
-            }
-            for n in names
+            {"name": s.name, "attributes": list(s.attributes), "frames": len(s), "first": s.first_frame}
+            for s in found.scored_sequences()
         ],
         "attributes": ATTRIBUTES,
         "conventions": [{"name": c.name, "rule": c.rule} for c in found.conventions],
         "kinds": [
             {
-                "key": k.curve, "title": k.title, "x": k.x.lower(), "value": k.short, "at": k.at,
+                "key": k.curve, "title": k.title, "x": k.x, "y": k.y, "value": k.short, "at": k.at,
                 "thresholds": [round(float(v), 4) for v in k.thresholds],
             }
             for k in KINDS.values()
@@ -129,7 +179,15 @@ def payload(found: Collected, setting: Setting) -> dict[str, Any]:
         "scale": SCALE,
         "values": _text(_pack([tables[c.name] for c in found.conventions], names, setting.ranked)),
         "notes": _notes(found, setting, tables),
-        "overlaps": _overlaps(found, setting, names),
+        "overlaps": _overlaps(overlaps, names, setting.ranked) if overlaps else None,
+        "truth": TRUTH_COLOUR,
+        "losses": [
+            {
+                "tracker": setting.ranked.index(loss.tracker), "sequence": loss.sequence, "frames": loss.frames,
+                "start": first_frames[loss.sequence] + loss.start,
+            }
+            for loss in losses
+        ],
     }  # fmt: skip
 
 
@@ -165,63 +223,22 @@ def _notes(found: Collected, setting: Setting, tables: dict[str, pd.DataFrame]) 
     return notes
 
 
-def _overlaps(found: Collected, setting: Setting, names: list[str]) -> dict[str, Any] | None:
+def _overlaps(
+    overlaps: dict[tuple[str, str], Array], names: Iterable[str], trackers: Iterable[str]
+) -> dict[str, Any]:
     """Mean overlap in at most `BINS` stretches of each sequence, as uint8 of 1 / 250; 255 where nothing is known."""
-    if setting.protocol != "ope":
-        return None
-    truths = {s.name: s.truth for s in found.suite.sequences}
-    counts, parts = [], []
+    counts, parts, columns = [], [], list(trackers)
     for name in names:
-        truth = truths[name]
-        bins = min(BINS, len(truth))
-        edges = np.linspace(0, len(truth), bins + 1).astype(int)
+        rows = np.stack([overlaps[name, tracker] for tracker in columns])
+        bins = min(BINS, rows.shape[1])
         counts.append(bins)
-        for tracker in setting.ranked:
-            boxes = found.store.load(setting.suite, "ope", tracker, name)[0].boxes
-            parts.append(_binned(boxes, truth, edges))
+        parts.append(_binned(rows, np.linspace(0, rows.shape[1], bins + 1).astype(int)))
     return {"bins": counts, "data": _text(b"".join(parts))}
 
 
-def _binned(boxes: Array, truth: Array, edges: np.ndarray[Any, Any]) -> bytes:
-    known = valid(truth)
-    overlap = np.where(known, np.nan_to_num(iou(boxes, truth)), 0.0)
-    total = np.add.reduceat(overlap, edges[:-1])
-    count = np.add.reduceat(known.astype(float), edges[:-1])
-    mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+def _binned(overlaps: Array, edges: np.ndarray[Any, Any]) -> bytes:
+    known = np.isfinite(overlaps)
+    total = np.add.reduceat(np.nan_to_num(overlaps), edges[:-1], axis=1)
+    count = np.add.reduceat(known.astype(float), edges[:-1], axis=1)
+    mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return np.where(np.isnan(mean), 255, np.rint(np.nan_to_num(mean) * 250)).astype(np.uint8).tobytes()
-
-
-def thumbnails(found: Collected, frames: int, width: int = 320) -> dict[str, list[dict[str, str]]]:
-    """Small JPEGs of ``frames`` frames a sequence, as data addresses, with the truth and the three best trackers.
-
-    Raises:
-        DataError: the suite was loaded without images.
-    """
-    import cv2
-    from PIL import Image as Picture
-
-    from rolo_bench.plots.frames import Drawn, boxes_on
-
-    setting = describe(found.scores)
-    looks = setting.looks()
-    best = setting.fair[:3]
-    result = {}
-    for sequence in found.suite.sequences:
-        if sequence.name not in set(found.scores["sequence"]):
-            continue
-        shown = [Drawn("truth", sequence.truth, TRUTH_COLOUR)]
-        for tracker in best if setting.protocol == "ope" else ():
-            run = found.store.load(setting.suite, "ope", tracker, sequence.name)[0]
-            shown.append(Drawn(tracker, run.boxes, looks[tracker].colour, np.zeros(len(run.boxes))))
-        pictures = []
-        for index in np.linspace(0, len(sequence) - 1, frames + 2).round().astype(int)[1:-1]:
-            image = sequence.frames.image(int(index))
-            scale = width / image.shape[1]
-            small = cv2.resize(image, (width, round(image.shape[0] * scale)), interpolation=cv2.INTER_AREA)
-            drawn = boxes_on(np.asarray(small, np.uint8), shown, int(index), 2, scale, border=False)
-            buffer = io.BytesIO()
-            Picture.fromarray(drawn).save(buffer, "JPEG", quality=72)
-            address = "data:image/jpeg;base64," + _text(buffer.getvalue())
-            pictures.append({"frame": str(sequence.first_frame + int(index)), "image": address})
-        result[sequence.name] = pictures
-    return result

@@ -1,6 +1,6 @@
 """One self-contained HTML page of a result set, and the same tables for LaTeX.
 
-The page loads nothing from anywhere: styles, script, curves, overlaps and thumbnails are inside, and a content
+The page loads nothing from anywhere: styles, script, curves, overlaps and pictures are inside, and a content
 policy in it forbids everything else.
 """
 
@@ -10,9 +10,6 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,57 +21,53 @@ from rolo_bench.files import write_atomic
 from rolo_bench.plots.context import Setting, describe
 from rolo_bench.plots.style import DAGGER
 from rolo_bench.protocols import PROTOCOLS
-from rolo_bench.report.data import Collected, collect, payload, thumbnails
+from rolo_bench.report.data import Collected, collect, overlaps_of, payload, pictures
+from rolo_bench.report.html import Cell, heat_rows, now, render
+from rolo_bench.report.pictures import worst_losses
 from rolo_bench.run.store import Store
 from rolo_bench.scores.conventions import official
 from rolo_bench.scores.provenance import in_words, origin, warnings_of
 from rolo_bench.scores.scored import chosen_suite, chosen_trackers
 from rolo_bench.scores.statistics import pairwise, sequences_won
 from rolo_bench.scores.summary import attribute_table, coverage, matrix, sequence_table, summary
-from rolo_bench.scores.tables import for_people, p_text, render
+from rolo_bench.scores.tables import for_people, p_text
+from rolo_bench.scores.tables import render as render_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RULES = ("otb", "got10k", "pysot", "pytracking", "rolo2016")
 """Conventions of a report after the suite's official one, which leads."""
-CIVIDIS = ((0, 34, 78), (65, 77, 107), (124, 123, 120), (187, 172, 106), (254, 232, 56))
-"""Five points of matplotlib's cividis: readable with every kind of colour vision, and in grey."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One coloured cell of a table: its number, background, ink, and whether it is the best of its row."""
+class Scale:
+    """The scale on which the intervals of a table are drawn: from ``low`` to ``high`` over ``width`` pixels.
 
-    value: str
-    paper: str
-    ink: str
-    best: bool
+    Attributes:
+        ticks: values and where they stand.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[tuple[str, float], ...]
+    width: int = 128
+
+    def place(self, value: float) -> float:
+        """Where a value stands; one outside the scale at its end."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return round(8 + (self.width - 16) * share, 1)
 
 
-def shade(value: float) -> tuple[str, str]:
-    """Background and ink for a score of 0 … 1; NaN is white."""
-    if not np.isfinite(value):
-        return "#ffffff", "#222222"
-    at = min(max(value, 0.0), 1.0) * (len(CIVIDIS) - 1)
-    k = min(int(at), len(CIVIDIS) - 2)
-    mixed = [round(a + (b - a) * (at - k)) for a, b in zip(CIVIDIS[k], CIVIDIS[k + 1])]
-    return "#{:02x}{:02x}{:02x}".format(*mixed), "#ffffff" if value < 0.5 else "#000000"
-
-
-def heat_rows(table: pd.DataFrame, fair: Iterable[str]) -> list[tuple[str, list[Cell]]]:
-    """Rows ``(name, cells)`` of a table with a column per tracker; best among ``fair`` ones only."""
-    counted = [c in set(fair) for c in table.columns]
-    rows = []
-    for name, row in zip(table.index, table.to_numpy(float)):
-        pool = np.where(counted, row, -np.inf)
-        top = np.nanmax(pool) if np.isfinite(pool).any() else np.inf
-        cells = [
-            Cell(f"{v:.3f}" if np.isfinite(v) else "\N{EN DASH}", *shade(v), bool(p >= top - 1e-9))
-            for v, p in zip(row, pool)
-        ]
-        rows.append((str(name), cells))
-    return rows
+def scale_of(lows: Iterable[float], highs: Iterable[float]) -> Scale:
+    """A scale with a few round ticks that just holds all intervals."""
+    ends = [v for v in (*lows, *highs) if np.isfinite(v)] or [0.0, 1.0]
+    low, high = min(ends), max(ends)
+    room = max(0.03 * (high - low), 0.005)
+    bare = Scale(low - room, high + room, ())
+    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if bare.high - bare.low <= 5 * s or s == 0.5)
+    ticks = np.arange(np.ceil(bare.low / step), np.floor(bare.high / step) + 1) * step
+    return Scale(bare.low, bare.high, tuple((f"{v:.2f}", bare.place(float(v))) for v in ticks))
 
 
 def summary_rows(scores: pd.DataFrame, setting: Setting) -> list[dict[str, Any]]:
@@ -126,78 +119,96 @@ def attribute_rows(scores: pd.DataFrame, setting: Setting) -> list[tuple[str, li
     return heat_rows(table, setting.fair)
 
 
-def render_page(found: Collected, pictures: dict[str, list[dict[str, str]]] | None = None) -> str:
+def about(found: Collected, setting: Setting, rows: list[dict[str, Any]], warnings: int) -> dict[str, Any]:
+    """What an index over several reports shows of this one."""
+    return {
+        "title": _title(setting),
+        "coverage": coverage(found.scores),
+        "convention": setting.convention,
+        "made": now(),
+        "warnings": warnings,
+        "trackers": [
+            {"label": r["label"], "auc": float(r["auc"]), "oracle": bool(r["oracle"])} for r in rows
+        ],
+    }
+
+
+def _title(setting: Setting) -> str:
+    return f"{setting.suite_title}, {PROTOCOLS[setting.protocol].title}"
+
+
+def render_page(found: Collected, frames: int = 0, clips: bool = False) -> str:
     """The page as text.
 
     Args:
         found: what `rolo_bench.report.data.collect` gathered.
-        pictures: thumbnails per sequence, as `rolo_bench.report.data.thumbnails` makes them.
-    """
-    import jinja2
-    from markupsafe import Markup
+        frames: pictures per sequence; they need the images.
+        clips: whether a few seconds around the worst failure of each tracker are put in; they need the images.
 
+    Raises:
+        DataError: pictures are wanted, and the suite was loaded without images.
+    """
     scores = found.scores
     setting = describe(scores, found.published)
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(_template("report.html"))
     table = matrix(scores)[list(setting.ranked)]
     lengths = dict(zip(scores["sequence"], scores["frames"]))
     flags = dict(zip(scores["sequence"], scores["attributes"]))
-    return page.render(
-        title=f"{setting.suite_title}, {PROTOCOLS[setting.protocol].title}",
+    rows, warnings = summary_rows(scores, setting), warnings_of(scores, found.metas)
+    overlaps = overlaps_of(found, setting)
+    losses = worst_losses(overlaps, setting.ranked) if overlaps else []
+    fair = [r for r in rows if not r["oracle"]] or rows
+    shown = pictures(found, setting, frames, losses if clips else ()) if frames or clips else []
+    data = {
+        "about": about(found, setting, rows, len(warnings)),
+        "data": payload(found, setting, overlaps, losses),
+        "pictures": shown,
+    }
+    return render(
+        "report.html",
+        ("charts.js", "tables.js", "report.js"),
+        data,
+        title=_title(setting),
         setting=setting,
         coverage=coverage(scores),
-        warnings=warnings_of(scores, found.metas),
-        rows=summary_rows(scores, setting),
+        warnings=warnings,
+        rows=rows,
+        scale=scale_of((r["auc_low"] for r in fair), (r["auc_high"] for r in fair)),
         trackers=[(setting.label(t), setting.looks()[t]) for t in setting.ranked],
         sequences=[
             (name, cells, " ".join(flags[name]), int(lengths[name]))
             for name, cells in heat_rows(table, setting.fair)
         ],
         attributes=attribute_rows(scores, setting) if any(scores["attributes"]) else [],
-        attribute_names=ATTRIBUTES,
         conventions=found.conventions,
         provenance=provenance_rows(found.metas, setting),
+        losses=[(setting.label(loss.tracker), loss) for loss in losses],
+        first_frames={s.name: s.first_frame for s in found.scored_sequences()},
+        clips=clips,
         dagger=DAGGER,
-        version=version("rolo-bench"),
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        style=Markup(_template("report.css")),
-        script=Markup(_template("report.js")),
-        data=Markup(_script_json(payload(found, setting))),
-        pictures=Markup(_script_json(pictures or {})),
     )
 
 
-def _template(name: str) -> str:
-    return files("rolo_bench.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-def write_report(path: Path, found: Collected, frames: int = 0) -> Path:
-    """Write the page.
+def write_report(path: Path, found: Collected, frames: int = 0, clips: bool = False) -> Path:
+    """Write the page; raises what `render_page` raises.
 
     Args:
         path: ends in ``.html``.
-        found: results and scores.
-        frames: thumbnails per sequence; they need the images.
+        found, frames, clips: as for `render_page`.
 
     Raises:
         UsageError: another ending.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: the report is a web page; name it .html")
-    write_atomic(path, render_page(found, thumbnails(found, frames) if frames else None))
+    write_atomic(path, render_page(found, frames, clips))
     return path
 
 
 def report_results(
     path: Path, results: str | os.PathLike[str] = "results", suite: str | None = None,
     trackers: Iterable[str] = (), data: str | os.PathLike[str] | None = None, partial: bool = False,
-    protocol: str = "ope", conventions: Iterable[str] = (), frames: int = 3, exclude: Iterable[str] = (),
+    protocol: str = "ope", conventions: Iterable[str] = (), frames: int = 6, exclude: Iterable[str] = (),
+    clips: bool = False,
 ) -> Collected:  # fmt: skip
     """`write_report` of a results folder, which is named as for `rolo_bench.scores.scored.load_scores`.
 
@@ -206,16 +217,16 @@ def report_results(
     store = Store(Path(results))
     name, why = chosen_suite(store, suite), []
     try:
-        loaded = load_suite(name, data, partial, images=frames > 0, tolerant=partial)
+        loaded = load_suite(name, data, partial, images=frames > 0 or clips, tolerant=partial)
     except DataError as error:
-        if not frames:
+        if not frames and not clips:
             raise
-        loaded, frames = load_suite(name, data, partial, images=False, tolerant=partial), 0
+        loaded, frames, clips = load_suite(name, data, partial, images=False, tolerant=partial), 0, False
         why = [f"no pictures of frames: {error}"]
     trackers = chosen_trackers(store, name, protocol, trackers, exclude)
     rules = tuple(conventions) or dict.fromkeys([official(loaded.family), *RULES])
     found = collect(store, loaded, trackers, protocol, rules, partial)
-    write_report(path, found, frames)
+    write_report(path, found, frames, clips)
     found.scores.attrs["notes"] += why
     return found
 
@@ -238,6 +249,6 @@ def latex_tables(scores: pd.DataFrame, folder: Path, published: Iterable[str] = 
     written = []
     for name, table in tables.items():
         path = folder / f"{name}.tex"
-        write_atomic(path, head + render(table, "latex"))
+        write_atomic(path, head + render_table(table, "latex"))
         written.append(path)
     return written

@@ -130,11 +130,15 @@ class Files:
         return ""
 
     def result(self) -> RunResult:
-        """What the files hold.
+        """What the files hold; parsed once.
 
         Raises:
             DataError: one is malformed, or they are of different lengths.
         """
+        return self._result
+
+    @cached_property
+    def _result(self) -> RunResult:
         boxes = read_boxes(self.folder / f"{self.stem}.txt", data=self.boxes)
         times = self.folder / f"{self.stem}_time.txt"
         seconds = np.full(len(boxes), np.nan)

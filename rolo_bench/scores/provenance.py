@@ -92,7 +92,7 @@ def in_words(value: str | Mapping[str, str]) -> str:
     """A value of `origin` in a line; long ones, which are digests, are cut."""
     if isinstance(value, str):
         return value if len(value) <= LONG else value[:12]
-    return ", ".join(f"{k} {in_words(v)}" for k, v in value.items()) or "none"
+    return ", ".join(f"{k}: {in_words(v)}" for k, v in value.items()) or "none"
 
 
 def _making(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -106,8 +106,6 @@ def score(
             length, or was made with another annotation; or a tracker's results were made in several ways. The
             message names tracker, sequence and what is wrong.
     """
-    import pandas as pd
-
     if isinstance(store, str | os.PathLike):
         store = Store(Path(store))
     check_protocol(protocol)
@@ -120,18 +118,8 @@ def score(
         suite = load_suite(str(suite), data, partial, images=False, tolerant=partial)
     rule = find_convention(convention or official(suite.family))
     chosen, compared, uneven, idle = _selected(store, suite, protocol, named, require, partial)
-    rows: list[dict[str, Any]] = []
-    misfits: list[str] = []
     metas = {name: store.meta(suite.name, protocol, name) for name in chosen}
-    against = Against(suite, rule)
-    for name, have in chosen.items():
-        kept = None
-        if cached:
-            kept = Kept((str(store.root.resolve()), suite.name, protocol, name, rule.name))
-        rows += _rows(store, against, protocol, name, metas[name], have, segments, misfits, kept)
-        if kept is not None:
-            kept.save()
-    frame = pd.DataFrame(rows)
+    frame, misfits = _frame(store, suite, protocol, chosen, metas, rule, segments, cached)
     stale = _stale(metas) + _other_images(metas, suite)
     stale += gathered((name, f" is left out: {words}") for name, words in suite.faults)
     stale += gathered((name, " failed on every sequence; it is left out") for name in idle)
@@ -146,6 +134,38 @@ def score(
         "notes": notes,
     }
     return frame
+
+
+def score_again(scores: pd.DataFrame, store: Store, suite: Suite, convention: str) -> pd.DataFrame:
+    """A table of `score` for the same results under another convention, without its notes: they would be the same.
+
+    Raises:
+        UsageError: unknown convention.
+    """
+    protocol = str(scores["protocol"].iloc[0])
+    chosen = {str(t): list(part["sequence"]) for t, part in scores.groupby("tracker", sort=False)}
+    metas = {name: store.meta(suite.name, protocol, name) for name in chosen}
+    return _frame(store, suite, protocol, chosen, metas, find_convention(convention))[0]
+
+
+def _frame(
+    store: Store, suite: Suite, protocol: str, chosen: dict[str, list[str]], metas: dict[str, dict[str, Any]],
+    rule: Convention, segments: bool = False, cached: bool = True,
+) -> tuple[pd.DataFrame, list[str]]:  # fmt: skip
+    """The scores of trackers on sequences, and a line for each result that does not begin with the truth."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    misfits: list[str] = []
+    against = Against(suite, rule)
+    for name, have in chosen.items():
+        kept = None
+        if cached:
+            kept = Kept((str(store.root.resolve()), suite.name, protocol, name, rule.name))
+        rows += _rows(store, against, protocol, name, metas[name], have, segments, misfits, kept)
+        if kept is not None:
+            kept.save()
+    return pd.DataFrame(rows), misfits
 
 
 def _selected(

@@ -79,11 +79,17 @@ def mean_curves(scores: pd.DataFrame) -> dict[str, dict[str, Array]]:
 
 def matrix(scores: pd.DataFrame, column: str = "auc") -> pd.DataFrame:
     """One scalar as a table: a row per sequence in the suite's order, a column per tracker."""
-    order = list(dict.fromkeys(scores["sequence"]))
-    names = list(dict.fromkeys(scores["tracker"]))
-    return scores.pivot_table(
-        index="sequence", columns="tracker", values=column, aggfunc="mean", dropna=False
-    ).loc[order, names]
+    import pandas as pd
+
+    rows, order = pd.factorize(scores["sequence"])
+    columns, names = pd.factorize(scores["tracker"])
+    values = scores[column].to_numpy(float)
+    known, cells = ~np.isnan(values), rows * len(names) + columns
+    size = len(order) * len(names)
+    count = np.bincount(cells[known], minlength=size)
+    total = np.bincount(cells[known], values[known], minlength=size)
+    mean = np.divide(total, count, out=np.full(size, np.nan), where=count > 0).reshape(len(order), len(names))
+    return pd.DataFrame(mean, pd.Index(order, name="sequence"), pd.Index(names, name="tracker"))
 
 
 def summary(scores: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.DataFrame:
