@@ -85,10 +85,8 @@ def packages() -> dict[str, list[str]]:
 
 def package_page(name: str, modules: list[str]) -> str:
     """The page of one package: what its docstrings say."""
-    options = "{members: false, show_root_heading: false}"
-    return f"{LATE}# {name}\n\n" + "".join(
-        f"::: {module}\n\n" for module in [f"{name}\n    options: {options}", *modules]
-    )
+    head = f"{LATE}# {name}\n\n::: {name}\n    options: {{members: false, show_root_heading: false}}\n"
+    return "\n".join([head, *(f"::: {module}\n" for module in modules)])
 
 
 # -- conventions -------------------------------------------------------------------------------------------------

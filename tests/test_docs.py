@@ -129,6 +129,11 @@ def test_every_command_that_a_page_prints_exists_with_its_options():
             assert not unknown, f"{page.name}: {line}"
 
 
+def test_contrib_is_laid_over_the_same_release_of_opencv():
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert len(set(re.findall(r"^opencv-(?:contrib-)?python==(.*)$", text, re.MULTILINE))) == 1
+
+
 def test_links_between_documents_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
