@@ -188,6 +188,7 @@ def load_suite(
     images: bool = True,
     only: tuple[str, ...] = (),
     tolerant: bool = False,
+    attributes: tuple[str, ...] = (),
 ) -> Suite:
     """Load a suite.
 
@@ -198,9 +199,10 @@ def load_suite(
         images: False loads the truth alone, for scoring.
         only: names of sequences to keep; the others then count as missing.
         tolerant: keep what is wrong with damaged sequences in `Suite.faults` and load the rest.
+        attributes: keep the sequences that have one of these; the others then count as missing.
 
     Raises:
-        UsageError: unknown suite or sequence.
+        UsageError: unknown suite, sequence or attribute.
         DataError: data missing or damaged; the message names it and how to get it.
     """
     name = find_suite(name)
@@ -218,14 +220,21 @@ def load_suite(
         suite = _load_path(name, data, partial, images, only, tolerant)
     if only:
         only = _wanted(name, only, suite.expected)
-        sequences = tuple(s for s in suite.sequences if s.name in only)
-        found = {s.name for s in sequences}
-        suite = replace(
-            suite, sequences=sequences, missing=tuple(n for n in suite.expected if n not in found)
-        )
+        suite = _kept(suite, (s for s in suite.sequences if s.name in only))
+    if attributes:
+        known = dict.fromkeys(a for s in suite.sequences for a in s.attributes)
+        wanted = {find_name("attribute", a, known, where=f"in {suite.name}") for a in attributes}
+        suite = _kept(suite, (s for s in suite.sequences if wanted & {*s.attributes}))
     if not suite.sequences and not suite.faults:
         raise DataError(f"suite {suite.name}: no sequence found in {data_folder(data)}; {_hint(suite.name)}")
     return replace(suite, notes=_turned(suite.sequences)) if images else suite
+
+
+def _kept(suite: Suite, sequences: Iterable[Sequence]) -> Suite:
+    """Some sequences of a suite, as one of which the others are missing."""
+    some = tuple(sequences)
+    found = {s.name for s in some}
+    return replace(suite, sequences=some, missing=tuple(n for n in suite.expected if n not in found))
 
 
 def _turned(sequences: tuple[Sequence, ...]) -> tuple[str, ...]:

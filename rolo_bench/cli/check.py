@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from rolo_bench.cli.options import FromProject, console, data_option, partial_option
+from rolo_bench.cli.options import (
+    FromProject,
+    attribute_option,
+    console,
+    data_option,
+    partial_option,
+    sequence_option,
+)
 from rolo_bench.errors import DataError, TrackerError
 
 if TYPE_CHECKING:
@@ -32,12 +40,19 @@ def _told(remarks: Iterable[Remark]) -> int:
 @click.argument("suite")
 @data_option
 @partial_option
-def suite(suite: str, data: str | None, partial: bool) -> None:
+@sequence_option
+@attribute_option
+def suite(
+    suite: str, data: str | None, partial: bool, only: tuple[str, ...], attributes: tuple[str, ...]
+) -> None:
     """Decode every image of SUITE and look at every row of its truth."""
     from rolo_bench.datasets.suites import load_suite
     from rolo_bench.run.check import check_suite
 
-    faults = _told(check_suite(load_suite(suite, data, partial, tolerant=True)))
+    loaded = load_suite(suite, data, partial, True, only, True, attributes)
+    if only or attributes:  # the others were not asked for
+        loaded = replace(loaded, missing=())
+    faults = _told(check_suite(loaded))
     if faults:
         raise DataError(f"{faults} faults in suite {suite}; fetch or mend those sequences, or leave them out")
     console.print("no faults", markup=False)

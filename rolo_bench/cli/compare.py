@@ -9,12 +9,14 @@ from typing import Any
 import click
 
 from rolo_bench.cli.options import (
+    attribute_option,
     console,
     convention_option,
     data_option,
     partial_option,
     protocol_option,
     results_option,
+    sequence_option,
     suite_option,
     trackers_option,
 )
@@ -33,6 +35,8 @@ ENDINGS = {".html": "html", ".csv": "csv", ".json": "json", ".txt": "text"}
 @partial_option
 @protocol_option
 @convention_option
+@sequence_option
+@attribute_option
 @click.option(
     "--format", "format_", type=click.Choice(["text", "csv", "json"]), default=None,
     help="text; csv: the sequences; json: all of it [default: text, or as the file's ending says].",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,8 @@ def fetch() -> None:
     """Download data, published results or weights; what is interrupted goes on where it stopped."""
 
 
-@fetch.command(epilog="Example: rolo-bench fetch data otb30 --data ~/otb --archive ~/Downloads/otb-zips")
-@click.argument("suite", metavar="SUITE")
+@fetch.command(epilog="Example: rolo-bench fetch data Dog Suv --data ~/otb")
+@click.argument("names", metavar="[SUITE] [SEQUENCE]...", nargs=-1, required=True)
 @data_option
 @mirror_option
 @click.option(
@@ -43,21 +43,25 @@ def fetch() -> None:
 @click.option("--keep", is_flag=True, help="Keep the downloaded archives in the cache.")
 @timeout_option
 def data(
-    suite: str, data: str | None, mirror: str | None, archive: Path | None, unchecked: bool, keep: bool, timeout: float
+    names: tuple[str, ...], data: str | None, mirror: str | None, archive: Path | None, unchecked: bool, keep: bool,
+    timeout: float,
 ) -> None:  # fmt: skip
-    """Get the videos of a suite (otb30, otb50, otb100, cvpr13); what is there and complete is left alone.
+    """Get the videos of a suite (otb30, otb50, otb100, cvpr13), or some; what is there and complete is left alone.
+
+    Sequences are named alone, such as Dog Suv, or after the suite that they belong to.
 
     Each video is unpacked beside its place, its frames are counted and the SHA-256 of its annotation is
     compared; only then does it appear in the data folder.
     """
     from rolo_bench.fetch.download import Patience
-    from rolo_bench.fetch.videos import fetch_data
+    from rolo_bench.fetch.videos import asked_for, fetch_data
     from rolo_bench.folders import data_folder
 
+    suite, only = asked_for(names)
     place, patience = data_folder(data), Patience(timeout)
     count: Counter[str] = Counter()
     with progress_lines() as progress:
-        for video in fetch_data(suite, place, mirror, archive, unchecked, keep, patience, progress):
+        for video in fetch_data(suite, place, mirror, archive, unchecked, keep, patience, progress, only):
             count[video.what] += 1
             if video.what != "there":
                 line = f"{video.name}: {video.what}" + (f": {video.line}" if video.line else "")
@@ -156,12 +160,21 @@ def _bar() -> Iterator[Progress]:
 @fetch.command(epilog="Example: rolo-bench fetch weights yolox-nano")
 @click.argument("names", metavar="NAME", nargs=-1, required=True)
 def weights(names: tuple[str, ...]) -> None:
-    """Download weights, such as those of detectors, into the cache, checked; what is there already is only checked."""
-    from rolo_bench.fetch.weights import fetch, registered
+    """Download weights, such as those of detectors, into the cache, checked; what is there already is only checked.
+
+    A file in the folder of ROLO_BENCH_WEIGHTS will do, and so will any of the files that a detector can be read from.
+    """
+    from rolo_bench.errors import WeightsError
+    from rolo_bench.fetch.weights import at_hand, fetch, registered
 
     for name in names:
         registered(name)  # refuse an unknown name before anything is fetched
     with progress_lines() as progress:
         for name in names:
-            for path in fetch(name, progress):
+            there = None
+            with suppress(WeightsError):
+                there = at_hand(name)
+            for path in there or fetch(name, progress):
                 click.echo(path)
+            if there:
+                console.print(f"{name}: there already, its SHA-256 is as it should be", markup=False)

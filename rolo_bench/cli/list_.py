@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from rolo_bench.cli.options import results_option
+from rolo_bench.cli.options import results_option, rows_option
 
 
-def _rows(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)] if rows else []
-    for row in rows:
-        click.echo("  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[-1]]).rstrip())
+def tell(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], format_: str) -> None:
+    """Print rows: as aligned text, on a terminal cut to its width, or for programs with the names of the columns."""
+    listed = list(rows)
+    if format_ != "text":
+        import pandas as pd
+
+        from rolo_bench.scores.tables import render
+
+        click.echo(render(pd.DataFrame(listed, columns=list(columns)), format_), nl=False)
+        return
+    widths = [max((len(row[i]) for row in listed), default=0) for i in range(len(columns) - 1)]
+    wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for row in listed:
+        line = "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[-1]]).rstrip()
+        click.echo(line if len(line) <= wide else line[: wide - 1] + "…")
 
 
 @click.group(name="list", epilog="Example: rolo-bench list trackers")
@@ -21,33 +34,55 @@ def list_() -> None:
     """List trackers, suites, weights or results."""
 
 
-@list_.command(epilog="Example: rolo-bench list trackers")
-def trackers() -> None:
-    """Trackers by name, where each comes from, and its options."""
-    from rolo_bench.run.plugins import catalogue
+@list_.command(epilog="Example: rolo-bench list trackers rolo")
+@click.argument("names", metavar="[TRACKER]...", nargs=-1)
+@click.option("--options", is_flag=True, help="The options of all of them, as of those that are named.")
+@rows_option
+def trackers(names: tuple[str, ...], options: bool, format_: str) -> None:
+    """Trackers by name and where each comes from; of those that are named their options, defaults and what they do."""
+    from rolo_bench.run.plugins import catalogue, option_help
 
-    _rows(catalogue())
+    if not (names or options):
+        tell(("tracker", "from", "what"), catalogue(), format_)
+        return
+    here = (name for name, origin, _ in catalogue() if origin not in ("broken", "unavailable"))
+    rows = [(name, *row) for name in names or here for row in option_help(name)]
+    if format_ != "text":
+        tell(("tracker", "option", "default", "what"), rows, format_)
+        return
+    tell(
+        ("tracker", "option", "what"),
+        [(n, f"-o {o}={default}", words) for n, o, default, words in rows],
+        format_,
+    )
 
 
 @list_.command(epilog="Example: rolo-bench list suites")
-def suites() -> None:
+@rows_option
+def suites(format_: str) -> None:
     """Built-in suites; a folder or a table file is a suite as well."""
     from rolo_bench.datasets.suites import suite_names
 
-    _rows(list(suite_names().items()))
+    tell(("suite", "what"), suite_names().items(), format_)
 
 
 @list_.command(epilog="Example: rolo-bench list weights")
-def weights() -> None:
-    """Detector weights: name, size, licence, and where the file is on this machine."""
+@rows_option
+def weights(format_: str) -> None:
+    """Detector weights: name, file, bytes and where it is on this machine; for programs SHA-256 and licence, too."""
     from rolo_bench.fetch.weights import table
 
-    _rows(table())
+    columns, *rows = table()
+    if format_ == "text":
+        rows = [row[:3] + row[-1:] for row in (columns, *rows)]
+        columns = rows[0]
+    tell(columns, rows, format_)
 
 
 @list_.command(epilog="Example: rolo-bench list results --results results")
 @results_option
-def results(results: Path) -> None:
+@rows_option
+def results(results: Path, format_: str) -> None:
     """Results by suite, protocol and tracker: how many sequences, and what is not to be trusted."""
     from rolo_bench.run.store import Store
     from rolo_bench.run.verify import find_faults
@@ -62,5 +97,9 @@ def results(results: Path) -> None:
     for *names, count in store.contents():
         said = marks.get(tuple(names), [])
         more = [f"and {len(said) - 3} more"] if len(said) > 3 else []
-        rows.append((*names, "; ".join([f"{count} sequences", *said[:3], *more])))
-    _rows(rows)
+        if format_ == "text":
+            rows.append((*names, "; ".join([f"{count} sequences", *said[:3], *more])))
+        else:
+            rows.append((*names, str(count), "; ".join(said)))
+    columns = ("suite", "protocol", "tracker", "sequences") + (("faults",) if format_ != "text" else ())
+    tell(columns, rows, format_)

@@ -94,7 +94,18 @@ convention_option = click.option(
 )  # fmt: skip
 format_option = click.option(
     "--format", "format_", type=click.Choice(["csv", "md", "latex", "json"]), default=None,
-    help="Print nothing but the table, in this format [default: a table for the terminal].",
+    help="Print nothing but the table, in this format [default: as the file's ending says, else for the terminal].",
+)  # fmt: skip
+rows_option = click.option(
+    "--format", "format_", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True,
+    help="For people, or for programs.",
+)  # fmt: skip
+sequence_option = click.option(
+    "--sequence", "only", multiple=True, metavar="NAME", help="Only this sequence; repeat for several."
+)
+attribute_option = click.option(
+    "--attribute", "attributes", multiple=True, metavar="NAME",
+    help="Only sequences with this attribute, such as OCC; repeat for several, of which one will do.",
 )  # fmt: skip
 published_option = click.option(
     "--published",
@@ -124,3 +135,7 @@ def stored_options(suite: str | None, data: Decorator = data_option) -> Decorato
     return together(
         suite_option(suite), trackers_option, data, results_option, partial_option, protocol_option
     )
+
+
+scored_options = together(exclude_option, sequence_option, attribute_option)
+"""Which of the results are looked at, under the names that `rolo_bench.scores.scored.load_scores` gives them."""

@@ -13,8 +13,8 @@ from rolo_bench import plots
 from rolo_bench.cli.options import (
     console,
     convention_option,
-    exclude_option,
     published_option,
+    scored_options,
     stored_options,
     together,
 )
@@ -95,7 +95,7 @@ file_options = together(
 )  # fmt: skip
 figure_options = together(
     stored_options(None),
-    exclude_option,
+    scored_options,
     convention_option,
     published_option,
     click.option("--numbers", is_flag=True, help="Write the numbers behind the figure beside it, as CSV."),

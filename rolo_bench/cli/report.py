@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from rolo_bench.cli.options import FromProject, console, exclude_option, stored_options
+from rolo_bench.cli.options import FromProject, console, scored_options, stored_options
 from rolo_bench.errors import counted
 
 
 @click.command(epilog="Example: rolo-bench report --suite demo -o report.html --latex tables")
 @stored_options(None)
-@exclude_option
+@scored_options
 @click.option(
     "--convention", "conventions", cls=FromProject, multiple=True, metavar="NAME",
     help="Scoring rule; repeat for several, the first one leads [default: the suite's own, otb got10k pysot "

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from rolo_bench.cli.list_ import tell
 from rolo_bench.cli.options import (
     console,
     data_option,
     partial_option,
     protocol_option,
     results_option,
+    rows_option,
+    sequence_option,
     suite_option,
 )
 from rolo_bench.errors import DataError
@@ -22,8 +25,11 @@ from rolo_bench.errors import DataError
 @suite_option(None)
 @data_option
 @partial_option
+@rows_option
 @click.option("--prune", is_flag=True, help="Set aside what is not to be trusted; nothing is deleted.")
-def verify(results: Path, suite: str | None, data: str | None, partial: bool, prune: bool) -> None:
+def verify(
+    results: Path, suite: str | None, data: str | None, partial: bool, format_: str, prune: bool
+) -> None:
     """Find every edited, truncated, foreign or stale result; with --suite also against its truth and images."""
     from rolo_bench.datasets.suites import load_suite
     from rolo_bench.run import verify as check
@@ -34,10 +40,12 @@ def verify(results: Path, suite: str | None, data: str | None, partial: bool, pr
         raise DataError(f"{results}: no such folder of results")
     loaded = {} if suite is None else {s.name: s for s in [load_suite(suite, data, partial)]}
     found = list(check.find_faults(store, loaded))
-    for finding in found:
-        click.echo(
-            f"{finding.suite}/{finding.protocol}/{finding.tracker}: {finding.fault.value}: {finding.words}"
-        )
+    rows = [(f.suite, f.protocol, f.tracker, f.fault.value, f.words) for f in found]
+    if format_ == "text":
+        for suite_, protocol, tracker, fault, words in rows:
+            click.echo(f"{suite_}/{protocol}/{tracker}: {fault}: {words}")
+    else:
+        tell(("suite", "protocol", "tracker", "fault", "words"), rows, format_)
     bad = [f for f in found if f.fault not in check.HARMLESS]
     count = sum(n for *_, n in store.contents())
     console.print(f"{count} sequences of trackers, {len(bad)} faults", markup=False)
@@ -57,13 +65,13 @@ def results() -> None:
 @suite_option()
 @protocol_option
 @results_option
-@click.option("--sequence", "names", multiple=True, metavar="NAME", help="Only this sequence; repeatable.")
-def rm(tracker: str, suite: str, protocol: str, results: Path, names: tuple[str, ...]) -> None:
+@sequence_option
+def rm(tracker: str, suite: str, protocol: str, results: Path, only: tuple[str, ...]) -> None:
     """Delete the results of TRACKER, or those on some sequences."""
     from rolo_bench.datasets.suites import suite_label
     from rolo_bench.run.store import Store
 
-    count = Store(results).delete(suite_label(suite), protocol, tracker, names)
+    count = Store(results).delete(suite_label(suite), protocol, tracker, only)
     console.print(f"deleted {tracker} on {count} sequences", markup=False)
 
 

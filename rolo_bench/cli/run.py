@@ -18,10 +18,12 @@ from click.core import ParameterSource
 
 from rolo_bench.cli.options import (
     Number,
+    attribute_option,
     console,
     data_options,
     protocol_option,
     results_option,
+    sequence_option,
     serve_option,
     trackers_option,
 )
@@ -40,9 +42,8 @@ if TYPE_CHECKING:
 @data_options
 @protocol_option
 @results_option
-@click.option(
-    "--sequence", "only", multiple=True, metavar="NAME", help="Only this sequence; repeat for several."
-)
+@sequence_option
+@attribute_option
 @click.option(
     "-o", "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="Option of the tracker; repeatable."
 )
@@ -92,6 +93,7 @@ def run(
     protocol: str,
     results: Path,
     only: tuple[str, ...],
+    attributes: tuple[str, ...],
     pairs: tuple[str, ...],
     name: str | None,
     repeat: int,
@@ -140,8 +142,8 @@ def run(
         "store": Store(results), "options": parse_options(pairs), "name": name, "force": force, "seed": seed,
         "protocol": protocol, "how": how,
     }  # fmt: skip
-    loaded = load_suite(suite, data, partial, only=only, tolerant=True)
-    if loaded.missing and not only:
+    loaded = load_suite(suite, data, partial, only=only, tolerant=True, attributes=attributes)
+    if loaded.missing and not (only or attributes):
         console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}", markup=False)
     for note in loaded.notes:
         console.print(note, markup=False)

@@ -12,9 +12,9 @@ import click
 from rolo_bench.cli.options import (
     console,
     convention_option,
-    exclude_option,
     format_option,
     published_option,
+    scored_options,
     stored_options,
 )
 from rolo_bench.scores.conventions import find_convention
@@ -24,7 +24,7 @@ from rolo_bench.scores.summary import VIEWS
 
 @click.command(epilog="Example: rolo-bench score --suite otb30 --data ~/otb --partial --format md")
 @stored_options("demo")
-@exclude_option
+@scored_options
 @convention_option
 @format_option
 @click.option(
@@ -41,13 +41,15 @@ from rolo_bench.scores.summary import VIEWS
     "--no-cache", "cached", is_flag=True, default=True, flag_value=False,
     help="Score everything anew, also what was scored before and has not changed.",
 )  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the table to a file.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", 
+              help="Write the table to a file, .csv, .md, .tex, .json or .txt.")  # fmt: skip
 def score(format_: str | None, view: str, published: bool, output: Path | None, **stored: Any) -> None:
     """Score results: one row a tracker, best first, with intervals and paired tests against the best."""
     from rolo_bench.files import write_atomic
     from rolo_bench.scores import summary, tables
     from rolo_bench.scores.scored import load_scores
 
+    format_ = tables.format_of(output, format_)
     scores = load_scores(**stored).scores
     console.print(scores.attrs["compared"], markup=False)
     table = summary.view(scores, view, published, format_ in ("csv", "json"))

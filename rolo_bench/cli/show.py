@@ -11,6 +11,7 @@ from rolo_bench.cli.options import (
     Number,
     console,
     data_option,
+    exclude_option,
     film_option,
     partial_option,
     results_option,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.argument("sequence")
 @trackers_option
+@exclude_option
 @suite_option(None)
 @data_option
 @partial_option
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 def show(
     sequence: str,
     trackers: tuple[str, ...],
+    exclude: tuple[str, ...],
     suite: str | None,
     data: str | None,
     partial: bool,
@@ -84,13 +87,14 @@ def show(
     from rolo_bench.plots import frames as pictures
     from rolo_bench.run.film import write_film
     from rolo_bench.run.store import Store
-    from rolo_bench.scores.scored import chosen_suite
+    from rolo_bench.scores.scored import chosen_suite, chosen_trackers
 
     store = Store(results)
     name = suite or ("demo" if heatmap and not trackers else chosen_suite(store, None))
     loaded = load_suite(name, data, partial, only=(sequence,))
     one = loaded.sequences[0]
     numbers = pictures.parse_frames(frames, one) if frames else range(len(one))
+    trackers = chosen_trackers(store, name, "ope", trackers, exclude)
     stored = bool(trackers) or not heatmap
     boxes, oracle = pictures.results_on(one, store, loaded.name, trackers) if stored else ({}, [])
     if not (boxes or heatmap):

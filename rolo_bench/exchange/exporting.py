@@ -21,7 +21,7 @@ import numpy as np
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import format_boxes, format_numbers
 from rolo_bench.datasets.table import table_rows
-from rolo_bench.errors import UsageError
+from rolo_bench.errors import UsageError, find_name
 from rolo_bench.exchange.otb_mat import SHIFTS
 from rolo_bench.files import write_atomic
 from rolo_bench.run.store import RunResult, Store
@@ -222,7 +222,7 @@ def vot_rows(boxes: Array) -> str:
 
 def export_results(
     store: Store, suite: str, trackers: tuple[str, ...], format_: str, folder: Path, protocol: str = "ope",
-    zero_based: bool = False,
+    zero_based: bool = False, only: tuple[str, ...] = (),
 ) -> Iterator[tuple[str, int]]:  # fmt: skip
     """Write all results of trackers on a suite; yields the name of each folder or archive and its sequences' number.
 
@@ -232,6 +232,7 @@ def export_results(
     Args:
         zero_based: pixels count from 0 in the annotation of the suite
             (`rolo_bench.datasets.suites.counts_from_zero`).
+        only: names of sequences; all where there are none.
 
     Raises:
         UsageError: unknown format or protocol, or no results.
@@ -239,7 +240,9 @@ def export_results(
     """
     known, labels = store.trackers(suite, protocol), []
     for tracker in [store.find_tracker(suite, protocol, t) for t in trackers] or known:
-        names = store.sequences(suite, protocol, tracker)
+        known_names = store.sequences(suite, protocol, tracker)
+        where = f"among the results of {tracker} on {suite}"
+        names = [find_name("sequence", n, known_names, where=where) for n in only] or known_names
         meta = store.meta(suite, protocol, tracker)
         label = f"{tracker}-oracle" if meta.get("oracle") else tracker
         labels.append(label)

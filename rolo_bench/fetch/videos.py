@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import read_boxes
 from rolo_bench.datasets import otb
-from rolo_bench.datasets.suites import Entry, annotation_digest, entries, table_rows
-from rolo_bench.errors import DataError, RoloBenchError, UsageError
+from rolo_bench.datasets.suites import Entry, annotation_digest, entries, suite_names, table_rows
+from rolo_bench.errors import DataError, RoloBenchError, UsageError, find_name, same_name
 from rolo_bench.fetch import archives
 from rolo_bench.fetch.download import PATIENT, Patience, Progress, UnreachableError, download
 from rolo_bench.folders import cache_folder
@@ -56,6 +56,21 @@ def videos(suite: str) -> tuple[Video, ...]:
     for entry in entries(suite):
         grouped.setdefault(re.sub(r"-\d$", "", entry.name), []).append(entry)
     return tuple(Video(name, tuple(targets)) for name, targets in grouped.items())
+
+
+def asked_for(names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """A suite and the sequences of it that were named, none for all: the first name may be the suite's.
+
+    Sequences alone are those of otb100, which has all.
+
+    Raises:
+        UsageError: a name that is neither; the message says which come near.
+    """
+    suite = same_name(names[0], suite_names())
+    wanted = names[1:] if suite else names
+    known = [n for v in videos(suite or "otb100") for n in (v.name, *(t.name for t in v.targets))]
+    kind, known = ("sequence", known) if suite else ("sequence or suite", [*known, *suite_names()])
+    return suite or "otb100", tuple(find_name(kind, name, known) for name in wanted)
 
 
 @lru_cache(maxsize=1)
@@ -156,6 +171,7 @@ def fetch_data(
     keep: bool = False,
     patience: Patience = PATIENT,
     progress: Progress | None = None,
+    only: tuple[str, ...] = (),
 ) -> Iterator[Fetched]:
     """Get the videos of a suite that are not there yet; yields what became of each.
 
@@ -164,6 +180,7 @@ def fetch_data(
         mirror: address under which ``<Seq>.zip`` lie, instead of the benchmark's site.
         archive: a folder of ``<Seq>.zip`` files, or one archive that holds the videos' folders.
         keep: keep downloaded archives.
+        only: names of videos, or of targets in them, to get alone; all where there are none.
 
     Raises:
         UsageError: unknown suite, or both mirror and archive.
@@ -174,6 +191,8 @@ def fetch_data(
     if archive is not None and not archive.exists():
         raise UsageError(f"{archive}: no such file or folder")
     for video in videos(suite):
+        if only and not {video.name, *(t.name for t in video.targets)} & {*only}:
+            continue
         if is_there(data, video, unchecked):
             yield Fetched(video.name, "there")
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -105,6 +106,17 @@ def own(detector: str) -> tuple[Path, ...] | None:
     return None if folder is None else local(detector, folder, advice)
 
 
+def at_hand(detector: str) -> tuple[Path, ...] | None:
+    """Verified paths of a detector's files in the user's own folder or in the cache; None where they are not there.
+
+    Raises:
+        UsageError: unknown detector.
+        WeightsError: a file is there but is not what it should be.
+    """
+    advice = f"`rolo-bench fetch weights {detector}` fetches it again"
+    return own(detector) or local(detector, cache_folder("weights"), advice)
+
+
 def obtain(detector: str) -> tuple[Path, ...]:
     """Verified paths of a detector's files, fetched if they are not at hand.
 
@@ -112,8 +124,7 @@ def obtain(detector: str) -> tuple[Path, ...]:
         UsageError: unknown detector.
         WeightsError: a file is damaged, or missing and cannot be fetched.
     """
-    advice = f"`rolo-bench fetch weights {detector}` fetches it again"
-    return own(detector) or local(detector, cache_folder("weights"), advice) or fetch(detector)
+    return at_hand(detector) or fetch(detector)
 
 
 def fetch(detector: str, progress: Progress | None = None) -> tuple[Path, ...]:
@@ -123,8 +134,13 @@ def fetch(detector: str, progress: Progress | None = None) -> tuple[Path, ...]:
         UsageError: unknown detector.
         WeightsError: a download failed, or a file in the user's own folder is damaged.
     """
+    if mine := own(detector):
+        return mine
     folder = cache_folder("weights")
-    return own(detector) or tuple(fetch_file(file, folder, progress) for file in registered(detector)[0])
+    with suppress(WeightsError):  # what is damaged is fetched
+        if there := local(detector, folder, ""):
+            return there
+    return tuple(fetch_file(file, folder, progress) for file in registered(detector)[0])
 
 
 def fetch_file(

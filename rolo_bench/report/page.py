@@ -208,7 +208,7 @@ def report_results(
     path: Path, results: str | os.PathLike[str] = "results", suite: str | None = None,
     trackers: Iterable[str] = (), data: str | os.PathLike[str] | None = None, partial: bool = False,
     protocol: str = "ope", conventions: Iterable[str] = (), frames: int = 6, exclude: Iterable[str] = (),
-    clips: bool = False,
+    clips: bool = False, only: Iterable[str] = (), attributes: Iterable[str] = (),
 ) -> Collected:  # fmt: skip
     """`write_report` of a results folder, which is named as for `rolo_bench.scores.scored.load_scores`.
 
@@ -216,12 +216,13 @@ def report_results(
     """
     store = Store(Path(results))
     name, why = chosen_suite(store, suite), []
+    some: dict[str, Any] = {"only": tuple(only), "attributes": tuple(attributes), "tolerant": partial}
     try:
-        loaded = load_suite(name, data, partial, images=frames > 0 or clips, tolerant=partial)
+        loaded = load_suite(name, data, partial, images=frames > 0 or clips, **some)
     except DataError as error:
         if not frames and not clips:
             raise
-        loaded, frames, clips = load_suite(name, data, partial, images=False, tolerant=partial), 0, False
+        loaded, frames, clips = load_suite(name, data, partial, images=False, **some), 0, False
         why = [f"no pictures of frames: {error}"]
     trackers = chosen_trackers(store, name, protocol, trackers, exclude)
     rules = tuple(conventions) or dict.fromkeys([official(loaded.family), *RULES])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import types
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -46,6 +48,24 @@ def check_options(
                 raise UsageError(f"{whose}: unknown option {name!r}{did_you_mean(name, kinds)}")
         elif not _fits(value, kinds[name]):
             raise UsageError(f"{whose}: option {name} must be {_words(kinds[name])}, not {value!r}")
+
+
+def described(cls: type) -> dict[str, str]:
+    """What the docstring of a class says of each option, in its section ``Args`` or ``Attributes``."""
+    lines = (inspect.getdoc(cls) or "").splitlines()
+    begin = next((i for i, line in enumerate(lines, 1) if line in ("Args:", "Attributes:")), len(lines))
+    found: dict[str, str] = {}
+    current: tuple[str, ...] = ()
+    for line in lines[begin:]:
+        if line and not line.startswith(" "):
+            break
+        head = re.match(r"    (?! )\**([\w, *]+?): (.*)", line)
+        if head:
+            current = tuple(name.strip(" *") for name in head[1].split(","))
+            found |= dict.fromkeys(current, head[2])
+        elif line.strip():
+            found |= {name: f"{found[name]} {line.strip()}" for name in current}
+    return found
 
 
 KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {

@@ -27,7 +27,7 @@ from rolo_bench.errors import RoloBenchError, TrackerError, UsageError, did_you_
 from rolo_bench.files import digest
 from rolo_bench.run.code import Code, Source, read_code
 from rolo_bench.run.external import command_tracker, from_anywhere
-from rolo_bench.run.options import check_options, declared
+from rolo_bench.run.options import check_options, declared, described
 from rolo_bench.run.worker import guarded
 from rolo_bench.tracker import suite_defaults
 
@@ -257,7 +257,7 @@ def _module_source(module: str) -> Source | None:
 
 
 def catalogue() -> list[tuple[str, str, str]]:
-    """Every tracker that can be named: its name, where it comes from, and what it is with its options.
+    """Every tracker that can be named: its name, where it comes from, and what it is.
 
     Of one that cannot be loaded the second is ``broken``, of one that this machine lacks something for
     ``unavailable``, and the third says why.
@@ -266,15 +266,24 @@ def catalogue() -> list[tuple[str, str, str]]:
     for name in sorted({*builtin_names(), *installed_names(), *folder_plugins(plugin_folder())}):
         try:
             plugin = find_plugin(name)
-            options = ", ".join(f"{k}={v!r}" for k, v in plugin.options().items())
             lacks = getattr(plugin.cls, "unavailable", "")
-            if lacks:
-                rows.append((name, "unavailable", lacks))
-                continue
-            rows.append((name, plugin.origin, f"{plugin.summary()} {f'[{options}]' if options else ''}"))
+            rows.append((name, "unavailable" if lacks else plugin.origin, lacks or plugin.summary()))
         except RoloBenchError as error:
             rows.append((name, "broken", str(error)))
     return rows
+
+
+def option_help(tracker: str) -> list[tuple[str, str, str]]:
+    """The options of a tracker: name, default, and what its docstring says of it.
+
+    Raises:
+        UsageError, TrackerError: it cannot be found or loaded.
+    """
+    plugin = find_plugin(tracker)
+    words = described(plugin.cls)
+    known = {name: repr(default) for name, default in plugin.options().items()}
+    others = {name: "…" for name in words if name not in known}  # keywords of any name, as rolo's settings
+    return [(name, default, words.get(name, "")) for name, default in (known | others).items()]
 
 
 def _from_entry(entry: Any) -> Plugin:

@@ -239,7 +239,8 @@ def find_side(text: str, results: Path) -> Side:
 def compare_results(
     first: str | os.PathLike[str], second: str | os.PathLike[str], results: str | os.PathLike[str] = "results",
     suite: str | None = None, trackers: Iterable[str] = (), data: str | os.PathLike[str] | None = None,
-    partial: bool = False, protocol: str = "ope", convention: str | None = None,
+    partial: bool = False, protocol: str = "ope", convention: str | None = None, only: Iterable[str] = (),
+    attributes: Iterable[str] = (),
 ) -> list[Comparison]:  # fmt: skip
     """Compare two trackers of ``results``, two folders of one run, or two results folders.
 
@@ -252,7 +253,7 @@ def compare_results(
     """
     sides = tuple(find_side(os.fspath(text), Path(results)) for text in (first, second))
     label, protocol = _where(sides, suite, protocol)
-    loaded = load_suite(label, data, partial, images=False, tolerant=partial)
+    loaded = load_suite(label, data, partial, False, tuple(only), partial, tuple(attributes))
     pairs = _pairs(sides, loaded.name, protocol, tuple(trackers))
     found = [_one_pair(sides, pair, loaded, protocol, convention, partial) for pair in pairs]
     corrected = holm([c.p for c in found])

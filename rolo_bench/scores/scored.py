@@ -76,14 +76,19 @@ def chosen_trackers(
 def load_scores(
     results: str | os.PathLike[str] = "results", suite: str | None = None, trackers: str | Iterable[str] = (),
     data: str | os.PathLike[str] | None = None, partial: bool = False, protocol: str = "ope",
-    convention: str | None = None, require: str = "all", exclude: Iterable[str] = (),
+    convention: str | None = None, require: str = "all", exclude: Iterable[str] = (), only: Iterable[str] = (),
+    attributes: Iterable[str] = (),
     cached: bool = True,
 ) -> Scored:  # fmt: skip
     """Read and score what is in a results folder; the suite is the only one there unless it is named.
 
+    ``only`` names sequences, ``attributes`` what a sequence must have one of.
+
     Raises:
-        DataError, UsageError: as `chosen_suite` and `rolo_bench.scores.score.score`.
+        DataError, UsageError: as `chosen_suite`, `rolo_bench.datasets.suites.load_suite` and
+            `rolo_bench.scores.score.score`.
     """
+    from rolo_bench.datasets.suites import load_suite
     from rolo_bench.run.store import Store
     from rolo_bench.scores.provenance import device_words, imported, metas_of
     from rolo_bench.scores.score import score
@@ -91,6 +96,7 @@ def load_scores(
     store = Store(Path(results))
     name = chosen_suite(store, suite)
     trackers = chosen_trackers(store, name, protocol, trackers, exclude)
-    scores = score(store, name, trackers, protocol, convention, partial, require, data=data, cached=cached)
+    loaded = load_suite(name, data, partial, False, tuple(only), partial, tuple(attributes))
+    scores = score(store, loaded, trackers, protocol, convention, partial, require, cached=cached)
     metas = metas_of(scores, store)
     return Scored(scores, metas, imported(metas), device_words(metas))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rolo_bench.errors import UsageError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = ("csv", "md", "latex", "json")
+ENDINGS = {".csv": "csv", ".md": "md", ".tex": "latex", ".json": "json", ".txt": None}
+"""Of files that tables are written to; None is what a terminal shows."""
 DECIMALS = {"printed": 3, "fps": 1, "seconds": 1, "mean_rank": 2, "p": 4, "p_holm": 4, "p_best": 4}
 LEAST = ("success75", "failures", "norm_precision", "mean_iou", "success50", "vs_best", "auc_95", "dropped")
 """Columns of a summary that a narrow terminal does without, the first to go first."""
@@ -28,6 +31,20 @@ MARKS = {
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     c: f"\\{c}" for c in "&%$#_{}"
 }
+
+
+def format_of(path: Path | None, format_: str | None) -> str | None:
+    """The format of a table that is written to a file, or printed: as asked for, else as the file's ending says.
+
+    Raises:
+        UsageError: the ending says nothing, or something else than was asked for.
+    """
+    ending = path.suffix.lower() if path else ".txt"
+    if format_ is None and ending not in ENDINGS:
+        raise UsageError(f"{path}: tables are written as {', '.join(ENDINGS)}; or give --format")
+    if format_ and ENDINGS.get(ending) not in (None, format_):
+        raise UsageError(f"{path}: its ending is not that of --format {format_}; leave one of them out")
+    return format_ or ENDINGS[ending]
 
 
 def display_name(tracker: str, **marks: bool) -> str:
