@@ -171,7 +171,10 @@ def _rows_of(truth: Truth, count: int, place: Place, numbered: dict[int, Path]) 
         return slice(None), np.arange(count) % (count if rows == 1 else step) == 0
     folder = next(iter(numbered.values())).parent if numbered else truth.source.parent
     shown = folder.parent.name if folder.name == "img" else folder.name
-    raise DataError(f"{truth.source}: {rows} boxes for {count} images in {shown}; give a frame range")
+    raise DataError(
+        f"{truth.source}: {rows} boxes for {count} images in {shown}; if the boxes are "
+        "those of some frames alone, say of which in a table: --suite mine.csv with the columns name,first,last"
+    )
 
 
 def number_frames(files: Iterable[Path], folder: Path) -> dict[int, Path]:

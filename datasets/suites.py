@@ -409,8 +409,8 @@ def _suite_of(
     rows = list(found)
     damaged = [(n, e) for n, e in rows if isinstance(e, RoloBenchError) and not isinstance(e, MissingError)]
     if damaged and not tolerant:
-        more = f" (and {len(damaged) - 1} more damaged)" if len(damaged) > 1 else ""
-        raise DataError(f"{damaged[0][1]}{more}")
+        others = ", ".join(n for n, _ in damaged[1:9]) + (" …" if len(damaged) > 9 else "")
+        raise DataError(f"{damaged[0][1]}{f'; damaged besides: {others}' if others else ''}")
     absent = tuple(n for n, e in rows if isinstance(e, MissingError))
     whole = tuple(s for _, s in rows if isinstance(s, Sequence))
     return Suite(name, whole, expected, absent, faults=tuple((n, str(e)) for n, e in damaged))

@@ -305,7 +305,7 @@ class Declared:
 
     def __init__(
         self, rate: float = 0.5, count: int = 3, name: str | None = None, soft: bool = False,
-        mode: Literal["a", "b"] = "a", free: Any = None, gain=1, label="x",
+        mode: Literal["a", "b"] = "a", free: Any = None, gain=1, loud=False,
     ) -> None:  # fmt: skip
         """Take them."""
 
@@ -322,7 +322,7 @@ class Declared:
         ("name", 3, "option name must be a text or None, not 3"),
         ("soft", 1, "option soft must be true or false, not 1"),
         ("mode", "c", "option mode must be one of a, b, not 'c'"),
-        ("gain", "much", "option gain must be a number, not 'much'"),
+        ("loud", "much", "option loud must be true or false, not 'much'"),
         ("rat", 1, "unknown option 'rat'; did you mean 'rate'?"),
     ],
 )
@@ -338,8 +338,7 @@ def test_options_that_fit_pass():
         "name": None,
         "mode": "b",
         "free": object(),
-        "gain": 0.5,
-        "label": 3,
+        "gain": "much",
     }
     plugins.find_plugin(Declared).make(given)
 

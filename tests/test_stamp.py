@@ -239,7 +239,8 @@ def test_results_of_two_makings_are_not_scored(bench, tmp_path):
     assert Fault.MIXED in {f.fault for f in find_faults(Store(tmp_path / "r"))}
 
 
-def test_each_result_keeps_where_and_when_it_was_made(bench, tmp_path):
+def test_each_result_keeps_where_and_when_it_was_made(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLO_BENCH_TRACKERS", str(tmp_path))
     bench(only=("Other",))
     first = meta_of(tmp_path)
     bench(how=How(jobs=2))
@@ -255,7 +256,18 @@ def test_each_result_keeps_where_and_when_it_was_made(bench, tmp_path):
     ]
 
 
-def test_speeds_from_a_cache_are_no_speeds(bench, tmp_path):
+def test_a_plugin_that_is_not_at_hand_is_said(bench, tmp_path, monkeypatch):
+    bench()
+    assert (
+        "offset: whether offset.py changed since cannot be told"
+        in score(tmp_path / "r", str(tmp_path / "videos")).attrs["notes"][0]
+    )
+    monkeypatch.chdir(tmp_path)
+    assert score(tmp_path / "r", str(tmp_path / "videos")).attrs["notes"] == []
+
+
+def test_speeds_from_a_cache_are_no_speeds(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLO_BENCH_TRACKERS", str(tmp_path))
     (tmp_path / "offset.py").write_text(PLUGIN.replace("by=0", "by=0, cache=None"))
     assert bench(options={"cache": str(tmp_path / "kept")}) == DONE
     assert meta_of(tmp_path)["cached"] is True and "kept" not in json.dumps(meta_of(tmp_path))
@@ -264,7 +276,8 @@ def test_speeds_from_a_cache_are_no_speeds(bench, tmp_path):
     assert bench(options={"cache": str(tmp_path / "elsewhere")}) == SKIPPED
 
 
-def test_scores_of_a_suite_with_images_tell_of_other_images(bench, tmp_path):
+def test_scores_of_a_suite_with_images_tell_of_other_images(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLO_BENCH_TRACKERS", str(tmp_path))
     bench()
     image = tmp_path / "videos/Square/img/0003.jpg"
     image.write_bytes((tmp_path / "videos/Other/img/0003.jpg").read_bytes())
@@ -402,7 +415,8 @@ def test_score_without_a_tracker(bench, tmp_path, capsys):
     assert main([*line, "--exclude", "offset", "--exclude", "static"]) == 2
 
 
-def test_a_tracker_that_failed_everywhere_is_left_out_of_the_scores(bench, tmp_path):
+def test_a_tracker_that_failed_everywhere_is_left_out_of_the_scores(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLO_BENCH_TRACKERS", str(tmp_path))
     bench()
     (tmp_path / "never.py").write_text(PLUGIN.replace("self.box + [", "None and ["))
     run(tmp_path / "never.py", str(tmp_path / "videos"), results=tmp_path / "r", how=HERE)

@@ -53,10 +53,11 @@ BAD = {
     "np.ones((4, 1))": "update returned 4 values of shape (4, 1)" + EXPECTED,
     "torch.ones(1, 4)": "update returned 4 values of shape (1, 4)" + EXPECTED,
     "'1,2,3,4'": "update returned str" + EXPECTED,
-    "['1', '2', '3', '4']": "update returned list of str32" + EXPECTED,
-    "[None] * 4": "update returned list of object" + EXPECTED,
-    "[1, [2, 3], 4, 5]": "update returned list of object" + EXPECTED,
-    "[1j, 2, 3, 4]": "update returned list of complex128" + EXPECTED,
+    "['1', '2', '3', '4']": "update returned list of str" + EXPECTED,
+    "[None] * 4": "update returned list of None" + EXPECTED,
+    "[1, [2, 3], 4, 5]": "update returned list of int and list" + EXPECTED,
+    "(True, (1, 2, 3, 4))": "update returned tuple of bool and tuple" + EXPECTED,  # as OpenCV's trackers do
+    "[1j, 2, 3, 4]": "update returned list of complex and int" + EXPECTED,
     "np.ones(4, bool)": "update returned ndarray of bool" + EXPECTED,
     "torch.ones(4, dtype=torch.bool)": "update returned Tensor of bool" + EXPECTED,
     "[1, 2, inf, 4]": "update returned an infinite value" + EXPECTED,
@@ -94,7 +95,7 @@ def test_one_line_in_run_track_and_show(footage, tmp_path, monkeypatch, capsys, 
     assert main(["run", "--tracker", "./bad.py", *suite]) == 1
     line = f"Square, frame 4: {reason}"
     assert capsys.readouterr().err.splitlines() == [
-        "bad on videos", f"  Square: failed: {line}", "bad on videos (ope): 0 done, 1 failed",
+        "bad on videos: 1 sequence, 6 frames", f"  Square: failed: {line}", "bad on videos (ope): 0 done, 1 failed",
         "rolo-bench: 1 failed, the rest is kept; fix the tracker and run the same command again",
     ]  # fmt: skip
     assert main(["show", "Square", "--heatmap", "./bad.py", *suite]) == 1

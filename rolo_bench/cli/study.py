@@ -12,6 +12,8 @@ from rolo_bench.cli.options import Number, console, data_options, format_option,
 if TYPE_CHECKING:
     import pandas as pd
 
+PAPER = "otb30"
+"""The suite of the paper, beside whose numbers its own may be drawn."""
 shared_options = together(
     data_options, results_option, format_option,
     click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder]."),
@@ -73,7 +75,8 @@ def steps(
     table = step_sizes(loaded, networks, cache or True, device, _line)
     _show(table, format_, folder / "steps.csv")
     if figure:
-        click.echo(plots.save(plots.steps(table, published.steps()), folder / "steps.png"))
+        paper = published.steps() if loaded.name == PAPER else None  # its numbers are of no other videos
+        click.echo(plots.save(plots.steps(table, paper), folder / "steps.png"))
 
 
 @study.command(epilog="Example: rolo-bench study occlusion --suite demo --tracker rolo --tracker yolo-sort")

@@ -13,19 +13,12 @@ from rolo_bench.errors import UsageError, did_you_mean
 
 
 def declared(cls: type, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What kind of value each keyword of a constructor takes: as annotated, else as its default is.
-
-    A number as the default stands for any number. Where neither tells, it is Any.
-    """
+    """What kind of value each keyword of a constructor takes: as annotated; ``bool`` by its default, too; else Any."""
     try:
         hints = get_type_hints(cls.__init__)  # type: ignore[misc]
     except Exception:  # the annotations are the plugin's own code, and may name what is not there at run time
         hints = {}
-    usual = {
-        name: type(v) if isinstance(v, bool) else float if isinstance(v, Real) else Any
-        for name, v in defaults.items()
-    }
-    return {name: hints.get(name, kind) for name, kind in usual.items()}
+    return {name: hints.get(name, bool if isinstance(v, bool) else Any) for name, v in defaults.items()}
 
 
 def check_options(

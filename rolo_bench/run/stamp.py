@@ -162,8 +162,7 @@ def changed_since(meta: Mapping[str, Any]) -> str:
     plugins or here. A program is not, of which only the name was kept.
     """
     makings, origin = meta.get("makings") or {}, str(meta.get("origin"))
-    folders = (plugin_folder() or Path(), Path())
-    file = next((f / origin for f in folders if origin.endswith(".py") and (f / origin).is_file()), None)
+    file = _plugin_at_hand(origin)
     if not makings or not (file or origin == "built in" or origin.startswith("installed")):
         return ""
     try:
@@ -177,6 +176,21 @@ def changed_since(meta: Mapping[str, Any]) -> str:
             now["code"] = code.digest
         found.append(differences(made, now))
     return " and ".join(dict.fromkeys(filter(None, found)))
+
+
+def _plugin_at_hand(origin: str) -> Path | None:
+    """The plugin file of that name in the folder of plugins or here."""
+    folders = (plugin_folder() or Path(), Path())
+    return next((f / origin for f in folders if origin.endswith(".py") and (f / origin).is_file()), None)
+
+
+def lost_plugin(meta: Mapping[str, Any]) -> str:
+    """The plugin file that a tracker's results were made with, where it is not at hand, so that nothing can be said of
+    changes in it; else empty.
+    """
+    origin = str(meta.get("origin") or "")
+    lost = origin.endswith(".py") and bool(meta.get("makings")) and _plugin_at_hand(origin) is None
+    return origin if lost else ""
 
 
 def provenance(facts: Facts, jobs: int) -> dict[str, Any]:

@@ -108,8 +108,12 @@ def as_box(answer: Any) -> Array:
     except ValueError:  # lists of unequal length in a list
         values = np.empty(1, dtype=object)
     if values.dtype.kind not in "iuf" or not values.ndim:
-        fault = "None" if answer is None else type(answer).__name__
-        fault += f" of {values.dtype.name}" if values.ndim else ""
+        fault = _kind(answer)
+        if isinstance(flat, (list, tuple)):
+            parts = dict.fromkeys(map(_kind, flat)) if flat is answer else (values.dtype.name,)
+            fault += f" of {' and '.join(parts)}"
+        elif values.ndim:
+            fault += f" of {values.dtype.name}"
     elif values.shape != (4,):
         fault = f"{values.size} values" + (f" of shape {values.shape}" if values.ndim > 1 else "")
     elif np.isinf(values).any():
@@ -121,6 +125,10 @@ def as_box(answer: Any) -> Array:
     else:
         return values.astype(np.float64)
     raise TrackerError(f"update returned {fault}, expected four numbers x, y, w, h")
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 def plain(value: Any) -> Any:

@@ -49,7 +49,7 @@ from rolo_bench.datasets.alignment import find_misfit
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError, UsageError, counted
 from rolo_bench.protocols import check_protocol, segments
-from rolo_bench.run.stamp import changed_since, mixed, timed, video
+from rolo_bench.run.stamp import changed_since, lost_plugin, mixed, timed, video
 from rolo_bench.run.store import Files, RunResult, Store
 from rolo_bench.scores.conventions import Convention, find_convention, long_term, official
 from rolo_bench.scores.kept import Kept, Scored, key_of, sequence_digest
@@ -217,6 +217,14 @@ def _stale(metas: dict[str, dict[str, Any]]) -> list[Note]:
         changed = changed_since(meta)
         if changed:
             said.append((name, f": {changed} changed since these results were made"))
+        elif lost_plugin(meta):
+            said.append(
+                (
+                    name,
+                    f": whether {lost_plugin(meta)} changed since cannot be told, as it is neither here nor in "
+                    "$ROLO_BENCH_TRACKERS",
+                )
+            )
         elif meta.get("fingerprint") and not meta.get("makings") and not meta.get("imported"):
             said.append((name, ": made before stamps; what these results depend on was not recorded in full"))
     untimed = [n for n, m in metas.items() if not all(timed(m, e) for e in m.get("sequences", {}).values())]
