@@ -14,9 +14,14 @@ from rolo_bench.errors import DataError, MissingError
 NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE)
 
 
-def format_boxes(boxes: Array, offset: float = 1.0) -> str:
-    """Rows ``x,y,w,h`` with six decimals; ``offset`` is added to x and y (1 for OTB's 1-based files)."""
+def format_boxes(boxes: Array, offset: float = 1.0, scores: Array | None = None) -> str:
+    """Rows ``x,y,w,h``, with ``scores`` ``(N,)`` a fifth number, with six decimals.
+
+    ``offset`` is added to x and y (1 for OTB's 1-based files).
+    """
     shifted = as_boxes(boxes) + np.array([offset, offset, 0, 0])
+    if scores is not None:
+        shifted = np.column_stack([shifted, scores])
     return "".join(",".join(f"{v:.6f}" for v in row) + "\n" for row in shifted)
 
 
@@ -98,6 +103,22 @@ def read_boxes(path: Path, offset: float = 1.0, data: bytes | None = None) -> Ar
     if len(bad):
         raise DataError(f"{path}, row {bad[0] + 1}: infinite value")
     return boxes - np.array([offset, offset, 0.0, 0.0])
+
+
+def read_scored_boxes(path: Path, data: bytes | None = None) -> tuple[Array, Array | None]:
+    """`read_boxes` of a file that may hold a score in each row, and the scores ``(N,)`` or None.
+
+    Raises:
+        DataError: as `read_boxes`.
+    """
+    data = path.read_bytes() if data is None else data
+    if data.split(b"\n", 1)[0].count(b",") != 4:
+        return read_boxes(path, data=data), None
+    table = parse_fast(path, 5, data)
+    bad = np.flatnonzero(np.isinf(table).any(axis=1))
+    if len(bad):
+        raise DataError(f"{path}, row {bad[0] + 1}: infinite value")
+    return table[:, :4] - np.array([1.0, 1.0, 0.0, 0.0]), table[:, 4]
 
 
 def parse_fast(path: Path, columns: int, data: bytes | None = None) -> Array:

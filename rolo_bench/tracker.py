@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike
 from rolo_bench.boxes import Array
 from rolo_bench.sequence import Image
 
+LOST = 0.5
+"""The score below which a box is drawn as one of a lost target."""
+
 
 @runtime_checkable
 class Tracker(Protocol):
@@ -28,8 +31,12 @@ class Tracker(Protocol):
     def init(self, image: Image, box: Array) -> None:
         """Start on an RGB uint8 image ``(H, W, 3)`` with the target's box ``(4,)``: x, y, w, h, 0-based pixels."""
 
-    def update(self, image: Image) -> ArrayLike:
-        """The target's box ``(4,)`` on the next image; NaN values where the tracker says "not there"."""
+    def update(self, image: Image) -> ArrayLike | tuple[ArrayLike, float]:
+        """The target's box ``(4,)`` on the next image; NaN values where the tracker says "not there".
+
+        Or the pair of that box and a score: how sure the tracker is, any finite number, more is surer; below `LOST` it
+        takes the target for lost where one threshold must do, NaN stands for "not there".
+        """
 
 
 def suite_defaults(tracker: Any, suite: str) -> dict[str, Any]:

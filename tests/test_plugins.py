@@ -33,7 +33,8 @@ def test_every_shipped_tracker_keeps_the_contract(name):
 def test_classical_trackers_follow_a_square(name):
     sequence = square_sequence()
     seed_all(0)  # mil draws, also from the generator of C, which other tests leave anywhere
-    boxes, seconds = run_sequence(plugins.find_plugin(name).make({}), sequence)
+    tracked = run_sequence(plugins.find_plugin(name).make({}), sequence)
+    boxes, seconds = tracked.boxes, tracked.seconds
     error = np.abs(boxes[:, :2] - sequence.truth[:, :2]).max(axis=1)
     assert (seconds > 0).all()
     if name == "static":
@@ -86,7 +87,7 @@ def test_nano_follows_a_square(shared, monkeypatch):
     monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights" / "nanotrack"))
     sequence, tracker = square_sequence(), plugins.find_plugin("nano").make({})
     assert sorted(tracker.weights_digests) == ["nanotrack_backbone_sim.onnx", "nanotrack_head_sim.onnx"]
-    boxes, _ = run_sequence(tracker, sequence)
+    boxes = run_sequence(tracker, sequence).boxes
     assert np.median(np.abs(boxes[:, :2] - sequence.truth[:, :2]).max(axis=1)) < 8
 
 
@@ -205,7 +206,7 @@ def test_a_program_is_a_tracker(tmp_path):
     plugin, _ = external(tmp_path)
     assert (plugin.name, plugin.origin) == ("follow", "command") and "follow.py" in plugin.summary()
     sequence = square_sequence()
-    boxes, _ = run_sequence(plugin.make({}), sequence)
+    boxes = run_sequence(plugin.make({}), sequence).boxes
     np.testing.assert_allclose(boxes, sequence.truth)
     assert plugin.source_digest != external(tmp_path, "x += 0")[0].source_digest
 
@@ -226,7 +227,7 @@ def test_what_a_program_does_wrong_is_one_line(tmp_path, line, message):
         square_sequence(),
     )
     if message is None:
-        assert np.isnan(run_sequence(tracker, sequence)[0][1:]).all()
+        assert np.isnan(run_sequence(tracker, sequence).boxes[1:]).all()
     else:
         with pytest.raises(TrackerError, match=message):
             run_sequence(tracker, sequence)

@@ -53,13 +53,14 @@ def answering(value):
 
 
 def test_first_row_is_the_given_box():
-    boxes, seconds = run_sequence(Follow(), square_sequence(count=5))
+    tracked = run_sequence(Follow(), square_sequence(count=5))
+    boxes, seconds = tracked.boxes, tracked.seconds
     assert boxes[:, 0].tolist() == [10, 11, 12, 13, 14]
     assert seconds.shape == (5,)
 
 
 def test_nan_is_no_box():
-    boxes, _ = run_sequence(answering([1, np.nan, 3, 4]), square_sequence(count=3))
+    boxes = run_sequence(answering([1, np.nan, 3, 4]), square_sequence(count=3)).boxes
     assert np.isnan(boxes[1:]).all()
 
 
@@ -84,7 +85,7 @@ def test_tracker_cannot_change_the_truth():
             super().init(image, box)
 
     sequence = square_sequence(count=3)
-    boxes, _ = run_sequence(Vandal(), sequence)
+    boxes = run_sequence(Vandal(), sequence).boxes
     assert boxes[0].tolist() == sequence.truth[0].tolist() == [10, 20, 24, 18]
 
 

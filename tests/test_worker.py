@@ -154,7 +154,7 @@ def run(update, count=4, **more):
 
     sequence = square_sequence(count=count)
     images = [sequence.frames.image(i) for i in range(count)]
-    return [box for _, box, _ in track_frames(Tracker(), images, sequence.truth[0], "s", **more)]
+    return [box for _, box, *_ in track_frames(Tracker(), images, sequence.truth[0], "s", **more)]
 
 
 GRADIENT = torch.tensor([1.0, 2, 3, 4], requires_grad=True)
@@ -220,7 +220,7 @@ def test_what_was_before_a_failure_is_kept():
     sequence, found = square_sequence(count=3), []
     tracker = type("T", (), {"init": lambda *a: None, "update": fail})()
     with pytest.raises(TrackerError):
-        for _, box, _ in track_frames(tracker, sequence.frames.images, sequence.truth[0], "s"):
+        for _, box, *_ in track_frames(tracker, sequence.frames.images, sequence.truth[0], "s"):
             found.append(box)
     assert len(found) == 1
 
@@ -261,7 +261,7 @@ def test_only_an_oracle_is_shown_the_truth_and_not_in_its_time(monkeypatch):
 
     sequence = square_sequence(count=4)
     rows = list(track_frames(Told(), sequence.frames.images, sequence.truth[0], "s", truth=sequence.truth))
-    assert np.array_equal([box for _, box, _ in rows], sequence.truth) and shown == sequence.truth.tolist()
+    assert np.array_equal([box for _, box, *_ in rows], sequence.truth) and shown == sequence.truth.tolist()
     Told.oracle = False
     shown[:] = [[1, 1, 1, 1]]
     list(track_frames(Told(), sequence.frames.images, sequence.truth[0], "s", truth=sequence.truth))
@@ -314,7 +314,7 @@ def test_a_tracker_that_paints_the_image_is_given_a_copy_where_a_film_is_drawn(t
 
     frames = [np.full((8, 8, 3), 200, np.uint8) for _ in range(3)]
     seen = track_frames(Black(), frames, np.array([1.0, 1, 4, 4]), "v", copies=True)
-    assert all(image.min() == 200 for image, _, _ in seen)
+    assert all(image.min() == 200 for image, *_ in seen)
 
 
 @pytest.mark.parametrize(

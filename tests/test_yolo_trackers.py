@@ -107,7 +107,7 @@ def test_oracle_is_marked_and_uses_the_revealed_box(detector: str) -> None:
     truth = np.array([[0, 0, 20, 20], [62, 0, 20, 20], [200, 200, 5, 5], [60, 0, 20, 20], [np.nan] * 4])
     tracker = Yolo(detector=detector, association="oracle")
     assert is_oracle(tracker)
-    boxes, _ = run_sequence(tracker, Sequence("s", ArrayFrames(tuple(frames)), truth))
+    boxes = run_sequence(tracker, Sequence("s", ArrayFrames(tuple(frames)), truth)).boxes
     assert boxes.tolist() == [[0, 0, 20, 20], *[[60, 0, 20, 20]] * 4]
     with pytest.raises(UsageError, match="causal or oracle"):
         Yolo(detector=detector, association="truth")
@@ -216,6 +216,7 @@ def test_real_video(
     monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))
     suite = load_suite("otb30", str(shared / "data" / "otb"), partial=True)
     sequence = next(s for s in suite.sequences if s.name == "Human7").slice(0, 40)
-    boxes, seconds = run_sequence(find_plugin(tracker).make({}), sequence)
+    tracked = run_sequence(find_plugin(tracker).make({}), sequence)
+    boxes, seconds = tracked.boxes, tracked.seconds
     assert np.nanmean(iou(boxes, sequence.truth)) > least
     assert (seconds > 0).all()

@@ -114,7 +114,7 @@ def run_auc(
     tracker.detector.appearance = looks is not None
     blank = np.zeros((track.size[1], track.size[0], 3), dtype=np.uint8)
     images = (blank for _ in order)
-    boxes = np.stack([b for _, b, _ in track_frames(tracker, images, track.truth[order[0]], track.name)])
+    boxes = np.stack([b for _, b, *_ in track_frames(tracker, images, track.truth[order[0]], track.name)])
     return otb(boxes, track.truth[order]).auc
 
 

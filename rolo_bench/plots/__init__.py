@@ -1,6 +1,6 @@
 """Figures from scores: each function takes a score table and gives a matplotlib ``Figure``.
 
-``success, precision, norm_precision, attributes, radar, fps, speed, sequences, ranks`` take the table of
+``success, precision, norm_precision, attributes, radar, fps, speed, sequences, ranks, longterm`` take the table of
 `rolo_bench.scores.score.score`; ``steps`` and ``curves`` take a table of their own. `save` writes PNG, PDF or SVG.
 The numbers behind each figure come from the ``*_table`` functions; `draw` gives both by the figure's name.
 matplotlib is imported when the first of them is used, not with this package.
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rolo_bench.plots.curve_plots import (
         attributes,
         curve_table,
+        longterm,
         norm_precision,
         precision,
         radar,
@@ -42,10 +43,11 @@ FIGURES = {
     "radar": "AUC per challenge attribute on spokes.",
     "sequences": "Heat table of AUC: sequences by trackers.",
     "ranks": "Mean ranks with the critical difference.",
+    "longterm": "Long-term precision over recall, of trackers that say how sure they are.",
 }
 """What `draw` draws from scores, with a line on each."""
 _WHERE = {
-    "curve_plots": "attribute_table attributes curve_table norm_precision precision radar success",
+    "curve_plots": "attribute_table attributes curve_table longterm norm_precision precision radar success",
     "figure": "save",
     "ranking_plots": "rank_table ranks sequence_table sequences",
     "speed_plots": "fps fps_table speed speed_table",
@@ -54,8 +56,8 @@ _WHERE = {
 
 __all__ = [
     "FIGURES", "Form", "attribute_table", "attributes", "curve_table", "curves", "draw", "draw_all", "fps", "fps_table",
-    "norm_precision", "precision", "radar", "rank_table", "ranks", "save", "sequence_table", "sequences", "speed",
-    "speed_table", "steps", "steps_table", "success",
+    "longterm", "norm_precision", "precision", "radar", "rank_table", "ranks", "save", "sequence_table", "sequences",
+    "speed", "speed_table", "steps", "steps_table", "success",
 ]  # fmt: skip
 
 
@@ -85,7 +87,7 @@ def draw(
     """
     from rolo_bench.plots import curve_plots, ranking_plots, speed_plots
     from rolo_bench.scores.published import published_beside, speeds
-    from rolo_bench.scores.summary import attribute_table
+    from rolo_bench.scores.summary import attribute_table, longterm
 
     scores, marks = found.scores, found.published
     if name == "success":
@@ -107,6 +109,8 @@ def draw(
         return getattr(curve_plots, name)(scores, marks, form=form), attribute_table(scores)
     if name == "sequences":
         return ranking_plots.sequences(scores, marks, form=form), ranking_plots.sequence_table(scores)
+    if name == "longterm":
+        return curve_plots.longterm(scores, marks, form=form), longterm(scores)
     if name == "ranks":
         return ranking_plots.ranks(scores, marks, form=form), ranking_plots.rank_table(scores)
     raise UsageError(f"unknown figure {name!r}; known: {', '.join(FIGURES)}")

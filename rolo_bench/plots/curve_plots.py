@@ -31,7 +31,8 @@ from rolo_bench.plots.figure import (
 from rolo_bench.plots.style import DAGGER, PLAIN, Form, Look
 from rolo_bench.scores.conventions import OVERLAP_THRESHOLDS
 from rolo_bench.scores.statistics import against_best
-from rolo_bench.scores.summary import attribute_table, labels, matrix, mean_curves
+from rolo_bench.scores.summary import attribute_table, labels, longterm_curves, matrix, mean_curves
+from rolo_bench.scores.summary import longterm as longterm_table
 
 
 def curve_table(scores: pd.DataFrame, curve: str = "success") -> pd.DataFrame:
@@ -76,6 +77,35 @@ def norm_precision(scores: pd.DataFrame, published: Iterable[str] = (), form: Fo
         UsageError: the convention of the scores has no precision.
     """
     return _curve_plot(scores, KINDS["norm_precision"], published, form=form)
+
+
+@styled
+def longterm(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = PLAIN) -> Shown:
+    """Long-term precision over recall as the threshold on a tracker's scores falls; the legend ranks by the best F.
+
+    A mark is where F is best; a tracker without scores is a mark alone.
+
+    Raises:
+        UsageError: no tracker gives scores.
+    """
+    setting, curves = describe(scores, published, form), longterm_curves(scores)
+    if not curves:
+        raise UsageError("no tracker of these scores says how sure it is; see docs/plugins.md")
+    best = longterm_table(scores).set_index("tracker")
+    order, looks = form.ordered([t for t in best.index if t in setting.ranked]), setting.looks()
+    entries = [entry(setting, t, looks[t], f" [{best['f'][t]:.3f}]") for t in order]
+    title = legend_title("ranked by F", form)
+    frame = page(
+        form, "Long-term tracking", setting.subtitle, setting.marks_note(), *curve_size(), entries, title
+    )
+    ax = frame.axes()
+    for tracker in order:
+        _, precision, recall, _ = curves.get(tracker, np.full((4, 1), np.nan))
+        ax.plot(recall, precision, **line(looks[tracker], form))
+        place, mark = best.loc[tracker, ["recall", "precision"]], looks[tracker].marker or "o"
+        ax.plot(*([v] for v in place), marker=mark, color=looks[tracker].colour, clip_on=False, zorder=8)
+    ax.set(xlim=(0, 1), ylim=(0, 1.0), xlabel="recall", ylabel="precision")
+    return frame.figure
 
 
 @styled

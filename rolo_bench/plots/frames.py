@@ -32,6 +32,7 @@ from rolo_bench.run.store import Store
 from rolo_bench.run.worker import guarded, plain, track_frames
 from rolo_bench.scores.tables import display_name
 from rolo_bench.sequence import Image, Sequence, prefetch
+from rolo_bench.tracker import LOST
 
 PAPER, INK = (250, 250, 250), (30, 30, 30)
 TEXT = 14
@@ -48,6 +49,7 @@ class Drawn:
         colour: ``#rrggbb``.
         dash: lengths of dash and gap in line widths; empty is solid.
         overlaps: ``(N,)`` with the truth, NaN where there is none; None for the truth itself.
+        lost: ``(N,)`` where the tracker takes the target for lost; None of one that gives no scores.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Drawn:
     colour: str
     overlaps: Array | None = None
     dash: tuple[float, ...] = ()
+    lost: NDArray[np.bool_] | None = None
 
 
 def tracks(
@@ -63,6 +66,7 @@ def tracks(
     """The truth and trackers of a sequence as rows to draw, looking as in the figures.
 
     Args:
+        boxes: of each tracker ``(N, 4)``, or ``(N, 5)`` with its scores.
         form: says what trackers are called and which colours they have in place of their own.
 
     Raises:
@@ -75,17 +79,20 @@ def tracks(
             raise UsageError(
                 f"{name} on {sequence.name}: {len(rows)} boxes for {len(sequence)} frames; run it again"
             )
-        overlaps = np.where(valid(sequence.truth), np.nan_to_num(iou(rows, sequence.truth)), np.nan)
+        lost = np.isnan(rows[:, 0]) | (rows[:, 4] < LOST) if rows.shape[1] == 5 else None
+        overlaps = np.where(valid(sequence.truth), np.nan_to_num(iou(rows[:, :4], sequence.truth)), np.nan)
         bare = name.removesuffix(ORACLE)
         label = form.labels.get(bare, bare) + name[len(bare) :]
-        made.append(Drawn(label, rows, styles[name].colour, overlaps, styles[name].dash))
+        made.append(Drawn(label, rows[:, :4], styles[name].colour, overlaps, styles[name].dash, lost))
     return tuple(made)
 
 
 def results_on(
     sequence: Sequence, store: Store, suite: str, trackers: Items[str] = ()
 ) -> tuple[dict[str, Array], list[str]]:
-    """Boxes ``(N, 4)`` of trackers on a sequence (all that have results where none is named), and the oracles' names.
+    """Boxes of trackers on a sequence (all that have results where none is named), and the oracles' names.
+
+    They are ``(N, 4)``, of trackers that give scores ``(N, 5)``.
 
     Raises:
         DataError: a tracker that is named has no result there.
@@ -97,7 +104,10 @@ def results_on(
         meta = store.meta(suite, "ope", name)
         marked = bool(meta.get("oracle"))
         label = display_name(name, oracle=marked)
-        found[label] = store.load(suite, "ope", name, sequence.name, meta)[0].boxes
+        result = store.load(suite, "ope", name, sequence.name, meta)[0]
+        found[label] = (
+            result.boxes if result.scores is None else np.column_stack([result.boxes, result.scores])
+        )
         oracle += [label] * marked
     return found, oracle
 
@@ -158,12 +168,14 @@ def boxes_on(
 ) -> Image:
     """A copy of a frame with the boxes of frame ``index``: the first tracker above the next, the truth thin on top.
 
-    Boxes of small targets have thin lines; for a box that is off the picture an arrow at the rim says where it is.
+    Boxes of small targets have thin lines, and those of a tracker that takes its target for lost; for a box that is off
+    the picture an arrow at the rim says where it is.
     """
     canvas = np.array(image, copy=True)
     for track in sorted(shown[::-1], key=lambda t: t.overlaps is None):
         box = track.boxes[index] * scale
         thin = track.overlaps is None and len(shown) > 1
+        thin = thin or bool(track.lost is not None and track.lost[index])
         small = valid(box)[0] and box[2:].min() < SMALL
         line = max(width - 1 - small, 1) if thin or small else width
         draw_box(canvas, box, rgb(track.colour), line, border and not small, track.dash)
@@ -238,7 +250,9 @@ def _entry(track: Drawn, index: int | None) -> str:
         return track.name
     known = track.overlaps[np.isfinite(track.overlaps)]
     value = (known.mean() if len(known) else np.nan) if index is None else track.overlaps[index]
-    return f"{track.name}  {value:.2f}" if np.isfinite(value) else f"{track.name}  -"
+    text = f"{track.name}  {value:.2f}" if np.isfinite(value) else f"{track.name}  -"
+    lost = track.lost is not None and (track.lost.any() if index is None else track.lost[index])
+    return f"{text} lost" if lost else text
 
 
 def _places(needs: list[int], width: int) -> list[tuple[int, int]]:
@@ -381,7 +395,7 @@ def run_with_maps(sequence: Sequence, tracker: Any, stop: int) -> tuple[Array, l
     images = prefetch(sequence.frames, 0, min(stop, len(sequence)))
     truth, first = sequence.truth, sequence.first_frame
     tracked = track_frames(tracker, images, truth[0], sequence.name, first, truth)
-    for index, (_, boxes[index], _) in enumerate(tracked):
+    for index, (_, boxes[index], *_) in enumerate(tracked):
         with guarded(f"{sequence.name}, frame {first + index}"):
             heat = plain(getattr(tracker, "heatmap", None))
             if heat is not None:

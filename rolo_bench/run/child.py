@@ -2,7 +2,7 @@
 
 Messages to it are bytes that begin with a letter: ``J`` a job (pickled), then its truth if it asks for it, ``F`` a
 frame in shared memory, ``R`` a frame too large for that, ``X`` no more frames. It answers ``M`` and JSON, or ``B`` with
-a box and seconds.
+a box, score and seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rolo_bench.run.worker import track_frames
 from rolo_bench.sequence import Image
 
 FRAME = struct.Struct("<iii")  # slot, height, width
-ANSWER = struct.Struct("<5d")  # box, seconds
+ANSWER = struct.Struct("<6d")  # box, score, seconds
 
 
 class _NoMore(Exception):
@@ -85,8 +85,8 @@ def _track(connection: Connection, memory: int, worker: InProcess, job: dict[str
         images = _images(connection, shared, job)
         tracked = track_frames(tracker, images, job["box"], job["name"], job["first"], truth)
         try:
-            for _, box, seconds in tracked:
-                connection.send_bytes(b"B" + ANSWER.pack(*box, seconds))
+            for _, box, score, seconds in tracked:
+                connection.send_bytes(b"B" + ANSWER.pack(*box, score, seconds))
         except _NoMore:
             say(connection, stopped=True)
 

@@ -102,9 +102,7 @@ class Cluster:
             for future in as_completed(futures, loop=self.client.loop):
                 try:
                     told = _or_raise(future.result())
-                    yield End(
-                        futures[future], Tracked(told["boxes"], told["seconds"], told["oracle"], told["made"])
-                    )
+                    yield End(futures[future], Tracked(**told))
                 except RoloBenchError as error:
                     yield End(futures[future], error)
                 except (
@@ -184,7 +182,7 @@ def _track_there(setup: Setup, limits: Limits, job: Job, made: dict[str, Any]) -
             )
         tracked = worker.track(job)
         return {
-            "boxes": tracked.boxes, "seconds": tracked.seconds, "oracle": tracked.oracle,
+            "boxes": tracked.boxes, "seconds": tracked.seconds, "oracle": tracked.oracle, "scores": tracked.scores,
             "made": provenance(facts, 1),
         }  # fmt: skip
 

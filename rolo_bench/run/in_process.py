@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from rolo_bench.boxes import Array
 from rolo_bench.errors import RoloBenchError
 from rolo_bench.protocols import Segment, segments
-from rolo_bench.run.job import Job, Setup, Tracked
+from rolo_bench.run.job import Job, Setup, Tracked, given_scores
 from rolo_bench.run.live import View
 from rolo_bench.run.plugins import find_plugin
 from rolo_bench.run.stamp import Facts, facts_of
@@ -66,29 +65,30 @@ def run_sequence(
     segment: Segment | None = None,
     tick: Callable[[int], None] | None = None,
     view: View | None = None,
-) -> tuple[Array, Array]:
+) -> Tracked:
     """Run a fresh tracker over one sequence, or one segment of it.
 
     Images are decoded ahead in a background thread; only the time inside the tracker is counted. ``tick`` is told the
     number of frames that are done, ``view`` is shown each.
 
     Returns:
-        boxes ``(N, 4)`` with the given box as row 0, and seconds ``(N,)``.
+        boxes ``(N, 4)`` with the given box as row 0, seconds ``(N,)`` and scores.
 
     Raises:
         TrackerError: the tracker raised, or returned something that is not a box; the message names the frame.
     """
     segment = segment or segments("ope", sequence.truth)[0]
     part = sequence.slice(segment.start, len(sequence))
-    boxes, seconds = np.full((len(part), 4), np.nan), np.zeros(len(part))
-    truth = part.truth if shown(tracker) else None
+    boxes, scores, seconds = np.full((len(part), 4), np.nan), np.full(len(part), np.nan), np.zeros(len(part))
+    oracle = shown(tracker)
+    truth = part.truth if oracle else None
     tracked = track_frames(tracker, prefetch(part.frames), segment.box, part.name, part.first_frame, truth)
-    for i, (image, boxes[i], seconds[i]) in enumerate(tracked):
+    for i, (image, boxes[i], scores[i], seconds[i]) in enumerate(tracked):
         if view is not None:
             view.of_run(type(tracker), part, i, image, boxes[i])
         if tick is not None:
             tick(i + 1)
-    return boxes, seconds
+    return Tracked(boxes, seconds, oracle, scores=given_scores(scores))
 
 
 class InProcess:
@@ -124,9 +124,7 @@ class InProcess:
             DataError: an image cannot be read.
         """
         with threads_of(self.setup.threads):
-            tracker = self.make()
-            oracle = shown(tracker)
-            return Tracked(*run_sequence(tracker, job.sequence, job.segment, tick, self.view), oracle)
+            return run_sequence(self.make(), job.sequence, job.segment, tick, self.view)
 
     def close(self) -> None:
         """Nothing is held."""

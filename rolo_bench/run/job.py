@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rolo_bench.boxes import Array
 from rolo_bench.protocols import Segment
 from rolo_bench.sequence import Sequence
@@ -76,10 +78,17 @@ class Job:
 class Tracked:
     """What a job gave: boxes ``(N, 4)``, seconds inside the tracker ``(N,)``, and whether the truth was shown to it.
 
-    ``made`` says where, when and with what, of a job that was done on another machine.
+    ``made`` says where, when and with what, of a job that was done on another machine; ``scores`` ``(N,)`` are those of
+    a tracker that gives any.
     """
 
     boxes: Array
     seconds: Array
     oracle: bool
     made: dict[str, Any] | None = None
+    scores: Array | None = None
+
+
+def given_scores(scores: Array) -> Array | None:
+    """Scores ``(N,)`` of a run, or None of a tracker that gave none."""
+    return None if np.isnan(scores).all() else scores

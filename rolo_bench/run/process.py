@@ -30,7 +30,7 @@ import numpy as np
 from rolo_bench import errors
 from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError
 from rolo_bench.run.child import ANSWER, FRAME
-from rolo_bench.run.job import Job, Limits, Setup, Tracked
+from rolo_bench.run.job import Job, Limits, Setup, Tracked, given_scores
 from rolo_bench.run.live import View
 from rolo_bench.run.stamp import Facts
 from rolo_bench.sequence import Image, prefetch
@@ -154,7 +154,7 @@ class Process:
     def _track(self, job: Job, images: Iterator[Image], tick: Callable[[int], None] | None) -> Tracked:
         part = job.part
         count, first = len(part), part.first_frame
-        boxes, seconds = np.full((count, 4), np.nan), np.zeros(count)
+        boxes, scores, seconds = np.full((count, 4), np.nan), np.full(count, np.nan), np.zeros(count)
         image = _checked(next(images), part.name, first)
         size, shared = self._memory(image.nbytes)
         order = {
@@ -180,12 +180,12 @@ class Process:
             answer = self._receive(self.limits.frame)
             if answer[:1] != b"B":
                 self._told(answer)
-            *boxes[done], seconds[done] = ANSWER.unpack_from(answer, 1)
+            *boxes[done], scores[done], seconds[done] = ANSWER.unpack_from(answer, 1)
             if self.view is not None:
                 self.view.of_run(self.setup.tracker, part, done, image, boxes[done])
             if tick is not None:
                 tick(done + 1)
-        return Tracked(boxes, seconds, oracle)
+        return Tracked(boxes, seconds, oracle, scores=given_scores(scores))
 
     def _put(self, image: Image, slot: int, size: int, shared: mmap.mmap) -> None:
         header = FRAME.pack(slot, *image.shape[:2])

@@ -313,7 +313,7 @@ class Book:
             return self.fail(job.stem, result, stamp, job.frames)
         kept = RunResult(
             self.label, job.sequence.name, self.protocol, result.boxes, result.seconds,
-            segment=job.segment.label, start=job.segment.start,
+            segment=job.segment.label, start=job.segment.start, scores=result.scores,
         )  # fmt: skip
         files, fps = self.store.digests(kept), speed(result.seconds)
         whole = {"status": "complete", "frames": len(kept.boxes), "files": files, "oracle": result.oracle}

@@ -1,7 +1,8 @@
 """Results of trackers: the value, and its files on disk.
 
 Layout: ``<root>/<suite>/<protocol>/<tracker>/<Sequence>.txt`` (comma separated x, y, w, h in OTB's 1-based
-pixels, ``nan`` for "no box"), ``<Sequence>_time.txt`` (seconds of tracker time per frame) and ``run.json``.
+pixels, ``nan`` for "no box", and a fifth number where the tracker gives scores), ``<Sequence>_time.txt`` (seconds of
+tracker time per frame) and ``run.json``.
 Segments of TRE and SRE carry their label: ``<Sequence>_tre03.txt``.
 
 ``run.json`` holds a record of each result: what it depends on (`rolo_bench.run.stamp`), the run that made it, and
@@ -32,7 +33,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from rolo_bench.boxes import Array, as_boxes
-from rolo_bench.boxfiles import format_boxes, format_numbers, parse_fast, read_boxes
+from rolo_bench.boxfiles import format_boxes, format_numbers, parse_fast, read_scored_boxes
 from rolo_bench.errors import DataError, UsageError, did_you_mean, find_name, same_name
 from rolo_bench.files import NAME, check_name, write_atomic
 from rolo_bench.protocols import PROTOCOLS
@@ -52,6 +53,7 @@ class RunResult:
         error: why it failed, one line.
         segment: ``tre03``, ``sre11`` … or None for one-pass evaluation.
         start: index, in the sequence, of the segment's first frame.
+        scores: ``(N,)`` how sure the tracker was, NaN where it did not say; None of a tracker that gives none.
     """
 
     tracker: str
@@ -63,6 +65,7 @@ class RunResult:
     error: str | None = None
     segment: str | None = None
     start: int = 0
+    scores: Array | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", as_boxes(self.boxes))
@@ -139,7 +142,7 @@ class Files:
 
     @cached_property
     def _result(self) -> RunResult:
-        boxes = read_boxes(self.folder / f"{self.stem}.txt", data=self.boxes)
+        boxes, scores = read_scored_boxes(self.folder / f"{self.stem}.txt", self.boxes)
         times = self.folder / f"{self.stem}_time.txt"
         seconds = np.full(len(boxes), np.nan)
         if self.times is not None:
@@ -151,7 +154,16 @@ class Files:
         status, error = self.entry.get("status", "complete"), self.entry.get("error")
         start = int(self.entry.get("start", 0))
         return RunResult(
-            self.tracker, self.sequence, self.protocol, boxes, seconds, status, error, self.segment, start
+            self.tracker,
+            self.sequence,
+            self.protocol,
+            boxes,
+            seconds,
+            status,
+            error,
+            self.segment,
+            start,
+            scores,
         )
 
 
@@ -216,14 +228,15 @@ class Store:
         """
         folder = self.folder(suite, result.protocol, result.tracker)
         check_name("sequence", result.sequence)
-        times, boxes = format_numbers(result.seconds), format_boxes(result.boxes)
+        times, boxes = format_numbers(result.seconds), format_boxes(result.boxes, scores=result.scores)
         write_atomic(folder / f"{result.stem}_time.txt", times)
         write_atomic(folder / f"{result.stem}.txt", boxes)
         return {"boxes": _sha256(boxes.encode()), "times": _sha256(times.encode())}
 
     def digests(self, result: RunResult) -> dict[str, str]:
         """The SHA-256 of both files as `save` will write them."""
-        texts = {"boxes": format_boxes(result.boxes), "times": format_numbers(result.seconds)}
+        boxes, times = format_boxes(result.boxes, scores=result.scores), format_numbers(result.seconds)
+        texts = {"boxes": boxes, "times": times}
         return {kind: _sha256(text.encode()) for kind, text in texts.items()}
 
     def make_room(self, suite: str, protocol: str, tracker: str, stem: str, entry: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def time_trackers(trackers: Iterable[str], suite: Suite, frames: int = 100) -> p
         plugin = find_plugin(name)
         tracker = plugin.make(plugin.defaults(suite.name))
         begin = time.perf_counter()
-        _, seconds = run_sequence(tracker, sequence)
+        seconds = run_sequence(tracker, sequence).seconds
         loop = (time.perf_counter() - begin) / len(sequence)
         each = seconds[1:].mean()
         rows.append({"part": plugin.name, "ms": 1000 * each, "fps": 1 / each, "loop_fps": 1 / loop})

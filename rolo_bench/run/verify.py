@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from rolo_bench.boxfiles import parse_fast, read_boxes
+from rolo_bench.boxfiles import parse_fast, read_scored_boxes
 from rolo_bench.datasets.suites import Suite
 from rolo_bench.errors import DataError
 from rolo_bench.protocols import PROTOCOLS
@@ -108,7 +108,7 @@ def _of_result(
     if damage:
         return (Fault.EDITED if boxes.is_file() and "files" in entry else Fault.MISSING), damage
     try:
-        rows = len(read_boxes(boxes))
+        rows = len(read_scored_boxes(boxes)[0])
         if times.is_file() and len(parse_fast(times, 1)) != rows:
             return Fault.UNREADABLE, f"{times.name}: not as many times as boxes"
     except DataError as error:

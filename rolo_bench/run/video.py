@@ -20,10 +20,12 @@ from rolo_bench.datasets.place import frame_paths, number_frames
 from rolo_bench.errors import DataError, TrackerError, UsageError
 from rolo_bench.files import write_atomic
 from rolo_bench.run.film import captioned, film
+from rolo_bench.run.job import given_scores
 from rolo_bench.run.live import View
 from rolo_bench.run.window import Window
 from rolo_bench.run.worker import track_frames
 from rolo_bench.sequence import Image, ImageFiles
+from rolo_bench.tracker import LOST
 
 Progress = Callable[[int, int | None, float], None]
 """Told how many frames are done, of how many where that is known, and the seconds inside the tracker so far."""
@@ -186,6 +188,7 @@ def track_video(
     count = limit if footage.count is None else min(footage.count, limit or footage.count)
     trackers = tracker if isinstance(tracker, list) else [tracker]
     found: list[Array] = []
+    scores: list[Array] = []
     seconds: list[float] = []
     error = None
     with closing(frames), film(video, footage.rate) if video else nullcontext() as add:
@@ -196,11 +199,12 @@ def track_video(
         _check_start(start, first, source)
         images = islice(chain([first], frames), limit)
         try:
-            for image, rows, spent in _in_step(trackers, images, start, source, bool(add or view)):
+            for image, rows, sure, spent in _in_step(trackers, images, start, source, bool(add or view)):
                 found.append(rows)
+                scores.append(sure)
                 seconds.append(spent)
                 number = len(found)
-                text = f"{label} {number}  {1 / max(spent, 1e-6):.0f} fps"
+                text = f"{label} {number}  {1 / max(spent, 1e-6):.0f} fps{_sure(rows, sure)}"
                 if add:
                     add(captioned(image, rows, text), times[number - 1] if times else None)
                 if progress:
@@ -212,22 +216,31 @@ def track_video(
                 raise
             error = stop if isinstance(stop, TrackerError) else None
         table = np.stack(found)  # (N, K, 4)
-        _write_boxes(boxes, table)  # before the film is closed, which can fail
+        _write_boxes(boxes, table, np.stack(scores))  # before the film is closed, which can fail
     return table[:, 0] if len(trackers) == 1 else table, np.array(seconds), error
 
 
-def _write_boxes(path: Path | None, table: Array) -> None:
-    """Write boxes ``(N, K, 4)``, of several targets a file each."""
+def _sure(boxes: Array, scores: Array) -> str:
+    """Scores ``(K,)`` of boxes ``(K, 4)`` in words, ``lost`` for those that are too low; empty where there are none."""
+    words = [
+        "lost" if score < LOST or np.isnan(box[0]) else f"{score:.2f}" if score == score else ""
+        for box, score in zip(boxes, scores)
+    ]
+    return "  " + " ".join(filter(None, words)) if any(words) else ""
+
+
+def _write_boxes(path: Path | None, table: Array, scores: Array) -> None:
+    """Write boxes ``(N, K, 4)``, with scores ``(N, K)`` of trackers that give any; of several targets a file each."""
     for i in range(table.shape[1] if path else 0):
         assert path is not None
         one = path if table.shape[1] == 1 else path.with_stem(f"{path.stem}_{i + 1}")
-        write_atomic(one, format_boxes(table[:, i]))
+        write_atomic(one, format_boxes(table[:, i], scores=given_scores(scores[:, i])))
 
 
 def _in_step(
     trackers: list[Any], images: Iterable[Image], starts: Array, source: str, copies: bool
-) -> Iterator[tuple[Image, Array, float]]:
-    """Each image with the boxes ``(K, 4)`` of all trackers, and the seconds inside them together."""
+) -> Iterator[tuple[Image, Array, Array, float]]:
+    """Each image with boxes ``(K, 4)`` and scores ``(K,)`` of all trackers, and the seconds inside them together."""
     current: list[Image] = []
 
     def feed() -> Iterator[Image]:
@@ -243,4 +256,8 @@ def _in_step(
     for image in images:
         current[:] = [image]
         answers = [next(loop) for loop in loops]
-        yield image, np.stack([box for _, box, _ in answers]), sum(spent for _, _, spent in answers)
+        boxes, scores = (
+            np.stack([box for _, box, *_ in answers]),
+            np.array([score for _, _, score, _ in answers]),
+        )
+        yield image, boxes, scores, sum(spent for *_, spent in answers)

@@ -32,12 +32,13 @@ def track_frames(
     first: int = 1,
     truth: Array | None = None,
     copies: bool = False,
-) -> Iterator[tuple[Image, Array, float]]:
+) -> Iterator[tuple[Image, Array, float, float]]:
     """Run a fresh tracker over RGB images, the first of which shows the target in ``box`` ``(4,)``.
 
-    Yields each image with its box ``(4,)`` (the given one first; NaN where the tracker says "not there") and the
-    seconds inside the tracker. An oracle, and nobody else, is shown the row of ``truth`` ``(N, 4)`` before. With
-    ``copies`` the tracker is given copies of the images, since it may write into them.
+    Yields each image with its box ``(4,)`` (the given one first; NaN where the tracker says "not there"), the tracker's
+    score of it (NaN where it gives none) and the seconds inside the tracker. An oracle, and nobody else, is shown the
+    row of ``truth`` ``(N, 4)`` before. With ``copies`` the tracker is given copies of the images, since it may write
+    into them.
 
     Raises:
         TrackerError: the tracker raised, wanted to end the program, or returned something that is not a box; the
@@ -53,8 +54,8 @@ def track_frames(
             answer = tracker.update(given) if i else tracker.init(given, box.copy())
             settle()
             seconds = time.perf_counter() - begin + lent(tracker)
-            found = as_box(answer) if i else box.copy()
-        yield image, found, seconds
+            found, score = as_answer(answer) if i else (box.copy(), np.nan)
+        yield image, found, score, seconds
 
 
 @contextmanager
@@ -94,6 +95,24 @@ def lent(tracker: Any) -> float:
     """Seconds that detections took which an earlier tracker of the run has paid for, less what it took to find them."""
     take = getattr(getattr(tracker, "detector", None), "take_lent", None)
     return float(take()) if take is not None else 0.0
+
+
+def as_answer(answer: Any) -> tuple[Array, float]:
+    """What ``update`` returned, a box or a pair of a box and a score, as a new box ``(4,)`` and the score or NaN.
+
+    Raises:
+        TrackerError: as `as_box`, or a score that is no finite number; NaN stands for "not there".
+    """
+    pair = isinstance(answer, (tuple, list)) and len(answer) == 2
+    if not pair or not isinstance(plain(answer[0]), (tuple, list, np.ndarray)):
+        return as_box(answer), np.nan
+    score = np.asarray(plain(answer[1]))
+    if score.size != 1 or score.dtype.kind not in "iuf" or np.isinf(score).any():
+        raise TrackerError(
+            f"update returned the score {str(answer[1])[:40]}, expected a finite number or nan"
+        )
+    box, value = as_box(answer[0]), float(score.item())
+    return np.full(4, np.nan) if np.isnan(value) else box, value
 
 
 def as_box(answer: Any) -> Array:

@@ -11,7 +11,7 @@ the image; `Convention.needs` says which.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -426,6 +426,34 @@ def long_term(
         return float(overlap.mean()), float(overlap[shown].sum() / total)
     precision = float(overlap[said].mean()) if said.any() else 1.0
     return precision, float(overlap[shown & said].sum() / total)
+
+
+def long_term_curve(runs: Iterable[Array], most: int = 100) -> Array:
+    """Thresholds on a tracker's scores, and its precision and recall at each: ``(3, T)``, from infinity down.
+
+    Args:
+        runs: of each sequence ``(3, N)`` per frame: the score, NaN where there is no output and infinity where no score
+            was given with one; the overlap, 0 without a target; whether the target is shown. Those that never show it
+            are left out.
+        most: thresholds, spread evenly over the ranks of all scores.
+
+    Source: Lukezic et al. 2018: `long_term` over outputs that are at least as sure, means over sequences; thresholds
+    as in VOT's toolkit.
+    """
+    kept = [run for run in runs if run[2].any()]
+    given = np.sort(np.concatenate([run[0][np.isfinite(run[0])] for run in kept] or [np.zeros(0)]))[::-1]
+    if len(given) > most - 2:
+        step = len(given) // (most - 2)
+        given = given[np.rint(np.linspace(step, len(given) - step, most - 2)).astype(int)]
+    thresholds = np.concatenate([[np.inf], given, [-np.inf]])
+    means = np.zeros((2, len(thresholds)))
+    for scores, overlaps, shown in kept:
+        said = ~np.isnan(scores)
+        order = np.argsort(-scores[said], kind="stable")
+        count = np.searchsorted(-scores[said][order], -thresholds, side="right")
+        total = np.concatenate([[0], np.cumsum(overlaps[said][order])])[count]
+        means += [np.where(count > 0, total / np.maximum(count, 1), 1.0), total / shown.sum()]
+    return np.vstack([thresholds, means / max(len(kept), 1)])
 
 
 def throughput(seconds: ArrayLike) -> float:

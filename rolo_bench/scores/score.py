@@ -25,6 +25,8 @@ column                  meaning
 ``frames, seconds``     number of frames; time in the tracker, NaN where unknown
 ``success_curve``       array ``(21,)`` over overlap thresholds 0, 0.05 … 1
 ``precision_curve``     array ``(51,)`` over centre errors of 0 … 50 px
+``confidence``          array ``(3, N)`` per frame: score, overlap, whether the target is shown
+                        (`rolo_bench.scores.conventions.long_term_curve`); empty without scores
 ``norm_precision_curve``  array ``(51,)`` over normalised errors of 0 … 0.5
 ======================  ==========================================================================
 
@@ -45,6 +47,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.datasets.alignment import find_misfit
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError, UsageError, counted
@@ -344,8 +347,9 @@ class Against:
             result = files.result()
             scores = score_result(result, sequence, self.rule)
             found = scores, "" if files.protocol == "sre" else self._misfit(result, sequence)
-            if kept is not None:
+            if kept is not None and result.scores is None:
                 kept.put(key, found)
+        found[0].setdefault("confidence", np.zeros((3, 0)))
         return found
 
     def _misfit(self, result: RunResult, sequence: Sequence) -> str:
@@ -412,7 +416,8 @@ def score_result(result: RunResult, sequence: Sequence, rule: Convention) -> dic
     curves = rule.score(result.boxes[known], truth[known], **{k: extras[k] for k in rule.needs})
     seconds = result.seconds[np.isfinite(result.seconds)]
     precision, recall = long_term(result.boxes[known], truth[known], absent)
-    return {
+    scores = {} if result.scores is None else {"confidence": _confidence(result, truth, known, absent)}
+    return scores | {
         "auc": curves.auc, "precision20": curves.precision20, "norm_auc": curves.norm_auc,
         "success50": curves.success50, "success75": curves.success75, "mean_iou": curves.mean_iou,
         "lt_precision": precision, "lt_recall": recall,
@@ -420,6 +425,16 @@ def score_result(result: RunResult, sequence: Sequence, rule: Convention) -> dic
         "frames": len(truth), "seconds": float(seconds.sum()) if len(seconds) else float("nan"),
         "counted": len(truth[known]) - 1 - curves.dropped if rule.pooled else 1,
     } | {f"{name}_curve": getattr(curves, name) for name in CURVES}  # fmt: skip
+
+
+def _confidence(result: RunResult, truth: Array, known: Any, absent: Any) -> Array:
+    """Scores, overlaps and whether the target is shown ``(3, N)``, on the frames that are annotated."""
+    assert result.scores is not None
+    boxes, shown = result.boxes[known], valid(truth[known])
+    shown = shown if absent is None else shown & ~absent
+    sure = np.where(np.isnan(result.scores[known]), np.inf, result.scores[known])
+    overlaps = np.where(shown, np.nan_to_num(iou(boxes, truth[known])), 0.0)
+    return np.stack([np.where(np.isnan(boxes).any(axis=1), np.nan, sure), overlaps, shown])
 
 
 def _start(result: RunResult, sequence: Sequence) -> int:
@@ -437,4 +452,5 @@ def _mean(parts: list[dict[str, Any]]) -> dict[str, Any]:
     if len(parts) == 1:
         return parts[0]
     total = {name: sum(p[name] for p in parts) for name in ("frames", "seconds", "counted")}
-    return {name: np.mean([p[name] for p in parts], axis=0) for name in parts[0]} | total
+    means = {name: np.mean([p[name] for p in parts], axis=0) for name in parts[0] if name != "confidence"}
+    return means | total | {"confidence": np.zeros((3, 0))}

@@ -9,6 +9,7 @@ import numpy as np
 from rolo_bench.boxes import Array
 from rolo_bench.datasets.suites import ATTRIBUTES
 from rolo_bench.errors import UsageError, counted
+from rolo_bench.scores.conventions import long_term_curve
 from rolo_bench.scores.score import CURVES
 from rolo_bench.scores.tables import display_name, for_people
 
@@ -220,8 +221,26 @@ def repeats(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("auc", ascending=False, kind="stable", ignore_index=True)
 
 
+def longterm_curves(scores: pd.DataFrame) -> dict[str, Array]:
+    """Thresholds, precision, recall and F ``(4, T)`` of each tracker that gives scores on every sequence.
+
+    As `rolo_bench.scores.conventions.long_term_curve`, with the harmonic mean of the two as F.
+    """
+    curves = {}
+    for tracker, runs in scores.groupby("tracker", sort=False)["confidence"]:
+        if all(run.shape[1] for run in runs):
+            curve = long_term_curve(runs)
+            both = curve[1] + curve[2]
+            f = np.divide(2 * curve[1] * curve[2], both, out=np.zeros_like(both), where=both > 0)
+            curves[str(tracker)] = np.vstack([curve, f])
+    return curves
+
+
 def longterm(scores: pd.DataFrame) -> pd.DataFrame:
     """One row per tracker: long-term ``precision``, ``recall`` and ``f``, best F first, with ``auc`` and ``sequences``.
+
+    Of a tracker that gives scores they are those at the ``threshold`` where F is best; of others, at their own decision
+    of when to give no box.
 
     Source: Lukezic et al. 2018: means over sequences, of which F is the harmonic mean.
     """
@@ -231,6 +250,10 @@ def longterm(scores: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()  # fmt: skip
     both = (table["precision"] + table["recall"]).where(lambda total: total > 0)
     table.insert(3, "f", (2 * table["precision"] * table["recall"] / both).fillna(0.0))
+    table.insert(4, "threshold", np.nan)
+    for tracker, curve in longterm_curves(scores).items():
+        best = curve[:, int(curve[3].argmax())]
+        table.loc[table["tracker"] == tracker, ["threshold", "precision", "recall", "f"]] = best
     return mark_oracles(table.sort_values("f", ascending=False, kind="stable", ignore_index=True), scores)
 
 
