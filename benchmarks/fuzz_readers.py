@@ -29,7 +29,7 @@ from scipy.io import loadmat, savemat
 from torch import nn
 
 from rolo_bench.boxes import Array
-from rolo_bench.boxfiles import format_boxes, parse_fast, read_boxes
+from rolo_bench.boxfiles import format_boxes, parse_fast, read_boxes, read_scored_boxes
 from rolo_bench.datasets import layouts, masks, place, suites, vid, voc, vot
 from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError, RoloBenchError
@@ -176,6 +176,17 @@ def read_box_file(folder: Path, data: bytes) -> None:
     again, big = read_boxes(path), np.nan_to_num(np.abs(boxes)) >= 2**30
     expect(same(np.isnan(again), np.isnan(boxes)), "other rows without a box once written")
     expect(bool((big | np.isnan(boxes) | (np.abs(again - boxes) <= 1e-6)).all()), "other boxes once written")
+
+
+def read_scored_file(folder: Path, data: bytes) -> None:
+    """Stored boxes with scores, or without."""
+    path = folder / "boxes.txt"
+    path.write_bytes(data)
+    boxes, scores = read_scored_boxes(path)
+    plain = np.array(plain_rows(data))
+    expect(plain.shape[1] == (4 if scores is None else 5), "another number of columns")
+    expect(same(boxes, plain[:, :4] - [1, 1, 0, 0]), "other boxes than the text says")
+    expect(scores is None or same(scores, plain[:, 4]), "other scores than the text says")
 
 
 def read_times(folder: Path, data: bytes) -> None:
@@ -1026,6 +1037,12 @@ def read_word(folder: Path, data: bytes) -> None:
 
 READERS = {
     "boxes": Reader("annotations and stored boxes", text_seeds, read_box_file, share=12),
+    "scored-boxes": Reader(
+        "stored boxes with scores",
+        lambda: [*text_seeds(np.hstack([ROWS, ROWS[:, :1] / 20])), *text_seeds()],
+        read_scored_file,
+        share=4,
+    ),
     "times": Reader("times", lambda: text_seeds(ROWS[:, :1]), read_times, share=4),
     "results": Reader(
         "result files of got10k, pysot, pytracking and MOT",

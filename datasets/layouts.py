@@ -32,6 +32,7 @@ from rolo_bench.datasets.place import (
 )
 from rolo_bench.datasets.table import table_rows
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.files import is_path
 
 
 @dataclass(frozen=True)
@@ -346,7 +347,11 @@ def _pysot_places(file: Path) -> Iterator[Place]:
 
     for name, fields in table.items():
         names = fields["img_names"]
-        if not isinstance(names, list) or not all(isinstance(n, str) and n and "\0" not in n for n in names):
+        if (
+            not isinstance(names, list)
+            or not names
+            or not all(isinstance(n, str) and is_path(n) for n in names)
+        ):
             raise DataError(f"{file}, {name}: its img_names is not a list of names")
         if len(set(names)) != len(names):
             raise DataError(f"{file}, {name}: names an image twice")

@@ -27,7 +27,7 @@ from rolo_bench.datasets.layouts import LAYOUTS, NAMED, find_named, near, recogn
 from rolo_bench.datasets.place import Place, Truth
 from rolo_bench.datasets.table import table_rows
 from rolo_bench.errors import DataError, MissingError, RoloBenchError, UsageError, find_name, same_name
-from rolo_bench.files import check_name
+from rolo_bench.files import check_name, is_path
 from rolo_bench.folders import data_folder
 from rolo_bench.sequence import Sequence
 
@@ -347,6 +347,8 @@ def _own_entry(row: dict[str, str], where: str) -> Entry:
     first, last = (int(text) if text else None for text in given)
     if not row["name"] or (first is None) != (last is None) or (first or 0) > (last or 0):
         raise DataError(f"{where}: needs a name, and first <= last or neither")
+    if not is_path(row.get("folder") or "x"):
+        raise DataError(f"{where}: the folder cannot be one")
     attributes = tuple((row.get("attributes") or "").split())
     return Entry(row["name"], first, last, row.get("folder") or None, attributes=attributes)
 

@@ -30,6 +30,16 @@ def check_name(kind: str, name: str) -> str:
     return name
 
 
+def is_path(text: str) -> bool:
+    """Whether a text that stands in a file can be the path of one: nothing in it that makes the system stumble."""
+    parts = text.replace("\\", "/").split("/")
+    return (
+        0 < len(text) < 2000
+        and "\0" not in text
+        and all(len(p.encode(errors="replace")) < 256 for p in parts)
+    )
+
+
 def write_atomic(path: Path, data: str | bytes, durable: bool = True) -> None:
     """Write a file so that a reader sees the old or the new one, never a part; text as UTF-8.
 

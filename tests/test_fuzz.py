@@ -27,10 +27,10 @@ def fuzz() -> Iterator[ModuleType]:
 
 
 NAMES = (
-    "boxes times results vot vot-results vot-binary mat json labels nfs mot pysot table span vid voc images cfg "
-    "weights tensors checkpoint onnx detections records scored archives words"
+    "boxes scored-boxes times results vot vot-results vot-binary mat json labels nfs mot pysot table span vid voc images "
+    "cfg weights tensors checkpoint onnx detections records scored archives words"
 )
-OTHERS = ("vot", "cfg", "weights", "tensors", "images", "records", "scored")
+OTHERS = ("scored-boxes", "vot", "cfg", "weights", "tensors", "images", "records", "scored")
 """Readers of which some seeds are not for them."""
 
 
@@ -75,11 +75,13 @@ FOUND: dict[str, list[tuple[str, bytes]]] = {
         ("pysot", b'{"A": {"img_names": ["A/00000001.jpg"], "gt_rect": [["1", 2, 3, 4]]}}'),
         ("pysot", b'{"A": {"img_names": ["A/00000001.jpg"], "gt_rect": [[1, 2, 3, 4]], "absent": [1, 1]}}'),
         ("pysot", b'{"A": {"img_names": ["A/00000001.jpg", "A/00000001.jpg"], "gt_rect": [[1, 2, 3, 4]]}}'),
-        ("pysot", b"[" * 5000),
+        ("pysot", b'{"A": {"img_names": [], "gt_rect": [[1, 2, 3, 4]]}}'), ("pysot", b"[" * 5000),
+        ("pysot", b'{"A": {"img_names": ["' + b"x" * 300 + b'"], "gt_rect": [[1, 2, 3, 4]]}}'),
     ],
     "a table in another encoding, with more cells than columns or a column twice": [
         ("table", b"name\n\xff\n"), ("table", b"name,first,last\nA,1,8,9\n"), ("table", b"name,name\nA,B\n"),
-        ("table", b"name,first,last\nA,-1,8\n"), ("table", b"name,first,last\nA,1,99999999999\n"),
+        ("table", b"name,folder\nA," + b"x" * 300 + b"\n"), ("table", b"name,first,last\nA,-1,8\n"),
+        ("table", b"name,first,last\nA,1,99999999999\n"),
     ],
     "an unknown encoding, a track that stands there twice": [
         ("vid", b'<?xml version="1.0" encoding="x-none"?><annotation/>'),

@@ -73,7 +73,9 @@ def test_what_is_kept_is_not_computed_again(
     store: Store, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = score(store, a_suite())
-    monkeypatch.setattr("rolo_bench.run.store.read_boxes", lambda *_, **__: pytest.fail("parsed again"))
+    monkeypatch.setattr(
+        "rolo_bench.run.store.read_scored_boxes", lambda *_, **__: pytest.fail("parsed again")
+    )
     assert same(before, score(store, a_suite()))
     (store.root / "tiny/ope/a/One.txt").write_bytes(b"1,1,2,3\n" * FRAMES)
     with pytest.raises(pytest.fail.Exception):

@@ -78,7 +78,7 @@ def test_columns_and_values(store: Store) -> None:
         "tracker sequence segment suite protocol convention expected oracle attributes auc precision20 norm_auc "
         "success50 success75 mean_iou lt_precision lt_recall failures dropped counted fps seconds frames"
     )
-    assert set(scores.columns) == {*columns.split(), *(f"{c}_curve" for c in CURVES)}
+    assert set(scores.columns) == {*columns.split(), "confidence", *(f"{c}_curve" for c in CURVES)}
     assert len(scores) == 6 and scores.attrs["notes"] == []
     row = scores[(scores["tracker"] == "good") & (scores["sequence"] == "Two")].iloc[0]
     # 24 of 30 frames overlap by 1: success 0.8 at 20 thresholds, 0 at the last.

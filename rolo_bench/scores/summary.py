@@ -226,7 +226,9 @@ def longterm_curves(scores: pd.DataFrame) -> dict[str, Array]:
 
     As `rolo_bench.scores.conventions.long_term_curve`, with the harmonic mean of the two as F.
     """
-    curves = {}
+    curves: dict[str, Array] = {}
+    if "confidence" not in scores:
+        return curves
     for tracker, runs in scores.groupby("tracker", sort=False)["confidence"]:
         if all(run.shape[1] for run in runs):
             curve = long_term_curve(runs)
