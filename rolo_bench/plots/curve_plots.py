@@ -102,8 +102,8 @@ def longterm(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = P
     for tracker in order:
         _, precision, recall, _ = curves.get(tracker, np.full((4, 1), np.nan))
         ax.plot(recall, precision, **line(looks[tracker], form))
-        place, mark = best.loc[tracker, ["recall", "precision"]], looks[tracker].marker or "o"
-        ax.plot(*([v] for v in place), marker=mark, color=looks[tracker].colour, clip_on=False, zorder=8)
+        style = {"marker": looks[tracker].marker or "o", "color": looks[tracker].colour, "clip_on": False}
+        ax.plot([best["recall"][tracker]], [best["precision"][tracker]], zorder=8, **style)
     ax.set(xlim=(0, 1), ylim=(0, 1.0), xlabel="recall", ylabel="precision")
     return frame.figure
 
