@@ -102,7 +102,11 @@ def longterm(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = P
     for tracker in order:
         _, precision, recall, _ = curves.get(tracker, np.full((4, 1), np.nan))
         ax.plot(recall, precision, **line(looks[tracker], form))
-        style = {"marker": looks[tracker].marker or "o", "color": looks[tracker].colour, "clip_on": False}
+        style: dict[str, Any] = {
+            "marker": looks[tracker].marker or "o",
+            "color": looks[tracker].colour,
+            "clip_on": False,
+        }
         ax.plot([best["recall"][tracker]], [best["precision"][tracker]], zorder=8, **style)
     ax.set(xlim=(0, 1), ylim=(0, 1.0), xlabel="recall", ylabel="precision")
     return frame.figure
