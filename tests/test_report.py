@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import json
 import re
 import time
@@ -20,6 +19,7 @@ from PIL import Image
 from rolo_bench.cli import main
 from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import UsageError
+from rolo_bench.plots.context import KINDS
 from rolo_bench.report.data import BINS, SCALE, collect
 from rolo_bench.report.html import heat_rows, shade
 from rolo_bench.report.page import latex_tables, render_page, scale_of, write_report
@@ -28,7 +28,7 @@ from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.provenance import warnings_of
 from rolo_bench.scores.score import CURVES, score
 from rolo_bench.scores.summary import matrix
-from tests.helpers_browser import Browser, need_browser
+from tests.helpers_browser import Browser, check_names, need_browser, on_paper, walk
 from tests.helpers_scores import made_up
 from tests.helpers_video import otb_folder, square_sequence
 
@@ -381,7 +381,7 @@ def test_page_opens_without_errors_and_draws_every_tracker(browser):
         browser.run("return document.querySelectorAll('#overlap path').length") == 3
     )  # the best three fair ones
     texts = browser.run("return [...document.querySelectorAll('#chart text')].map(t => t.textContent)")
-    assert "Success rate (share of frames)" in texts and "Overlap threshold" in texts
+    assert KINDS["success"].y in texts and KINDS["success"].x in texts
     assert "Overlap (IoU)" in browser.run("return document.querySelector('#overlap').textContent")
 
 
@@ -474,49 +474,6 @@ def test_sequence_links_lead_to_the_sequence(browser):
     assert browser.run("return document.activeElement.id") == "one-title"
     browser.one("#next").click()
     assert browser.one("#facts").text.startswith("Seq04: 60 frames")
-
-
-def check_names(browser: Browser, expected: set[str]) -> None:
-    """Whatever can be operated, seen or jumped to has a name; headings go down one level at a time."""
-    tree = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    roles = {
-        "button", "checkbox", "combobox", "slider", "link", "image", "table", "region", "group", "navigation",
-        "DisclosureTriangle", "columnheader", "rowheader", "heading",
-    }  # fmt: skip
-    seen, levels = set(), []
-    for node in tree:
-        role = node.get("role", {}).get("value")
-        if node.get("ignored") or role not in roles:
-            continue
-        seen.add(role)
-        if role == "heading":
-            levels += [p["value"]["value"] for p in node["properties"] if p["name"] == "level"]
-        if role != "group" or not node.get("properties"):  # a disclosure is a group, named by its summary
-            assert node.get("name", {}).get("value", "").strip() or role == "group", (role, node)
-    assert expected <= seen
-    assert levels[0] == 1 and levels.count(1) == 1
-    assert all(b - a <= 1 for a, b in itertools.pairwise(levels)), levels
-
-
-def walk(browser: Browser, most: int = 120) -> list[dict]:
-    """What the Tab key leads to, in order, and whether it shows that it has the focus."""
-    from selenium.webdriver.common.keys import Keys
-
-    browser.run("document.querySelector('.skip').focus()")
-    seen = []
-    for _ in range(most):
-        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
-        seen.append(
-            browser.run(
-                "const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();"
-                "return {tag: e.tagName, text: (e.id || e.getAttribute('aria-label') || e.textContent || '').trim(),"
-                " outline: s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2,"
-                " inside: r.bottom > 0 && r.top < innerHeight && r.right > 0 && r.left < innerWidth}"
-            )
-        )
-        if len(seen) > 1 and seen[-1]["tag"] == "BODY":
-            return seen[:-1]
-    raise AssertionError("the walk does not end")
 
 
 def test_every_control_has_an_accessible_name(browser):
@@ -628,7 +585,7 @@ def test_figures_are_saved_whole_with_their_legends(film, tmp_path):
     where = {"behavior": "allow", "downloadPath": str(tmp_path)}
     film.driver.execute_cdp_cmd("Browser.setDownloadBehavior", where)
     for words, labels in (
-        ("the figure", ["Success", "Overlap threshold", "Success rate (share of frames)", "good", "lost"]),
+        ("the figure", ["Success", KINDS["success"].x, KINDS["success"].y, "good", "lost"]),
         ("the overlap", ["Overlap (IoU)", "good", "lost"]),
         ("the frame", ["good", "lost"]),
     ):
@@ -641,47 +598,11 @@ def test_figures_are_saved_whole_with_their_legends(film, tmp_path):
     assert film.driver.get_log("browser") == []
 
 
-LAID_OUT = """
-const shown = [...document.querySelectorAll("body *")].filter(
-  (e) => !e.ownerSVGElement && e.getBoundingClientRect().width > 1);
-const names = (list) => list.map((e) => [e.tagName, e.getAttribute("class"), e.textContent.slice(0, 30)].join(" "));
-const dark = (e) => {
-  const m = getComputedStyle(e).backgroundColor.match(/[\\d.]+/g).map(Number);
-  return m[3] !== 0 && m[0] + m[1] + m[2] < 600;
-};
-const cut = (e) => /auto|scroll|hidden/.test(getComputedStyle(e).overflow) && !e.closest("svg") &&
-  (e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1);
-return {
-  wide: names(shown.filter((e) => e.getBoundingClientRect().right > 704)), dark: names(shown.filter(dark)),
-  cut: names(shown.filter(cut)), closed: document.querySelectorAll("details:not([open])").length,
-  figures: document.querySelectorAll(".paper > svg").length,
-};
-"""
-
-
 def test_the_page_prints_whole_on_a4(browser, film):
     """Laid out for the 186 mm between the margins, nothing is wider, dark, closed or cut."""
     for page in (browser, film):
-        pdf = base64.b64decode(
-            page.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"]
-        )
-        sizes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
-        assert 2 <= len(sizes) <= 9 and all(
-            abs(float(w) - 595) < 2 and abs(float(h) - 842) < 2 for w, h in sizes
-        )
-        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-        size = {"width": 703, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-        page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        page.run("dispatchEvent(new Event('beforeprint'))")
-        try:
-            found = page.run(LAID_OUT)
-        finally:
-            page.run("dispatchEvent(new Event('afterprint'))")
-            page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-            page.driver.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride", size | {"width": 1280, "height": 800}
-            )
-        assert found == {"wide": [], "dark": [], "cut": [], "closed": 0, "figures": 4}
+        found = on_paper(page)
+        assert found["figures"] == 4 and 2 <= found["pages"] <= 9
         assert page.run("return document.querySelectorAll('details[open]').length") == 0
 
 
