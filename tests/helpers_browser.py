@@ -8,7 +8,10 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,27 +27,56 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def driver_of(profile: str, width: int, height: int = 800) -> Any:
+    """A selenium driver, as wide and high as is said, without a page."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(chromium())
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --force-prefers-reduced-motion "
+        "--autoplay-policy=no-user-gesture-required"
+    )
+    for flag in flags.split():
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={profile}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.set_script_timeout(30)
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    return driver
+
+
+@contextmanager
+def browser(width: int = 1280, height: int = 800) -> Iterator[Any]:
+    """A driver for as long as it lasts."""
+    need_browser()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        driver = driver_of(profile, width, height)
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+
+def until(holds: Callable[[], Any], seconds: float = 20) -> Any:
+    """What ``holds`` gives as soon as that is true."""
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < end, "it did not come to hold"
+        time.sleep(0.05)
+    return found
+
+
 class Browser:
     """Headless Chromium on one page, with its console."""
 
     def __init__(self, path: Path, width: int) -> None:
-        from selenium import webdriver
-        from selenium.webdriver.chrome.service import Service
-
-        options = webdriver.ChromeOptions()
-        options.binary_location = str(chromium())
-        flags = (
-            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-            "--disable-component-update --disable-sync --force-prefers-reduced-motion"
-        )
-        for flag in flags.split():
-            options.add_argument(flag)
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        options.add_argument(f"--user-data-dir={self.profile.name}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.driver = driver_of(self.profile.name, width)
         self.open(path)
 
     def open(self, path: Path) -> None:
