@@ -6,9 +6,11 @@ import hashlib
 import io
 import json
 import math
+import os
 import random
 import re
 import struct
+import tomllib
 import traceback
 import warnings
 import zipfile
@@ -28,6 +30,7 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 from torch import nn
 
+from rolo_bench import project
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import format_boxes, parse_fast, read_boxes, read_scored_boxes
 from rolo_bench.datasets import layouts, masks, place, suites, vid, voc, vot
@@ -50,6 +53,7 @@ from rolo_bench.run.stamp import Facts
 from rolo_bench.run.store import Store
 from rolo_bench.run.verify import find_faults
 from rolo_bench.run.video import parse_box
+from rolo_bench.scores import kept
 from rolo_bench.scores.provenance import device_words, metas_of, warnings_of
 from rolo_bench.scores.score import score
 from rolo_bench.scores.summary import view
@@ -1035,6 +1039,48 @@ def read_word(folder: Path, data: bytes) -> None:
         expect("/" not in check_name("sequence", word) and word not in (".", ".."), "a name")
 
 
+def project_seeds() -> list[bytes]:
+    """Project files, of their own and as a table in another."""
+    full = project.project_text(project.EXAMPLE).encode()
+    return [full, b'suite = "demo"\npartial = true\n[colours]\nrolo = "#d62728"\n']
+
+
+def read_project(folder: Path, data: bytes) -> None:
+    """Project files, against tomllib."""
+    (folder / project.FILE).write_bytes(data)
+    found = project.read_project(folder)
+    table = tomllib.loads(data.decode())
+    expect(
+        all(getattr(found, k) == table[k] for k in {"suite", "convention", "partial", "labels"} & {*table}),
+        "another",
+    )
+    expect({*table} <= {*project.KEYS}, "a key that is none")
+
+
+def kept_seeds() -> list[bytes]:
+    """Kept scores of two results."""
+    numbers = dict.fromkeys(kept.NUMBERS, 0.5) | {name: np.zeros(n) for name, n in kept.LENGTHS.items()}
+    return [kept._packed({"a": (numbers, ""), "b": (numbers, "x")})]
+
+
+def damage_kept(data: bytes, rng: random.Random) -> bytes:
+    """Kept scores damaged, with a checksum that is right again half of the time."""
+    rest = damage_bytes(data[kept.HEAD.size :], rng)
+    if rng.random() < 0.5:
+        return damage_bytes(data, rng)
+    length = kept.HEAD.unpack_from(data)[2] if len(data) >= kept.HEAD.size else 0
+    return kept.HEAD.pack(kept.MAGIC, hashlib.sha256(rest).digest(), length) + rest
+
+
+def read_kept(folder: Path, data: bytes) -> None:
+    """Kept scores: what is damaged is made again."""
+    os.environ["ROLO_BENCH_CACHE"] = str(folder)
+    one = kept.Kept(["x"])
+    one.path.parent.mkdir(parents=True, exist_ok=True)
+    one.path.write_bytes(data)
+    expect({*kept.Kept(["x"]).rows} <= {"a", "b"} or data != kept_seeds()[0], "scores of another key")
+
+
 READERS = {
     "boxes": Reader("annotations and stored boxes", text_seeds, read_box_file, share=12),
     "scored-boxes": Reader(
@@ -1074,6 +1120,8 @@ READERS = {
     "detections": Reader("stored detections", detection_seeds, read_detections, damage_bytes, 5),
     "records": Reader("records of runs", record_seeds, read_record, damage_json, 4),
     "scored": Reader("records of runs, as they are scored", record_seeds, read_scored, damage_json, 0.5),
+    "kept": Reader("kept scores", kept_seeds, read_kept, damage_kept, 1),
+    "project": Reader("project files", project_seeds, read_project, share=2),
     "archives": Reader("archives", archive_seeds, read_archive, damage_archive, 2),
     "words": Reader("values of the command line", word_seeds, read_word, share=6),
 }

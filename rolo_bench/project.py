@@ -98,7 +98,7 @@ def read_project(folder: str | os.PathLike[str] = ".") -> Project:
             table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             continue
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             if path.name == OTHER:  # another tool's affair
                 continue
             raise UsageError(f"{path}: not a TOML file: {error}") from None

@@ -28,7 +28,7 @@ def fuzz() -> Iterator[ModuleType]:
 
 NAMES = (
     "boxes scored-boxes times results vot vot-results vot-binary mat json labels nfs mot pysot table span vid voc "
-    "images cfg weights tensors checkpoint onnx detections records scored archives words"
+    "images cfg weights tensors checkpoint onnx detections records scored kept project archives words"
 )
 OTHERS = ("scored-boxes", "vot", "cfg", "weights", "tensors", "images", "records", "scored")
 """Readers of which some seeds are not for them."""
@@ -90,6 +90,7 @@ FOUND: dict[str, list[tuple[str, bytes]]] = {
         ("voc", b"<annotation><filename>x</filename><size><width>6_4</width><height>48</height></size></annotation>"),
         ("voc", b"<annotation><filename>x</filename><size><width>64.5</width><height>48</height></size></annotation>"),
     ],
+    "a header of weights without any": [("weights", b"\0\0\0\0\2\0\0\0" + bytes(10))],
     "ranges and sizes beyond everything": [
         ("words", b"\x011-99999999999999"), ("words", b"\x01-1"), ("words", b"\x015-3"),
         ("words", b"\x03" + b"9" * 400),

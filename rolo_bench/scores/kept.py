@@ -90,7 +90,7 @@ class Kept:
     def __post_init__(self) -> None:
         name = hashlib.sha256("\0".join(self.names).encode()).hexdigest()[:32]
         self.path = cache_folder("scores") / f"{name}.scores"
-        with suppress(OSError, ValueError, KeyError, TypeError, struct.error, RecursionError):
+        with suppress(OSError, ValueError, KeyError, TypeError, OverflowError, struct.error, RecursionError):
             self.rows = _unpacked(self.path.read_bytes())
 
     def get(self, key: str) -> Scored | None:

@@ -149,7 +149,7 @@ class Floats:
         header = darknet_header(data)
         if not header:
             raise WeightsError(f"{path}: no Darknet header; is it a weights file?")
-        if (len(data) - header) % 4:
+        if (len(data) - header) % 4 or len(data) <= header:
             raise WeightsError(
                 f"{path}: {len(data)} bytes are no whole number of floats; truncated, fetch it again"
             )
