@@ -258,6 +258,22 @@ def test_an_oracle_is_called_so_wherever_the_page_shows_its_name(page):
     assert next(t for t in data_of(page)["trackers"] if t["name"] == "peek")["label"] == "peek (oracle)"
 
 
+def test_names_and_colours_of_the_project_file_hold_in_the_report(tmp_path, monkeypatch):
+    data = otb_folder(tmp_path / "videos")
+    store, truth = Store(tmp_path / "results"), square_sequence().truth
+    for sequence in ("Square", "Other"):
+        store.save("videos", RunResult("mine", sequence, "ope", truth + 1, np.full(len(truth), 0.01)))
+    (tmp_path / "rolo-bench.toml").write_text(
+        f'suite = "{data}"\nresults = "results"\n[labels]\nmine = "Mine & <co>"\n[colours]\nmine = "#123456"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "--no-frames"]) == 0
+    page = (tmp_path / "report.html").read_text()
+    (tracker,) = data_of(page)["trackers"]
+    assert (tracker["name"], tracker["label"], tracker["colour"]) == ("mine", "Mine & <co>", "#123456")
+    assert page.count("Mine &amp; &lt;co&gt;") >= 3 and 'stroke="#123456"' in page
+
+
 def test_report_is_a_web_page(found, tmp_path):
     with pytest.raises(UsageError, match=r"\.html"):
         write_report(tmp_path / "report.pdf", found)
@@ -463,6 +479,12 @@ def test_summary_sorts_both_ways(browser):
     assert names() == first[::-1] and first[0] == "alpha"
     browser.one(".sortable th:nth-child(1) button").click()
     assert names()[0] == "alpha" and names()[-1] == "peek (oracle)"
+    browser.run("document.querySelector('.sortable tr:nth-child(2) td:last-child').textContent = '0.1 M'")
+    browser.one(".sortable th:last-child button").click()
+    speeds = browser.run(
+        "return [...document.querySelectorAll('.sortable td:last-child')].map(c => +c.dataset.value)"
+    )
+    assert speeds == sorted(speeds, reverse=True)  # by the values, not by the words
 
 
 def test_sequence_links_lead_to_the_sequence(browser):

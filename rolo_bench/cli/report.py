@@ -9,6 +9,7 @@ import click
 
 from rolo_bench.cli.options import FromProject, console, scored_options, stored_options
 from rolo_bench.errors import counted
+from rolo_bench.project import read_project
 
 
 @click.command(epilog="Example: rolo-bench report --suite demo -o report.html --latex tables")
@@ -50,10 +51,12 @@ def report(
         click.echo(output)
         console.print(counted(len(found_reports), "report"), markup=False)
         return
+    from rolo_bench.plots.style import Form
     from rolo_bench.report.page import latex_tables, report_results
 
-    output = output or Path("report.html")
-    found = report_results(output, conventions=conventions, frames=frames, clips=clips, **stored)
+    output, project = output or Path("report.html"), read_project()
+    form = Form(labels=project.labels, colours=project.colours)
+    found = report_results(output, conventions=conventions, frames=frames, clips=clips, form=form, **stored)
     click.echo(output)
     if latex:
         for path in latex_tables(found.scores, latex, found.published):

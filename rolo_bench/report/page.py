@@ -19,7 +19,7 @@ from rolo_bench.datasets.suites import ATTRIBUTES, load_suite
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.files import write_atomic
 from rolo_bench.plots.context import Setting, describe
-from rolo_bench.plots.style import DAGGER
+from rolo_bench.plots.style import DAGGER, PLAIN, Form
 from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.report.data import Collected, collect, overlaps_of, payload, pictures
 from rolo_bench.report.html import Cell, heat_rows, now, render
@@ -137,19 +137,20 @@ def _title(setting: Setting) -> str:
     return f"{setting.suite_title}, {PROTOCOLS[setting.protocol].title}"
 
 
-def render_page(found: Collected, frames: int = 0, clips: bool = False) -> str:
+def render_page(found: Collected, frames: int = 0, clips: bool = False, form: Form = PLAIN) -> str:
     """The page as text.
 
     Args:
         found: what `rolo_bench.report.data.collect` gathered.
         frames: pictures per sequence; they need the images.
         clips: whether a few seconds around the worst failure of each tracker are put in; they need the images.
+        form: what trackers are called, and colours of theirs.
 
     Raises:
         DataError: pictures are wanted, and the suite was loaded without images.
     """
     scores = found.scores
-    setting = describe(scores, found.published)
+    setting = describe(scores, found.published, form)
     table = matrix(scores)[list(setting.ranked)]
     lengths = dict(zip(scores["sequence"], scores["frames"]))
     flags = dict(zip(scores["sequence"], scores["attributes"]))
@@ -188,19 +189,21 @@ def render_page(found: Collected, frames: int = 0, clips: bool = False) -> str:
     )
 
 
-def write_report(path: Path, found: Collected, frames: int = 0, clips: bool = False) -> Path:
+def write_report(
+    path: Path, found: Collected, frames: int = 0, clips: bool = False, form: Form = PLAIN
+) -> Path:
     """Write the page; raises what `render_page` raises.
 
     Args:
         path: ends in ``.html``.
-        found, frames, clips: as for `render_page`.
+        found, frames, clips, form: as for `render_page`.
 
     Raises:
         UsageError: another ending.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: the report is a web page; name it .html")
-    write_atomic(path, render_page(found, frames, clips))
+    write_atomic(path, render_page(found, frames, clips, form))
     return path
 
 
@@ -208,7 +211,7 @@ def report_results(
     path: Path, results: str | os.PathLike[str] = "results", suite: str | None = None,
     trackers: Iterable[str] = (), data: str | os.PathLike[str] | None = None, partial: bool = False,
     protocol: str = "ope", conventions: Iterable[str] = (), frames: int = 6, exclude: Iterable[str] = (),
-    clips: bool = False, only: Iterable[str] = (), attributes: Iterable[str] = (),
+    clips: bool = False, form: Form = PLAIN, only: Iterable[str] = (), attributes: Iterable[str] = (),
 ) -> Collected:  # fmt: skip
     """`write_report` of a results folder, which is named as for `rolo_bench.scores.scored.load_scores`.
 
@@ -227,7 +230,7 @@ def report_results(
     trackers = chosen_trackers(store, name, protocol, trackers, exclude)
     rules = tuple(conventions) or dict.fromkeys([official(loaded.family), *RULES])
     found = collect(store, loaded, trackers, protocol, rules, partial)
-    write_report(path, found, frames, clips)
+    write_report(path, found, frames, clips, form)
     found.scores.attrs["notes"] += why
     return found
 

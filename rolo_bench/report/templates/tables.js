@@ -14,7 +14,7 @@
         const up = upFirst ? !next : next;
         heads.forEach((h) => h.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        const read = (row) => row.cells[column].textContent.trim();
+        const read = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
         body.append(...Array.from(body.rows).sort((a, b) => {
           if (text) return read(a).localeCompare(read(b)) * (up ? 1 : -1);
           const x = parseFloat(read(a)), y = parseFloat(read(b));
