@@ -14,6 +14,10 @@ COMMANDS = {
     "run": ("rolo_bench.cli.run:run", "Run a tracker on a suite."),
     "demo": ("rolo_bench.cli.run:demo", "Run, score and plot on the synthetic suite; nothing to download."),
     "track": ("rolo_bench.cli.track:track", "Run a tracker on your own video or camera."),
+    "annotate": (
+        "rolo_bench.cli.annotate:annotate",
+        "Draw the true boxes of your own video, in the browser.",
+    ),
     "score": ("rolo_bench.cli.score:score", "Score results and print one row a tracker."),
     "plot": ("rolo_bench.cli.plot:plot", "Draw success, precision, speed and other figures."),
     "report": ("rolo_bench.cli.report:report", "Write one self-contained HTML report."),

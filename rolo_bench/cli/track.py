@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def track(
         check_display()
     with screen(window, serve, lambda line: console.print(line, markup=False)) as view:
         made = [plugin.make(parse_options(pairs)) for _ in inits or (None,)]
-        with _progress(f"{plugin.name} on {Path(source).name}") as progress:
+        with frame_bar(f"{plugin.name} on {Path(source).name}") as progress:
             found, seconds, error = track_video(
                 made, source, first, target, video, plugin.name, frames, view, progress
             )
@@ -96,8 +97,8 @@ def _check_free(path: Path | None, source: str, force: bool) -> None:
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Progress]:
-    """A bar with frames, time to go and fps on a terminal; elsewhere a line now and then."""
+def frame_bar(title: str) -> Iterator[Progress]:
+    """A bar with frames, time to go and fps, where there are any, on a terminal; elsewhere a line now and then."""
     if not console.is_terminal:
         said = time.monotonic()
 
@@ -106,7 +107,7 @@ def _progress(title: str) -> Iterator[Progress]:
             if time.monotonic() - said > PAUSE:
                 said = time.monotonic()
                 of = f" of {count}" if count else ""
-                console.print(f"{title}: {done}{of} frames, {done / max(spent, 1e-9):.1f} fps", markup=False)
+                console.print(f"{title}: {done}{of} frames{_fps(done, spent, ', ')}", markup=False)
 
         yield line
         return
@@ -121,6 +122,10 @@ def _progress(title: str) -> Iterator[Progress]:
         task = bar.add_task(title, total=None, speed="")
 
         def draw(done: int, count: int | None, spent: float) -> None:
-            bar.update(task, completed=done, total=count, speed=f"{done / max(spent, 1e-9):.0f} fps")
+            bar.update(task, completed=done, total=count, speed=_fps(done, spent))
 
         yield draw
+
+
+def _fps(done: int, spent: float, before: str = "") -> str:
+    return "" if math.isnan(spent) else f"{before}{done / max(spent, 1e-9):.0f} fps"
