@@ -242,7 +242,8 @@ def test_latex_tables(found, tmp_path):
     paths = latex_tables(found.scores, tmp_path, found.published)
     assert {p.name for p in paths} == {"summary.tex", "sequences.tex", "attributes.tex", "pairs.tex"}
     text = (tmp_path / "summary.tex").read_text()
-    assert text.startswith("% made-up, 8 of 30 sequences, ope, convention otb")
+    assert text.startswith("% needs \\usepackage{booktabs}\n")
+    assert r"\caption{made-up, 8 of 30 sequences, OPE, convention otb.}" in text
     assert "peek" not in text and r"\toprule" in text and "alpha" in text
     assert "peek" not in (tmp_path / "pairs.tex").read_text()
     for name in ("sequences", "attributes"):

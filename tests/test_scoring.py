@@ -410,7 +410,7 @@ def test_command_prints_nothing_but_the_table(on_disk: list[str], capsys: pytest
     assert main([*on_disk, "--format", "md"]) == 0
     assert capsys.readouterr().out.splitlines()[2].startswith("| good | 0.600 |")
     assert main([*on_disk, "--format", "latex"]) == 0
-    assert r"bad\_one & 0.300" in capsys.readouterr().out
+    assert r"bad\_one & \underline{0.300}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from rolo_bench.errors import UsageError
+from rolo_bench.scores.score import score
+from rolo_bench.scores.statistics import pairwise
+from rolo_bench.scores.summary import attribute_table, matrix, summary
 from rolo_bench.scores.tables import FORMATS, fit, for_people, render
+from tests.helpers_scores import made_up
+
+PAPER = r"""\documentclass[10pt,twocolumn,letterpaper]{article}
+\setlength{\textwidth}{6.875in}\setlength{\columnsep}{0.3125in}\setlength{\textheight}{8.875in}
+\setlength{\oddsidemargin}{-0.19in}\setlength{\topmargin}{-0.5in}\setcounter{totalnumber}{9}
+\usepackage{booktabs, graphicx}
+\begin{document}
+"""
 
 TABLE = pd.DataFrame(
     {
@@ -50,11 +64,102 @@ def test_markdown_escapes_bars_and_aligns_numbers() -> None:
     assert lines[2] == r"| a\|b_1 (oracle) | 0.333 | 123.5 | 12 |"
 
 
-def test_latex_escapes_its_special_characters() -> None:
-    text = render(TABLE, "latex")
-    assert text.startswith("\\begin{tabular}{lrrr}\n\\toprule\n") and text.endswith("\\end{tabular}\n")
-    assert r"a|b\_1 (oracle) & 0.333" in text and r"50\% \& more & - &" in text
-    assert render(pd.DataFrame({"a": ["\\~^"]}), "latex").count(r"\text") == 3
+def test_latex_is_a_float_with_real_headers_and_its_packages_named() -> None:
+    text = render(TABLE, "latex", caption="50 % of demo_2")
+    assert text.startswith("% needs \\usepackage{booktabs}\n\\begin{table}[t]\n") and text.endswith(
+        "\\end{table}\n"
+    )
+    assert r"Tracker & AUC & FPS & Failures \\" in text and r"\caption{50 \% of demo\_2}" in text
+    assert r"a$|$b\_1 (oracle) & 0.333" in text and r"50\% \& more & -- &" in text
+    assert "\\caption" not in render(TABLE, "latex")
+
+
+def test_latex_marks_the_best_and_the_second_and_no_oracle() -> None:
+    table = pd.DataFrame(
+        {
+            "tracker": ["a", "b", "c", "d", "peek"], "auc": [0.7, 0.6, 0.6, 0.1, 0.9], "failures": [3, 1, 2, 9, 0],
+            "fps": [1.0, 2, 3, 4, 5], "oracle": [False] * 4 + [True],
+            "vs_best": ["best", "same", "p = 0.012", "p < 0.001", "oracle"],
+        }
+    )  # fmt: skip
+    text = render(table, "latex")
+    assert r"a & \textbf{0.700} & 3 &" in text and r"b & \underline{0.600} & \textbf{1} &" in text
+    assert r"c & \underline{0.600} & \underline{2} &" in text and r"peek (oracle) & 0.900 & 0 &" in text
+    assert "$p<0.001$" in text and "$p=0.012$" in text and text.count("textbf") == 2
+
+
+def test_latex_of_sequences_marks_each_row_and_sets_the_mean_apart() -> None:
+    table = pd.DataFrame(
+        {"sequence": ["One", "mean"], "a": [0.5, 0.4], "b": [0.4, 0.5], "c (oracle)": [0.9, 0.9]}
+    )
+    text = render(table, "latex")
+    assert r"One & \textbf{0.500} & \underline{0.400} & 0.900 \\" in text
+    assert "\\midrule\nmean & \\underline{0.400} & \\textbf{0.500} & 0.900" in text
+    assert r"Sequence & a & b & c (oracle) \\" in text
+
+
+def test_latex_goes_over_the_page_or_into_several_floats_where_it_must() -> None:
+    columns = {f"tracker-{k:02d}": [0.5, 0.25] for k in range(30)}
+    five = pd.DataFrame({"sequence": ["One", "mean"], **dict(list(columns.items())[:6])})
+    many = pd.DataFrame({"sequence": ["One", "mean"], **columns})
+    assert render(five, "latex").count(r"\begin{table*}") == 1
+    text = render(many, "latex", caption="All")
+    assert (
+        text.startswith("% needs \\usepackage{booktabs, graphicx}\n")
+        and r"\rotatebox{90}{tracker-29}" in text
+    )
+    assert text.count(r"\begin{table*}") == text.count("mean &") == 2 and text.count("(continued)") == 1
+    long = pd.DataFrame({"sequence": [f"S{k}" for k in range(100)], "a": 0.5})
+    assert render(long, "latex").count(r"\begin{table}") == 3
+
+
+NAMES = [
+    "\\~^&%$#_{}",
+    '<a>|"b"',
+    "--x---",
+    "[first]",
+    "*star",
+    "?`!`",
+    "\u00e9\u010d\u0142\u00f8\u00df",
+    "\u8ddf\u8e2a",
+    "a\tb",
+]
+
+
+def awkward() -> pd.DataFrame:
+    """Tables whose names hold every character that LaTeX minds."""
+    return pd.DataFrame(
+        {
+            "tracker": NAMES, "auc": np.linspace(0.9, 0.1, len(NAMES)), "difference": -0.25,
+            "auc_95": "0.1 to 0.2", "vs_best": "p < 0.001",
+        }
+    )  # fmt: skip
+
+
+def test_latex_escapes_what_it_must() -> None:
+    text = render(awkward(), "latex")
+    assert r"\textbackslash{}\textasciitilde{}\textasciicircum{}\&\%\$\#\_\{\} &" in text
+    assert "$<$a$>$$|$" in text and "-{}-x-{}-" in text and "{[}first] &" in text and "{*}star &" in text
+    assert (
+        r"\'{e}\v{c}\l{}\o{}\ss{} &" in text and "{[}U+8DDF]{[}U+8E2A] &" in text and "a{[}U+0009]b &" in text
+    )
+    assert "$-0.250$" in text and "0.1--0.2" in text and text.isascii()
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
+def test_latex_compiles_and_fits_a_page_of_two_columns(tmp_path: Path) -> None:
+    wide = pd.DataFrame(
+        {"sequence": [*(f"S{k}" for k in range(60)), "mean"], **{f"tracker-{k:02d}": 0.5 for k in range(30)}}
+    )
+    scores = score(*made_up(tuple(f"tracker-{k:02d}" for k in range(12)), frames=30))
+    tables = [awkward(), wide, for_people(summary(scores)), attribute_table(scores), pairwise(matrix(scores))]
+    parts = [render(t, "latex", caption="50 % of a_b, p < 1") for t in tables]
+    (tmp_path / "a.tex").write_text(PAPER + "\n".join(parts) + "\n\\end{document}\n", encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    log = (tmp_path / "a.log").read_text(encoding="utf-8", errors="replace")
+    assert done.returncode == 0, log[-2000:]
+    assert "Overfull" not in log and "Missing character" not in log and "too large for page" not in log
 
 
 def test_columns_of_arrays_are_left_out() -> None:

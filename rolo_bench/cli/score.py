@@ -58,7 +58,12 @@ def score(format_: str | None, view: str, published: bool, output: Path | None, 
         table, hidden = tables.fit(table, shutil.get_terminal_size().columns)
         if hidden:
             notes.append(f"too wide for this terminal: {', '.join(hidden)}; --format md shows them")
-    text = tables.render(table, format_)
+    first = scores.iloc[0]
+    rule = find_convention(first["convention"])
+    where = (
+        f"{first['suite']}, {first['protocol'].upper()}, convention {rule.name}, {summary.coverage(scores)}"
+    )
+    text = tables.render(table, format_, caption=f"{where}.")
     if output:
         write_atomic(output, text)
         console.print(f"wrote {output}", markup=False)
@@ -66,13 +71,7 @@ def score(format_: str | None, view: str, published: bool, output: Path | None, 
         click.echo(text, nl=False)
     for note in notes:
         console.print(note, markup=False)
-    first = scores.iloc[0]
-    rule = find_convention(first["convention"])
     headline = f"; auc is {rule.headline}" if rule.headline != "AUC" else ""
     if table.get("dropped") is not None and format_ not in ("csv", "json"):
         headline += f"; dropped: frames on which {rule.name} lets nobody win or lose"
-    console.print(
-        f"{first['suite']}, {first['protocol'].upper()}, convention {rule.name}, "
-        f"{summary.coverage(scores)}; {VIEWS[view]}{headline}",
-        markup=False,
-    )
+    console.print(f"{where}; {VIEWS[view]}{headline}", markup=False)

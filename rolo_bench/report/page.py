@@ -247,12 +247,10 @@ def latex_tables(scores: pd.DataFrame, folder: Path, published: Iterable[str] = 
         tables["attributes"] = attribute_table(scores)
     if fair["tracker"].nunique() > 1:
         tables["pairs"] = pairwise(matrix(fair))
-    head = (
-        f"% {setting.suite_title}, {setting.coverage}, {setting.protocol}, convention {setting.convention}\n"
-    )
+    where = f"{setting.suite_title}, {setting.coverage}, {setting.protocol.upper()}, convention {setting.convention}."
     written = []
     for name, table in tables.items():
         path = folder / f"{name}.tex"
-        write_atomic(path, head + render_table(table, "latex"))
+        write_atomic(path, render_table(table, "latex", caption=where))
         written.append(path)
     return written

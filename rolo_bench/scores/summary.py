@@ -279,7 +279,7 @@ def view(
     if name in ("repeats", "longterm"):
         return repeats(scores) if name == "repeats" else longterm(scores)
     if name == "sequences":
-        return scores if full else matrix(scores).rename(columns=labels(scores)).reset_index()
+        return scores if full else sequence_table(scores)
     if name == "attributes" and not full:
         table = attribute_table(scores).sort_values("sequences", ascending=False, kind="stable")
         whole = table["attribute"] == "ALL"

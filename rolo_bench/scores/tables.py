@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rolo_bench.errors import UsageError
+from rolo_bench.scores.latex import latex
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +29,6 @@ MARKS = {
     "other_oracle": ("other", "oracle"),
 }
 """Columns that mark a tracker: the column of its name, and the word that people read behind it."""
-LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
-    c: f"\\{c}" for c in "&%$#_{}"
-}
 
 
 def format_of(path: Path | None, format_: str | None) -> str | None:
@@ -52,7 +50,7 @@ def display_name(tracker: str, **marks: bool) -> str:
     return tracker + "".join(f" ({word})" for word, holds in marks.items() if holds)
 
 
-def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -> str:
+def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3, caption: str = "") -> str:
     """A table as text that ends with a newline.
 
     For people the columns of `MARKS` are read as a part of the names, and stand only there.
@@ -61,6 +59,7 @@ def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -
         table: one row per line of output; columns that hold arrays are left out.
         format_: ``csv``, ``md``, ``latex``, ``json``, or None for the terminal.
         decimals: of scores, in the formats for people; speeds have one.
+        caption: under a table for LaTeX.
 
     Raises:
         UsageError: unknown format.
@@ -88,7 +87,7 @@ def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3) -
     if format_ == "md":
         return _markdown(header, cells, right)
     if format_ == "latex":
-        return _latex(header, cells, right)
+        return latex(header, cells, right, caption)
     raise UsageError(f"unknown format {format_!r}; known: {', '.join(FORMATS)}")
 
 
@@ -195,15 +194,3 @@ def _markdown(header: list[str], cells: list[list[str]], right: list[bool]) -> s
     rule = ["---:" if r else "---" for r in right]
     rows = [escaped[0], rule, *escaped[1:]]
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
-
-
-def _latex(header: list[str], cells: list[list[str]], right: list[bool]) -> str:
-    body = [[_escape(c) for c in row] for row in [header, *cells]]
-    rows = [" & ".join(row) + r" \\" for row in body]
-    spec = "".join("r" if r else "l" for r in right)
-    lines = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
-    return "\n".join([*lines, r"\end{tabular}"]) + "\n"
-
-
-def _escape(text: str) -> str:
-    return "".join(LATEX.get(c, c) for c in text)
