@@ -17,7 +17,6 @@ from PIL import Image as Picture
 
 from rolo_bench import plots
 from rolo_bench.cli import main
-from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import RoloBenchError
 from rolo_bench.run.plugins import find_plugin
 from rolo_bench.scores.scored import load_scores
@@ -105,7 +104,7 @@ def worst(scores, tracker: str) -> str:
 
 
 def pictures_of_frames(results: Path, trackers: tuple[str, ...], scores, work: Path) -> None:
-    """Contact sheet, failure strip and heatmap."""
+    """Contact sheet and failure strip."""
     named = [part for t in trackers[:4] for part in ("--tracker", t)]
     common = ("--suite", "demo", "--results", results)
     loser = worst(scores, trackers[-2] if len(trackers) > 1 else trackers[0])
@@ -115,17 +114,6 @@ def pictures_of_frames(results: Path, trackers: tuple[str, ...], scores, work: P
     if strips:
         with Picture.open(strips[len(strips) // 2]) as strip:
             strip.convert("RGB").save(HERE / "failure.jpg", quality=90)
-    try:
-        plugin = find_plugin("rolo")
-        plugin.make({"variant": "heatmap"} | suite_defaults(plugin.cls, "demo"))
-    except RoloBenchError as error:
-        print(f"left out heatmap.jpg: {error}", file=sys.stderr)
-        return
-    sequence = load_suite("demo").sequences[0]
-    middle = len(sequence) // 2
-    frames = f"{middle - 20},{middle},{middle + 20}"
-    call("show", sequence.name, "--heatmap", "rolo", *common, "--frames", frames, "--columns", 3,
-         "--sheet", HERE / "heatmap.jpg")  # fmt: skip
 
 
 def make(results: Path, names: tuple[str, ...]) -> None:
