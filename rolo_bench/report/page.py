@@ -63,7 +63,7 @@ def scale_of(lows: Iterable[float], highs: Iterable[float]) -> Scale:
     """A scale with a few round ticks that just holds all intervals."""
     ends = [v for v in (*lows, *highs) if np.isfinite(v)] or [0.0, 1.0]
     low, high = min(ends), max(ends)
-    room = max(0.03 * (high - low), 0.005)
+    room = max(0.03 * (high - low), 0.02 - (high - low) / 2)  # a width of 0.04 at least
     bare = Scale(low - room, high + room, ())
     step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if bare.high - bare.low <= 5 * s or s == 0.5)
     ticks = np.arange(np.ceil(bare.low / step), np.floor(bare.high / step) + 1) * step

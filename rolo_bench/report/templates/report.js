@@ -215,9 +215,11 @@
     }
     byId("legend-one-caption").textContent = one.name + ": AUC under " + data.conventions[state.convention].name +
       (reel ? ", and overlap on frame " + reel.frames[state.frame] : "");
-    byId("legend-one-at").hidden = !reel;
+    const known = reel && boxesAt(reel, 0).length > 1;  // the boxes of segments are not drawn
+    byId("legend-one-at").hidden = !known;
+    byId("film-note").textContent = known ? "Boxes of the ticked trackers; the truth is white." : "The box of the truth is white.";
     legends.one.fill(order, values, here);
-    legends.one.rows.forEach((r) => { r.row.children[2].hidden = !reel; });
+    legends.one.rows.forEach((r) => { r.row.children[2].hidden = !known; });
   }
   function paintOne() {
     paintTime();
