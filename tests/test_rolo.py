@@ -9,11 +9,12 @@ import torch
 
 from rolo_bench.detection import Detections
 from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.nn.detect import fused
 from rolo_bench.nn.rolo.coding import add_offset, box_offset, decode, encode
 from rolo_bench.nn.rolo.config import RoloConfig, paper_config
 from rolo_bench.nn.rolo.file import load_rolo, save_rolo, shipped_path
 from rolo_bench.nn.rolo.follower import Follower, follow
-from rolo_bench.nn.rolo.network import Rolo, advance, begin, push, step
+from rolo_bench.nn.rolo.network import Packed, Rolo, advance, begin, pack, push, step
 
 SIZE = (320, 240)
 
@@ -366,3 +367,44 @@ def test_shipped_weights_load_and_say_what_they_were_trained_on():
         total += path.stat().st_size
         assert path.stat().st_size < 20e6
     assert total < 35e6
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("steps", [0, 1, 6])
+def test_packed_weights_give_the_same_boxes(half, steps, monkeypatch):
+    torch.manual_seed(1)
+    network = Rolo(paper_config(26, steps)).eval()
+    found = [Detections(np.array([[10.0 + i, 12, 20, 16]]), np.array([0.9], np.float32), np.zeros(1, int), ("a",),
+                        np.linspace(-1, 1 + i, 26, dtype=np.float32)) for i in range(9)]  # fmt: skip
+    given = np.array([10.0, 12, 20, 16])
+    plain = follow(network, found, given, (64, 48))
+    pack(network, half)
+    assert isinstance(network.lstm, torch.nn.LSTM)  # small: to the bit what it was
+    monkeypatch.setattr("rolo_bench.nn.rolo.network.LARGE", 0)
+    pack(network, half)
+    assert isinstance(network.lstm, Packed)
+    packed = follow(network, found, given, (64, 48))
+    np.testing.assert_allclose(packed, plain, atol=0.5 if half else 1e-4)
+    assert not np.array_equal(packed, plain) or not half
+
+
+@pytest.mark.parametrize(
+    "fault", [RuntimeError("gone"), TypeError("other arguments"), AttributeError("no operator")]
+)
+def test_without_the_private_product_a_network_stays_what_it_is(fault, monkeypatch):
+    def fails(*arguments):
+        raise fault
+
+    monkeypatch.setattr("rolo_bench.nn.rolo.network.LARGE", 0)
+    monkeypatch.setattr("rolo_bench.nn.rolo.network.PackedLinear", fails)
+    network = Rolo(paper_config(10, 6)).eval()
+    pack(network)
+    assert isinstance(network.lstm, torch.nn.LSTM)
+
+
+def test_a_product_that_answers_otherwise_is_refused(monkeypatch):
+    own = fused.PackedLinear.__call__
+    fused.PackedLinear(torch.eye(8), 2)
+    monkeypatch.setattr(fused.PackedLinear, "__call__", lambda self, x: own(self, x) + 1)
+    with pytest.raises(AssertionError):
+        fused.PackedLinear(torch.eye(8), 2)

@@ -32,7 +32,8 @@ class Rolo:
             ``steps1``, ``steps3``, ``steps9`` of the step-size study.
         steps: frames in a window; by default the network's own. ``streaming`` keeps one state for the whole
             video instead.
-        device, half, weights: for the detector; ``device`` is the network's, too.
+        device, half, weights: for the detector; ``device`` is the network's, too, and so is ``half`` for a network of
+            the paper's size on a processor.
         cache: folder for detections (True: the default one), so that a second run need not detect again.
         association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
             ROLO authors' code chose it; a study of what that is worth, never a fair result.
@@ -56,6 +57,7 @@ class Rolo:
 
         from rolo_bench.files import digest
         from rolo_bench.nn.rolo.file import load_rolo, network_path
+        from rolo_bench.nn.rolo.network import pack
 
         if association not in ("causal", "oracle"):
             raise UsageError(f"association must be causal or oracle, not {association!r}")
@@ -86,6 +88,7 @@ class Rolo:
             for parameter in self.network.head.parameters():
                 torch.nn.init.zeros_(parameter)
         self.network.to(device)
+        pack(self.network, half)
         self.weights_digests = {path.name: digest(path)}
         self.truth: Array = np.full(4, np.nan)
 

@@ -25,14 +25,18 @@ Three forms of network, named in `RoloConfig.form`:
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rolo_bench.nn.detect.fused import PackedLinear
 from rolo_bench.nn.rolo.coding import decode, encode
 from rolo_bench.nn.rolo.config import LIKENESS, RoloConfig
+
+LARGE = 1 << 24  # numbers of an LSTM, from which on no cache holds them
 
 
 class StateBox(nn.Module):
@@ -92,7 +96,39 @@ class Rolo(nn.Module):
         return self.head(states)  # (B, T, outputs)
 
 
-def push(lstm: nn.LSTM, steps: int, h: Tensor, c: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+class Packed(nn.Module):
+    """An LSTM's products for inference on a processor, with weights so large that reading them is what takes time."""
+
+    def __init__(self, lstm: nn.LSTM, rows: int, kind: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        w_in, w_state, *bias = lstm.all_weights[0]
+        self.bias = nn.Parameter((bias[0] + bias[1]).detach(), requires_grad=False)
+        self.into, self.state = PackedLinear(w_in, 1, kind), PackedLinear(w_state, rows, kind)
+
+
+def pack(network: Rolo, half: bool = False) -> None:
+    """Lay the LSTM's weights out for inference on a processor, in place, where they are large and torch can.
+
+    Outputs change in the last digits, with ``half``, bfloat16 weights, in the third. A network whose weights lie in the
+    processor's cache stays to the bit what it is.
+    """
+    lstm = network.lstm
+    large = sum(p.numel() for p in lstm.parameters()) > LARGE
+    if large and next(lstm.parameters()).device.type == "cpu":
+        with suppress(Exception):  # a private operator may fail in any way
+            kind = torch.bfloat16 if half else torch.float32
+            network.lstm = Packed(lstm, max(network.config.steps, 1), kind)  # type: ignore[assignment]
+
+
+def gates_of(lstm: nn.LSTM | Packed, x: Tensor, h: Tensor) -> Tensor:
+    """Input and state ``(R, I)`` and ``(R, windows, H)`` through the weights: ``(R, windows, 4 H)``."""
+    if isinstance(lstm, Packed):
+        return (lstm.into(x) + lstm.bias)[:, None] + lstm.state(h.flatten(0, 1)).unflatten(0, h.shape[:2])
+    w_in, w_state, *bias = lstm.all_weights[0]
+    return F.linear(x, w_in, bias[0] + bias[1])[:, None] + F.linear(h, w_state)
+
+
+def push(lstm: nn.LSTM | Packed, steps: int, h: Tensor, c: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """The LSTM's next frame with input ``(R, I)``, for R videos at once: windowed (``steps`` frames) or streaming (0).
 
     The input projection of a frame is computed once. All windows that hold the frame (they began at this
@@ -107,9 +143,7 @@ def push(lstm: nn.LSTM, steps: int, h: Tensor, c: Tensor, x: Tensor) -> tuple[Te
         zero = h.new_zeros((h.shape[0], 1, h.shape[2]))
         keep = slice(1, None) if steps and h.shape[1] == steps else slice(None)
         h, c = torch.cat([h[:, keep], zero], dim=1), torch.cat([c[:, keep], zero], dim=1)  # (R, windows, H)
-    w_in, w_state, *bias = lstm.all_weights[0]
-    gates = F.linear(x, w_in, bias[0] + bias[1])[:, None] + F.linear(h, w_state)  # (R, windows, 4 H)
-    i, f, g, o = gates.chunk(4, dim=2)
+    i, f, g, o = gates_of(lstm, x, h).chunk(4, dim=2)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
 
