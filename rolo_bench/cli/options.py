@@ -128,6 +128,7 @@ serve_option = click.option(
     "--serve", type=click.IntRange(0, 65535), is_flag=False, flag_value=0, metavar="[PORT]",
     help="Show frames and boxes on a web page of this machine alone while it runs [default port: a free one].",
 )  # fmt: skip
+device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 
 
 def stored_options(suite: str | None, data: Decorator = data_option) -> Decorator:

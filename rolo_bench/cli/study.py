@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rolo_bench.cli.options import Number, console, data_options, format_option, results_option, together
+from rolo_bench.cli.options import (
+    Number,
+    console,
+    data_options,
+    device_option,
+    format_option,
+    results_option,
+    together,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +27,7 @@ shared_options = together(
     click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder]."),
     click.option("--detector", default=None, metavar="NAME",
                  help="Detector [default: yolox-nano; demo on the demo suite]."),
+    device_option,
 )  # fmt: skip
 
 
@@ -52,7 +61,8 @@ def _show(table: pd.DataFrame, format_: str | None, output: Path) -> None:
 @click.option("--figure/--no-figure", default=True, show_default=True, help="Draw figure 6 beside the table.")
 def steps(
     suite: str, data: str | None, partial: bool, results: Path, format_: str | None, cache: str | None,
-    detector: str | None, train_on: tuple[str, ...], motion: Path | None, seed: int, threads: int, figure: bool,
+    detector: str | None, device: str, train_on: tuple[str, ...], motion: Path | None, seed: int, threads: int,
+    figure: bool,
 ) -> None:  # fmt: skip
     """Mean IoU and LSTM frames per second over 1, 3, 6 and 9 steps: the paper's figure 6."""
     from rolo_bench import plots
@@ -67,12 +77,12 @@ def steps(
     folder = results / "study"
     if train_on:
         networks = trained_step_networks(
-            train_on, folder, name, motion=motion, seed=seed, cache=cache, report=_line
+            train_on, folder, name, motion=motion, seed=seed, cache=cache, report=_line, device=device
         )
     else:
         networks = step_networks(name)
-    device = f"CPU, {threads} thread" + "s" * (threads > 1)
-    table = step_sizes(loaded, networks, cache or True, device, _line)
+    words = f"CPU, {threads} thread" + "s" * (threads > 1) if device == "cpu" else device
+    table = step_sizes(loaded, networks, cache or True, words, _line, device)
     _show(table, format_, folder / "steps.csv")
     if figure:
         paper = published.steps() if loaded.name == PAPER else None  # its numbers are of no other videos
@@ -89,7 +99,7 @@ def steps(
               help="Least score of a detection.")  # fmt: skip
 def occlusion(
     suite: str, data: str | None, partial: bool, results: Path, format_: str | None, cache: str | None,
-    detector: str | None, trackers: tuple[str, ...], valid_iou: float, threshold: float,
+    detector: str | None, device: str, trackers: tuple[str, ...], valid_iou: float, threshold: float,
 ) -> None:  # fmt: skip
     """Mean IoU over the frames in which the detector finds no valid box, from stored results.
 
@@ -101,7 +111,9 @@ def occlusion(
 
     loaded = load_suite(suite, data, partial)
     store, names = Store(results), trackers or studies.TRACKERS
-    table = studies.occlusion(store, loaded, names, detector, cache or True, valid_iou, threshold, _line)
+    table = studies.occlusion(
+        store, loaded, names, detector, cache or True, valid_iou, threshold, _line, device
+    )
     _show(table, format_, results / "study" / f"occlusion-{loaded.name}.csv")
 
 
@@ -123,11 +135,13 @@ def occlusion(
 @click.option("--starts", type=click.IntRange(1), default=2, show_default=True, help="First frames each way.")
 @click.option("--steps", type=click.IntRange(1), default=6, show_default=True, help="Window that is trained.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Processor threads.")
+@device_option
 @results_option
 @format_option
 def transfer(
     variants: tuple[str, ...], folders: tuple[str, ...], motion: Path | None, detector: str, cache: str | None,
-    folds: int, seeds: int, starts: int, steps: int, threads: int, results: Path, format_: str | None,
+    folds: int, seeds: int, starts: int, steps: int, threads: int, device: str, results: Path,
+    format_: str | None,
 ) -> None:  # fmt: skip
     """Cross-validation over whole recordings, from stored detections.
 
@@ -145,7 +159,7 @@ def transfer(
     table = study_.transfer(
         training_sequences(folders), [study_.Variant.of(v) for v in variants], results / "study" / "transfer",
         detector=detector, cache=cache, motion=motion, folds=folds, seeds=seeds, starts=starts, steps=steps,
-        report=_line,
+        report=_line, device=device,
     )  # fmt: skip
     write_atomic(results / "study" / "transfer-recordings.csv", render(table, "csv"))
     _show(study_.summary(table), format_, results / "study" / "transfer.csv")

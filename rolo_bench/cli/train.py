@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rolo_bench.cli.options import Number, console
+from rolo_bench.cli.options import Number, console, device_option
 
 RECIPE = (
     "pretrain", "finetune", "batch", "rate", "loss", "feature_dropout", "box_jitter", "auxiliary", "seed",
@@ -30,7 +30,6 @@ out_option = click.option(
 seed_option = click.option(
     "--seed", type=int, default=0, show_default=True, help="Of everything that is drawn."
 )
-device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 threads_option = click.option("--threads", type=click.IntRange(1), help="Processor threads [default: all].")
 data_option = click.option(
     "--data", "folders", multiple=True, metavar="DIR",

@@ -55,12 +55,14 @@ def step_networks(detector: str) -> list[Path]:
 def trained_step_networks(
     videos: Iterable[str], folder: Path, detector: str, *, motion: Path | None = None, seed: int = 0,
     cache: str | None = None, scenes: int = 150, report: Callable[[str], None] = lambda line: None,
+    device: str = "cpu",
 ) -> list[Path]:  # fmt: skip
     """Networks for `STEPS` trained as by `train tracker`, which takes what is finished and refuses a run of others.
 
     Args:
         videos: folders of videos, or ``synthetic``, of which there are so many ``scenes``.
         motion: folder of annotations for pre-training.
+        device: of detector and networks.
     """
     from rolo_bench.nn.train.rolo import train_tracker
     from rolo_bench.nn.train.rolo_loss import RoloRecipe
@@ -76,14 +78,14 @@ def trained_step_networks(
         report(f"{n} steps: training on {len(sequences)} videos")
         train_tracker(
             sequences, path.parent, detector=detector, cache=cache, motion=motion, more=more, steps=n,
-            recipe=RoloRecipe(seed=seed), command=" ".join(words),
+            recipe=RoloRecipe(seed=seed), command=" ".join(words), device=device,
         )  # fmt: skip
     return paths
 
 
 def step_sizes(
-    suite: Suite, networks: Iterable[Path], cache: str | bool = True, device: str = "",
-    report: Callable[[str], None] = lambda line: None,
+    suite: Suite, networks: Iterable[Path], cache: str | bool = True, words: str = "",
+    report: Callable[[str], None] = lambda line: None, device: str = "cpu",
 ) -> pd.DataFrame:  # fmt: skip
     """Mean IoU and LSTM frames per second of networks that differ in their steps: the paper's figure 6.
 
@@ -93,14 +95,15 @@ def step_sizes(
     Args:
         networks: weight files of networks on one detector.
         cache: folder for detections; True for the cache folder.
-        device: what the speeds are measured on, in words.
+        words: what the speeds are measured on, for the column ``device``.
+        device: of detector and networks.
     """
     import pandas as pd
 
     from rolo_bench.nn.detect.registry import open_detector
     from rolo_bench.nn.rolo.file import load_rolo
 
-    loaded = [load_rolo(path)[0] for path in networks]
+    loaded = [load_rolo(path)[0].to(device) for path in networks]
     config = loaded[0].config
     detector = open_detector(
         config.detector,
@@ -108,6 +111,7 @@ def step_sizes(
         threshold=config.threshold,
         cache=cache,
         appearance=config.alike > 0,
+        device=device,
     )
     watched = {}
     for sequence in suite.sequences:
@@ -120,14 +124,14 @@ def step_sizes(
         report(f"{network.config.steps} steps: mean IoU {rows[-1]['mean_iou']:.4f}")
     return pd.DataFrame(rows).assign(
         suite=suite.name, coverage=suite.note() or f"{len(suite.sequences)} sequences",
-        detector=config.detector, convention="otb", hidden=config.hidden, device=device,
+        detector=config.detector, convention="otb", hidden=config.hidden, device=words,
     )  # fmt: skip
 
 
 def occlusion(
     store: Store, suite: Suite, trackers: str | Iterable[str] = TRACKERS, detector: str | None = None,
     cache: str | bool = True, valid_iou: float = VALID_IOU, threshold: float = 0.1,
-    report: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None, device: str = "cpu",
 ) -> pd.DataFrame:  # fmt: skip
     """Mean IoU of stored results over the frames in which the detector finds no valid box: `occlusion_table`.
 
@@ -137,6 +141,7 @@ def occlusion(
         detector, threshold: its name (by default as `detector_for` says) and the least score of a detection.
         cache: folder for detections; True for the cache folder.
         valid_iou: a detection counts as valid from this IoU with the truth on.
+        device: of the detector.
 
     Raises:
         UsageError: a tracker has no results on the suite.
@@ -153,7 +158,9 @@ def occlusion(
             f"no results of {', '.join(lost)} on {suite.name} in {store.root}; make them with `rolo-bench run`"
         )
     name = detector or detector_for(suite)
-    made = open_detector(name, size=None if name == "demo" else 416, threshold=threshold, cache=cache)
+    made = open_detector(
+        name, size=None if name == "demo" else 416, threshold=threshold, cache=cache, device=device
+    )
     truth = {s.name: s.truth for s in suite.sequences}
     boxes = {n: {s: store.load(suite.name, "ope", n, s)[0].boxes for s in truth} for n in names}
     failures = {}

@@ -149,12 +149,13 @@ def parted(tracks: Rows[DetectedVideo], folds: int, starts: int) -> dict[str, in
 def transfer(
     videos: Rows[Sequence], variants: Rows[Variant], out: Path, *, detector: str = "yolox-nano",
     cache: str | None = None, motion: Path | None = None, folds: int = 5, seeds: int = 1, starts: int = 2,
-    steps: int = 6, report: Callable[[str], None] = lambda line: None,
+    steps: int = 6, report: Callable[[str], None] = lambda line: None, device: str = "cpu",
 ) -> pd.DataFrame:  # fmt: skip
     """Measure variants on videos; ROLO networks are trained on the other folds, into ``out``.
 
     Args:
         steps: frames in a window of the networks that are trained.
+        device: of detector and networks; of trackers, too, where it is another than the processor.
 
     Returns:
         A row a variant, seed, recording: ``variant, seed, recording, auc``.
@@ -169,9 +170,10 @@ def transfer(
     from rolo_bench.nn.train.rolo_loss import RoloRecipe
     from rolo_bench.nn.train.tracks import collect
 
-    made, _ = set_up(detector, None, cache)
+    made, _ = set_up(detector, None, cache, device=device)
+    given = {"detector": detector} | ({} if device == "cpu" else {"device": device})
     for variant in variants:  # before hours of training
-        variant.make(detector=detector)
+        variant.make(**given)
     tracks, _ = collect(videos, made, False, report=report)
     part = parted(tracks, folds, starts)
     rows = []
@@ -183,13 +185,11 @@ def transfer(
             if any(v.tracker == "rolo" for v in variants):
                 train_tracker(
                     [v for v, _ in others], network, detector=detector, cache=cache, motion=motion, steps=steps,
-                    recipe=RoloRecipe(seed=seed),
+                    recipe=RoloRecipe(seed=seed), device=device,
                 )  # fmt: skip
             for variant in variants:
                 own = variant.tracker == "rolo" and "network" not in variant.options
-                options = {"detector": detector} | (
-                    {"network": str(network / "rolo.safetensors")} if own else {}
-                )
+                options = given | ({"network": str(network / "rolo.safetensors")} if own else {})
                 found = list(measure(variant, held, options, starts, [t for _, t in others]))
                 rows += [(variant.text, seed, recording, auc) for recording, auc in found]
                 report(f"seed {seed}, fold {fold}: {variant.text} {np.mean([auc for _, auc in found]):.3f}")
