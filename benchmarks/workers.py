@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -67,8 +68,18 @@ def track(worker: Process | InProcess, sequence: Sequence) -> float:
     return (time.perf_counter() - begin) / len(sequence)
 
 
-def measure(folder: Path, frames: int, rounds: int) -> None:
-    """Print the ratios and the time that a frame takes beyond its decoding."""
+@dataclass
+class Found:
+    """Of each round: speed over that of decoding alone, seconds to decode, what a process adds, gain of two jobs."""
+
+    ratios: list[float]
+    bare: list[float]
+    cost: list[float]
+    gains: list[float]
+
+
+def measure(folder: Path, frames: int, rounds: int) -> Found:
+    """The ratios, and the time that a frame takes beyond its decoding."""
     cv2.setNumThreads(1)
     paths = write_images(folder, frames, (640, 480))
     sequence = sequence_of("Video", paths)
@@ -78,28 +89,32 @@ def measure(folder: Path, frames: int, rounds: int) -> None:
     here.open()
     still = sequence_of("Still", (paths[0],) * 2000)
     object.__setattr__(still, "frames", Same(cv2.imread(str(paths[0])), 2000))  # no decoding at all
-    ratios, bare, cost = [], [], []
+    found = Found([], [], [], [])
     for _ in range(rounds):
         alone, through = decode(sequence), track(worker, sequence)
-        bare.append(alone)
-        ratios.append(alone / through)
-        cost.append(track(worker, still) - track(here, still))
+        found.bare.append(alone)
+        found.ratios.append(alone / through)
+        found.cost.append(track(worker, still) - track(here, still))
     worker.close()
-    print(f"decoding alone: {1000 * statistics.median(bare):.2f} ms a frame of 640 x 480")
-    print(f"static in a process of its own: {statistics.median(ratios):.3f} of the speed of decoding alone")
-    print(f"without decoding, the process costs {1e6 * statistics.median(cost):.0f} µs a frame of 640 x 480")
     names = tuple(f"V{k}" for k in range(4))
     parts = Suite("made", tuple(sequence_of(n, paths * 5) for n in names), names)
     run("mosse", parts, results=folder / "first")  # the digests of all images are known from now on
-    gains = []
     for n in range(rounds):
         spent = []
         for jobs in (1, 2):
             begin = time.perf_counter()
             run("mosse", parts, results=folder / f"r{n}{jobs}", how=How(jobs=jobs))
             spent.append(time.perf_counter() - begin)
-        gains.append(spent[0] / spent[1])
-    gain = statistics.median(gains)
+        found.gains.append(spent[0] / spent[1])
+    return found
+
+
+def show(found: Found, frames: int) -> None:
+    """Print medians over the rounds."""
+    bare, share, cost, gain = map(statistics.median, (found.bare, found.ratios, found.cost, found.gains))
+    print(f"decoding alone: {1000 * bare:.2f} ms a frame of 640 x 480")
+    print(f"static in a process of its own: {share:.3f} of the speed of decoding alone")
+    print(f"without decoding, the process costs {1e6 * cost:.0f} µs a frame of 640 x 480")
     print(f"two jobs against one, mosse on four videos of {5 * frames} frames: {gain:.2f} times as fast")
 
 
@@ -151,7 +166,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ROLO_BENCH_CACHE"] = str(Path(folder) / "cache")
         if order.rounds:
-            measure(Path(folder), order.frames, order.rounds)
+            show(measure(Path(folder), order.frames, order.rounds), order.frames)
         if order.long:
             endure(Path(folder), order.long)
 
