@@ -84,7 +84,7 @@ def run_sequence(
     truth = part.truth if oracle else None
     tracked = track_frames(tracker, prefetch(part.frames), segment.box, part.name, part.first_frame, truth)
     for i, (image, boxes[i], scores[i], seconds[i]) in enumerate(tracked):
-        if view is not None:
+        if view is not None and view.due():
             view.of_run(type(tracker), part, i, image, boxes[i])
         if tick is not None:
             tick(i + 1)

@@ -88,13 +88,16 @@ class View:
     """Draws what a tracker does on a screen, as often as an eye can follow."""
 
     def __init__(self, show: Screen) -> None:
-        self.show, self.due, self.open = show, 0.0, True
+        self.show, self.next, self.open = show, 0.0, True
+
+    def due(self) -> bool:
+        """Whether it is time for a picture."""
+        return self.open and time.monotonic() >= self.next
 
     def __call__(self, image: Image, boxes: Array, text: str, truth: Array | None = None) -> bool:
         """Draw boxes ``(K, 4)`` and the truth ``(4,)`` on a frame, if it is time; False once the screen was closed."""
-        now = time.monotonic()
-        if self.open and now >= self.due:
-            self.due = now + 1 / RATE
+        if self.due():
+            self.next = time.monotonic() + 1 / RATE
             scale = min(max(round(WIDE / image.shape[1]), 1), 4)  # lines and words stay thin on small frames
             if scale > 1:
                 image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]

@@ -68,7 +68,7 @@ class Process:
         log: file that what it prints is appended to.
         stop: set by whoever wants the run to end.
         gpu: the one GPU that it is to see.
-        view: shown each frame with its box before the next one is sent, so that the tracker's clock stands meanwhile.
+        view: shown frames with their boxes, each before the next one is sent, so that the tracker's clock stands.
     """
 
     def __init__(
@@ -165,9 +165,12 @@ class Process:
         oracle = bool(self._told(self._receive(self.limits.start, "--start-timeout"))["oracle"])
         if oracle:
             self._send(pickle.dumps(part.truth))
-        sent, ahead = 0, SLOTS if self.view is None else 1
+        sent = 0
         for done in range(count):
-            while sent < min(done + ahead, count) and (sent == done or not self._waiting()):
+            wanted = self.view is not None and self.view.due()
+            while sent < min(done + (1 if wanted else SLOTS), count) and (
+                sent == done or not self._waiting()
+            ):
                 if sent:
                     try:
                         image = _checked(next(images), part.name, first + sent)
@@ -181,7 +184,7 @@ class Process:
             if answer[:1] != b"B":
                 self._told(answer)
             *boxes[done], scores[done], seconds[done] = ANSWER.unpack_from(answer, 1)
-            if self.view is not None:
+            if self.view is not None and wanted and sent == done + 1:  # nothing is being tracked meanwhile
                 self.view.of_run(self.setup.tracker, part, done, image, boxes[done])
             if tick is not None:
                 tick(done + 1)
