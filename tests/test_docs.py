@@ -134,6 +134,14 @@ def test_contrib_is_laid_over_the_same_release_of_opencv():
     assert len(set(re.findall(r"^opencv-(?:contrib-)?python==(.*)$", text, re.MULTILINE))) == 1
 
 
+def test_every_guide_stands_in_the_menu_and_in_the_readme():
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f" {page.name}" in menu, page.name
+        assert f"](docs/{page.name})" in readme, page.name
+
+
 def test_links_between_documents_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
