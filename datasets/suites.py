@@ -26,7 +26,15 @@ from rolo_bench.datasets import otb
 from rolo_bench.datasets.layouts import LAYOUTS, NAMED, find_named, near, recognise
 from rolo_bench.datasets.place import Place, Truth
 from rolo_bench.datasets.table import table_rows
-from rolo_bench.errors import DataError, MissingError, RoloBenchError, UsageError, find_name, same_name
+from rolo_bench.errors import (
+    DataError,
+    MissingError,
+    RoloBenchError,
+    UsageError,
+    counted,
+    find_name,
+    same_name,
+)
 from rolo_bench.files import check_name, is_path
 from rolo_bench.folders import data_folder
 from rolo_bench.sequence import Sequence
@@ -95,7 +103,7 @@ class Suite:
 
     def __repr__(self) -> str:
         names = ", ".join(s.name for s in self.sequences[:3]) + (", …" if len(self.sequences) > 3 else "")
-        count = self.note() or f"{len(self.sequences)} sequences"
+        count = self.note() or counted(len(self.sequences), "sequence")
         return f"Suite {self.name}: {count}, {sum(map(len, self.sequences)):,} frames ({names})"
 
     def note(self) -> str:
@@ -165,9 +173,12 @@ def find_suite(name: str) -> str:
     Raises:
         UsageError: neither.
     """
-    return _built_in(name) or (
-        name if Path(name).exists() else find_name("suite", name, suite_names(), PATHS)
-    )
+    found = _built_in(name)
+    if found is None and not Path(name).exists():
+        if os.sep in name or name.endswith(".csv"):
+            raise UsageError(f"{name}: no such folder of sequences or .csv table of a suite")
+        find_name("suite", name, suite_names(), PATHS)
+    return found or name
 
 
 def _built_in(name: str) -> str | None:

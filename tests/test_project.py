@@ -225,3 +225,25 @@ def test_a_broken_project_file_is_one_line_in_every_command(here, capsys):
 def test_a_command_that_was_meant(capsys):
     assert main(["scores"]) == 2
     assert "no command 'scores'; did you mean 'score'?" in capsys.readouterr().err
+
+
+def test_results_on_another_suite_are_pointed_at(here, capsys):
+    assert main(["run", "--tracker", "static", "--suite", "./videos"]) == 0
+    assert main(["score", "--suite", "demo"]) == 1
+    assert "no results on demo (ope) in results; there are some on videos (ope)" in capsys.readouterr().err
+
+
+def test_score_says_what_changed_since(here, capsys):
+    (here / "mine.py").write_text(
+        "class Mine:\n    def init(self, image, box): self.box = box\n    def update(self, image): return self.box\n"
+    )
+    assert main(["run", "--tracker", "./mine.py", "--suite", "./videos"]) == 0
+    (here / "mine.py").write_text(
+        (here / "mine.py").read_text().replace("return self.box", "return self.box + 0")
+    )
+    capsys.readouterr()
+    assert main(["score", "--suite", "./videos"]) == 0
+    assert "mine: tracker code changed since these results were made" in capsys.readouterr().err
+    (here / "mine.py").unlink()
+    assert main(["score", "--suite", "./videos"]) == 0
+    assert "mine: whether mine.py changed since cannot be told" in capsys.readouterr().err

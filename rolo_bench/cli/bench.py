@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
-from rolo_bench.cli.options import data_options, format_option, trackers_option
+from rolo_bench.cli.options import Whole, data_options, format_option, trackers_option
 
 
 @click.command(epilog="Example: rolo-bench bench --tracker ncc --tracker mosse --frames 200")
 @trackers_option
 @data_options
-@click.option("--frames", default=100, show_default=True, help="Frames of the first sequence to time.")
+@click.option(
+    "--frames", type=Whole(1), default=100, show_default=True, help="Frames of the first sequence to time."
+)
 @format_option
 def bench(
     trackers: tuple[str, ...], suite: str, data: str | None, partial: bool, frames: int, format_: str | None

@@ -16,7 +16,7 @@ from rolo_bench.cli.options import (
     partial_option,
     sequence_option,
 )
-from rolo_bench.errors import DataError, TrackerError
+from rolo_bench.errors import DataError, TrackerError, counted
 
 if TYPE_CHECKING:
     from rolo_bench.run.check import Remark
@@ -54,7 +54,9 @@ def suite(
         loaded = replace(loaded, missing=())
     faults = _told(check_suite(loaded))
     if faults:
-        raise DataError(f"{faults} faults in suite {suite}; fetch or mend those sequences, or leave them out")
+        raise DataError(
+            f"{counted(faults, 'fault')} in suite {suite}; fetch or mend those, or leave them out"
+        )
     console.print("no faults", markup=False)
 
 
@@ -81,5 +83,7 @@ def tracker(tracker: str, pairs: tuple[str, ...], suite: str, data: str | None) 
     loaded = load_suite(suite, data, True)
     faults = _told(check_tracker(tracker, loaded.sequences[0], loaded.name, parse_options(pairs)))
     if faults:
-        raise TrackerError(f"{faults} faults in {tracker}; docs/plugins.md shows how a tracker is written")
+        raise TrackerError(
+            f"{counted(faults, 'fault')} in {tracker}; docs/plugins.md shows how a tracker is written"
+        )
     console.print("no faults", markup=False)

@@ -15,6 +15,7 @@ from rolo_bench.cli.options import (
     suite_option,
     trackers_option,
 )
+from rolo_bench.errors import counted
 from rolo_bench.exchange.exporting import FORMATS
 
 
@@ -52,4 +53,4 @@ def export(
     for tracker, count in export_results(
         store, suite_label(suite), names, format_, folder, protocol, counts_from_zero(suite), only
     ):
-        console.print(f"{tracker}: {count} sequences in {folder / tracker}", markup=False)
+        console.print(f"{tracker}: {counted(count, 'sequence')} in {folder / tracker}", markup=False)

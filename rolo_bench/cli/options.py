@@ -18,8 +18,16 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+class Whole(click.IntRange):
+    """A whole number within a range, and called that."""
+
+    name = "whole number"
+
+
 class Number(click.FloatRange):
     """A number within a range; NaN, which is within any, and infinity are refused."""
+
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number that was typed."""

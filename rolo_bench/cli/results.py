@@ -17,7 +17,7 @@ from rolo_bench.cli.options import (
     sequence_option,
     suite_option,
 )
-from rolo_bench.errors import DataError
+from rolo_bench.errors import DataError, counted
 
 
 @click.command(epilog="Example: rolo-bench verify --results results --suite otb30 --data ~/otb --partial")
@@ -48,9 +48,10 @@ def verify(
         tell(("suite", "protocol", "tracker", "fault", "words"), rows, format_)
     bad = [f for f in found if f.fault not in check.HARMLESS]
     count = sum(n for *_, n in store.contents())
-    console.print(f"{count} sequences of trackers, {len(bad)} faults", markup=False)
+    console.print(f"{counted(count, 'sequence')} of trackers, {counted(len(bad), 'fault')}", markup=False)
     if prune and bad:
-        console.print(f"{check.prune(store, bad)} files set aside in {store.root}/*/*/.aside", markup=False)
+        moved = counted(check.prune(store, bad), "file")
+        console.print(f"{moved} set aside in {store.root}/*/*/.aside", markup=False)
     elif bad:
         raise DataError("not all results are to be trusted; set those aside with --prune, then run again")
 
@@ -72,7 +73,7 @@ def rm(tracker: str, suite: str, protocol: str, results: Path, only: tuple[str, 
     from rolo_bench.run.store import Store
 
     count = Store(results).delete(suite_label(suite), protocol, tracker, only)
-    console.print(f"deleted {tracker} on {count} sequences", markup=False)
+    console.print(f"deleted {tracker} on {counted(count, 'sequence')}", markup=False)
 
 
 @results.command(epilog="Example: rolo-bench results mv ncc ncc-old --suite demo")

@@ -18,6 +18,7 @@ from click.core import ParameterSource
 
 from rolo_bench.cli.options import (
     Number,
+    Whole,
     attribute_option,
     console,
     data_options,
@@ -49,15 +50,15 @@ if TYPE_CHECKING:
 )
 @click.option("--name", metavar="NAME", help="File the results under this name (one tracker only).")
 @click.option(
-    "--repeat", type=click.IntRange(1, 999), default=1, show_default=True, metavar="N",
+    "--repeat", type=Whole(1, 999), default=1, show_default=True, metavar="N",
     help="Run N times with seeds one apart, as NAME_000, NAME_001 …; `score --view repeats` gives mean and spread.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Make results anew, even those that are complete.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
+@click.option("--seed", type=Whole(0, 2**32 - 1), default=0, show_default=True,
               help="Seed of trackers that use global random numbers.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, metavar="N",
+@click.option("--jobs", type=Whole(1, 256), default=1, show_default=True, metavar="N",
               help="So many sequences at once; the boxes are the same, the speeds are marked.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N",
+@click.option("--threads", type=Whole(1, 1024), default=1, show_default=True, metavar="N",
               help="Threads of torch and OpenCV in each process; recorded, as some boxes depend on it.")  # fmt: skip
 @click.option("--frame-timeout", type=Number(0, min_open=True), default=FRAME_LIMIT, show_default=True,
               metavar="SECONDS", help="A tracker that takes longer for one frame has failed.")  # fmt: skip
@@ -83,9 +84,11 @@ if TYPE_CHECKING:
     "--share", is_flag=True,
     help="Detect once for trackers that use the same detector; each is charged the time it took.",
 )  # fmt: skip
+@click.argument("others", nargs=-1, metavar="")
 @click.pass_context
 def run(
     context: click.Context,
+    others: tuple[str, ...],
     trackers: tuple[str, ...],
     suite: str,
     data: str | None,
@@ -127,6 +130,8 @@ def run(
     from rolo_bench.run.runner import How, frames_of
     from rolo_bench.run.store import Store
 
+    if others:
+        raise UsageError(f"{' '.join(others)}: trackers are named with --tracker NAME, repeated for several")
     _check_together(trackers, name, jobs, in_process, scheduler, show or serve is not None)
     places = [locate(t) for t in trackers]
     how = How(

@@ -16,6 +16,7 @@ from rolo_bench.cli.options import (
     results_option,
     together,
 )
+from rolo_bench.errors import find_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,7 @@ def steps(
     """Mean IoU and LSTM frames per second over 1, 3, 6 and 9 steps: the paper's figure 6."""
     from rolo_bench import plots
     from rolo_bench.datasets.suites import load_suite
+    from rolo_bench.nn.detect.registry import DETECTORS
     from rolo_bench.nn.train.loop import use_threads
     from rolo_bench.paper.studies import detector_for, step_networks, step_sizes, trained_step_networks
     from rolo_bench.scores import published
@@ -74,6 +76,11 @@ def steps(
     use_threads(threads)
     loaded = load_suite(suite, data, partial)
     name = detector or detector_for(loaded)
+    if Path(name).suffix not in (
+        ".py",
+        ".cfg",
+    ):  # a wrong one would go unnoticed: its networks are those of others
+        find_name("detector", name, DETECTORS)
     folder = results / "study"
     if train_on:
         networks = trained_step_networks(

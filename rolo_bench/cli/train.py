@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from rolo_bench.cli.options import Number, console, device_option
+from rolo_bench.cli.options import Number, Whole, console, device_option
+from rolo_bench.errors import counted
 
 RECIPE = (
     "pretrain", "finetune", "batch", "rate", "loss", "feature_dropout", "box_jitter", "auxiliary", "seed",
@@ -30,7 +31,7 @@ out_option = click.option(
 seed_option = click.option(
     "--seed", type=int, default=0, show_default=True, help="Of everything that is drawn."
 )
-threads_option = click.option("--threads", type=click.IntRange(1), help="Processor threads [default: all].")
+threads_option = click.option("--threads", type=Whole(1), help="Processor threads [default: all].")
 data_option = click.option(
     "--data", "folders", multiple=True, metavar="DIR",
     help="Folder of videos in OTB, VOT or ILSVRC VID layout, or `synthetic`; repeatable.",
@@ -51,9 +52,9 @@ def common(command: Any) -> Any:
         click.option("--network", type=click.Choice(NETWORKS), default="demo", show_default=True,
                      help="Network to train."),
         seed_option,
-        click.option("--every", type=click.IntRange(1), default=100, show_default=True,
+        click.option("--every", type=Whole(1), default=100, show_default=True,
                      help="Steps between evaluations and checkpoints."),
-        click.option("--patience", type=click.IntRange(0), default=0, show_default=True,
+        click.option("--patience", type=Whole(0), default=0, show_default=True,
                      help="Stop after so many evaluations without a better score; 0 for never."),
         device_option,
         threads_option,
@@ -87,17 +88,15 @@ def show_written(path: Path) -> None:
     "--data", default="synthetic", show_default=True, metavar="NAME",
     help="synthetic (seeds of the generator), or voc:FOLDER (splits train and val).",
 )  # fmt: skip
-@click.option("--size", type=click.IntRange(32), help="Side of the images [default: the network's own].")
-@click.option("--images", type=click.IntRange(1), default=20000, show_default=True, help="Synthetic images.")
+@click.option("--size", type=Whole(32), help="Side of the images [default: the network's own].")
+@click.option("--images", type=Whole(1), default=20000, show_default=True, help="Synthetic images.")
+@click.option("--valid", type=Whole(1), default=500, show_default=True, help="Synthetic images to score.")
 @click.option(
-    "--valid", type=click.IntRange(1), default=500, show_default=True, help="Synthetic images to score."
-)
-@click.option(
-    "--test", type=click.IntRange(0), default=1000, show_default=True,
+    "--test", type=Whole(0), default=1000, show_default=True,
     help="Synthetic images to test the finished weights on; no choice is made by them.",
 )  # fmt: skip
-@click.option("--steps", type=click.IntRange(1), default=13000, show_default=True, help="Updates in all.")
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images per step.")
+@click.option("--steps", type=Whole(1), default=13000, show_default=True, help="Updates in all.")
+@click.option("--batch", type=Whole(1), default=16, show_default=True, help="Images per step.")
 @click.option(
     "--augment",
     type=Number(0, 1),
@@ -106,7 +105,7 @@ def show_written(path: Path) -> None:
     help="Strength of the augmentation.",
 )
 @click.option(
-    "--shards", type=click.IntRange(1), default=1, show_default=True,
+    "--shards", type=Whole(1), default=1, show_default=True,
     help="Parts of a batch worked on at once, a core each; goes with --threads 1.",
 )  # fmt: skip
 @click.option(
@@ -157,14 +156,14 @@ def detector(
 @common
 @click.option("--data", required=True, metavar="DIR", help="One folder of images per class, or `synthetic`.")
 @click.option("--valid", metavar="DIR", help="The same for scoring; needed unless --data is synthetic.")
-@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True, help="Updates in all.")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images per step.")
-@click.option("--size", type=click.IntRange(32), default=224, show_default=True, help="Side of the images.")
+@click.option("--steps", type=Whole(1), default=2000, show_default=True, help="Updates in all.")
+@click.option("--batch", type=Whole(1), default=64, show_default=True, help="Images per step.")
+@click.option("--size", type=Whole(32), default=224, show_default=True, help="Side of the images.")
 @click.option(
     "--rate", type=Number(0, min_open=True), default=1e-3, show_default=True, help="Highest learning rate."
 )
 @click.option(
-    "--images", type=click.IntRange(1), default=2000, show_default=True, help="Synthetic images to cut from."
+    "--images", type=Whole(1), default=2000, show_default=True, help="Synthetic images to cut from."
 )
 def backbone(
     out: Path, network: str, seed: int, every: int, patience: int, device: str, threads: int | None, data: str,
@@ -213,10 +212,8 @@ def backbone(
 @click.option(
     "--paper-size", is_flag=True, help="The paper's network: absolute boxes, 4102 inputs and states."
 )
-@click.option("--steps", type=click.IntRange(0), default=6, show_default=True, help="Window; 0 is streaming.")
-@click.option(
-    "--hidden", type=click.IntRange(1), default=None, help="Size of the state [default: 64; heatmap: 128]."
-)
+@click.option("--steps", type=Whole(0), default=6, show_default=True, help="Window; 0 is streaming.")
+@click.option("--hidden", type=Whole(1), default=None, help="Size of the state [default: 64; heatmap: 128].")
 @click.option("--centre", type=click.Choice(["history", "prediction"]), default=None,
               help="Centre of the association's reference: the paper's, or the network's prediction "
               "[default: by detector].")  # fmt: skip
@@ -226,13 +223,9 @@ def backbone(
 @click.option("--loss", type=click.Choice(["iou", "mse"]), default="iou", show_default=True,
     help="Overlap, or the paper's mean squared error.",
 )  # fmt: skip
-@click.option(
-    "--pretrain", type=click.IntRange(0), default=600, show_default=True, help="Steps on simulated runs."
-)
-@click.option(
-    "--finetune", type=click.IntRange(1), default=900, show_default=True, help="Steps with real runs."
-)
-@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Windows per step.")
+@click.option("--pretrain", type=Whole(0), default=600, show_default=True, help="Steps on simulated runs.")
+@click.option("--finetune", type=Whole(1), default=900, show_default=True, help="Steps with real runs.")
+@click.option("--batch", type=Whole(1), default=128, show_default=True, help="Windows per step.")
 @click.option(
     "--rate", type=Number(0, min_open=True), default=2e-3, show_default=True, help="Highest learning rate."
 )
@@ -266,7 +259,7 @@ def tracker(
     use_threads(threads)
     recipe = RoloRecipe(**{name: options.pop(name) for name in RECIPE})
     sequences = training_sequences(folders, suites, videos, scenes, recipe.seed)
-    console.print(f"detections of {len(sequences)} videos by {options['detector']}")
+    console.print(f"detections of {counted(len(sequences), 'video')} by {options['detector']}")
     fit = train_tracker(
         sequences, out, **options, recipe=recipe, command=command_line(context), note=show_note, report=show_row,
         more=synthetic_paths(scenes, recipe.seed) if "synthetic" in folders else (),
@@ -302,10 +295,8 @@ def command_line(context: click.Context) -> str:
 )
 @click.option("--start", metavar="FILE", default="none", show_default=True,
               help="Weights of the tracker that meets the videos; `none` is the hand-made judge.")  # fmt: skip
-@click.option(
-    "--frames", type=click.IntRange(2), default=220, show_default=True, help="Recorded of each video."
-)
-@click.option("--folds", type=click.IntRange(0), default=0, show_default=True,
+@click.option("--frames", type=Whole(2), default=220, show_default=True, help="Recorded of each video.")
+@click.option("--folds", type=Whole(0), default=0, show_default=True,
               help="Also train on all but one fold of the videos, for each fold: plus-fold0.safetensors …")  # fmt: skip
 @click.option("--scenes", default=60, show_default=True, help="Number of scenes with --data synthetic.")
 @out_option

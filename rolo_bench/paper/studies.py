@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rolo_bench.boxes import Array, as_boxes, iou, iou_matrix, valid
 from rolo_bench.datasets.suites import Suite
 from rolo_bench.detection import look_at
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.errors import DataError, UsageError, counted
 from rolo_bench.run.store import Store
 from rolo_bench.scores.statistics import bootstrap_interval
 from rolo_bench.sequence import Sequence, prefetch
@@ -75,7 +75,7 @@ def trained_step_networks(
     words = ["rolo-bench study steps", *(f"--train {Path(name).name}" for name in names)]
     words += [f"--detector {detector} --seed {seed}", *([f"--motion {motion.name}"] if motion else [])]
     for n, path in zip(STEPS, paths):
-        report(f"{n} steps: training on {len(sequences)} videos")
+        report(f"{n} steps: training on {counted(len(sequences), 'video')}")
         train_tracker(
             sequences, path.parent, detector=detector, cache=cache, motion=motion, more=more, steps=n,
             recipe=RoloRecipe(seed=seed), command=" ".join(words), device=device,
@@ -123,7 +123,7 @@ def step_sizes(
         rows.append(steps_row(network, watched))
         report(f"{network.config.steps} steps: mean IoU {rows[-1]['mean_iou']:.4f}")
     return pd.DataFrame(rows).assign(
-        suite=suite.name, coverage=suite.note() or f"{len(suite.sequences)} sequences",
+        suite=suite.name, coverage=suite.note() or counted(len(suite.sequences), "sequence"),
         detector=config.detector, convention="otb", hidden=config.hidden, device=words,
     )  # fmt: skip
 

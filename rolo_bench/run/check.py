@@ -13,7 +13,7 @@ import numpy as np
 
 from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.datasets.suites import Suite
-from rolo_bench.errors import DataError, RoloBenchError
+from rolo_bench.errors import DataError, RoloBenchError, counted
 from rolo_bench.protocols import segments
 from rolo_bench.run.job import Job, Limits, Setup, Tracked
 from rolo_bench.run.plugins import find_plugin, locate
@@ -46,7 +46,7 @@ def check_suite(suite: Suite, tick: Callable[[str], None] | None = None) -> Iter
         faults = list(_faults(sequence))
         yield from (Remark(sequence.name, False, words) for words in faults)
         if not faults:
-            yield Remark(sequence.name, True, f"{len(sequence)} frames")
+            yield Remark(sequence.name, True, counted(len(sequence), "frame"))
 
 
 def _faults(sequence: Sequence) -> Iterator[str]:

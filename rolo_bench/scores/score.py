@@ -183,8 +183,8 @@ def _selected(
     names = named or store.trackers(suite.name, protocol)
     if not names:
         raise DataError(
-            f"no results on {suite.name} ({protocol}) in {store.root}; make some with `rolo-bench run` or "
-            "`rolo-bench import`"
+            f"no results on {suite.name} ({protocol}) in {store.root}{_elsewhere(store)}; make some with "
+            "`rolo-bench run` or `rolo-bench import`"
         )
     there = {name: set(store.sequences(suite.name, protocol, name)) for name in names}
     idle = () if named else tuple(n for n in names if not there[n])
@@ -200,6 +200,12 @@ def _selected(
             f"{', '.join(names)}: no sequence of {suite.name} on which all have results; name fewer trackers"
         )
     return chosen, compared, uneven, idle
+
+
+def _elsewhere(store: Store) -> str:
+    """What there is instead, for a message."""
+    others = dict.fromkeys(f"{suite} ({protocol})" for suite, protocol, _, _ in store.contents())
+    return f"; there are some on {', '.join(others)}" if others else ""
 
 
 def _trained(metas: dict[str, dict[str, Any]], sequences: set[str]) -> list[str]:

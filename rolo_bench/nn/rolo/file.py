@@ -89,8 +89,10 @@ def shipped_path(name: str) -> Path:
     folder = shipped_folder()
     path = folder / f"{name}.safetensors"
     if not path.is_file():
+        if Path(name).is_file():
+            raise UsageError(f"{name}: weights of ROLO are a .safetensors file of `rolo-bench train tracker`")
         known = sorted(p.stem for p in folder.glob("rolo*.safetensors") if "plus" not in p.stem)
         raise UsageError(
-            f"no ROLO weights {name!r} come with rolo-bench; known: {', '.join(known) or 'none'}, or give a file"
+            f"no ROLO weights {name!r} come with rolo-bench{did_you_mean(name, known, 'or give a file')}"
         )
     return path
