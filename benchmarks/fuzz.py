@@ -19,7 +19,7 @@ import json
 import os
 import random
 import resource
-import subprocess
+import shutil
 import sys
 import tempfile
 import time
@@ -34,7 +34,7 @@ try:
 except ImportError:
     atheris = None  # type: ignore[assignment]
 
-LED = atheris is not None and "--serve" in sys.argv and "--blind" not in sys.argv
+LED = atheris is not None and __name__ == "__main__" and not {"--blind", "--input"} & {*sys.argv}
 with atheris.instrument_imports(include=["rolo_bench"]) if LED else nullcontext():
     from fuzz_damage import damage_bytes
     from fuzz_readers import READERS, Reader, judge
@@ -139,33 +139,39 @@ def serve(name: str, executions: int, folder: Path, findings: Path, seed: int) -
     atheris.Fuzz()
 
 
-def run(name: str, executions: int, root: Path, findings: Path, seed: int, blind: bool) -> dict:
+def run(name: str, executions: int, root: Path, findings: Path, seed: int) -> dict:
     """The executions of one reader, in processes of their own: what ends one is a finding, and the rest goes on."""
     total: dict = {"executions": 0, "accepted": 0, "refused": 0, "seconds": 0.0, "found": {}}
     attempt = 0
     while total["executions"] < executions and attempt < 20:
         folder = root / f"{name}-{attempt}"
         folder.mkdir(parents=True)
-        left, seeded = executions - total["executions"], seed + 1000 * attempt
-        command = [sys.executable, __file__, "--serve", name, "--executions", str(left), "--folder", str(folder),
-                   "--findings", str(findings), "--seed", str(seeded)]  # fmt: skip
-        done = subprocess.run(
-            [*command, *["--blind"] * blind], capture_output=True, text=True, errors="replace"
-        )
+        child = os.fork()  # all that readers need is loaded by now
+        if not child:
+            with open(folder / "output", "wb") as output:
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
+            try:
+                serve(name, executions - total["executions"], folder, findings, seed + 1000 * attempt)
+            finally:
+                os._exit(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         told = folder / "files.json"
         part = json.loads(told.read_text(encoding="utf-8")) if told.is_file() else {}
         for key in ("executions", "accepted", "refused", "seconds"):
             total[key] += part.get(key, 0)
         for kind, count in part.get("found", {}).items():
             total["found"][kind] = total["found"].get(kind, 0) + count
-        if done.returncode:
-            lines = done.stderr.strip().splitlines()[-12:]
-            kind = f"the process ended with {done.returncode}: {lines[-1] if lines else ''}"
+        if status:
+            lines = (
+                (folder / "output").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:]
+            )
+            kind = f"the process ended with {status}: {lines[-1] if lines else ''}"
             total["found"][kind] = total["found"].get(kind, 0) + 1
             findings.mkdir(parents=True, exist_ok=True)
             (findings / f"{name}-end-{attempt}.txt").write_text("\n".join(lines), encoding="utf-8")
             for artifact in folder.glob("*-*"):
-                artifact.rename(findings / f"{name}-{artifact.name[:24]}")
+                shutil.copy(artifact, findings / f"{name}-{artifact.name[:24]}")
             total["executions"] += 1
         attempt += 1
     return total
@@ -205,11 +211,7 @@ def main() -> None:
     parser.add_argument("--input", type=Path, help="execute this one input and show what happens")
     parser.add_argument("--findings", type=Path, default=FOUND, help="folder of what is found")
     parser.add_argument("--output", type=Path, help="write the table of counts to this file")
-    parser.add_argument("--serve", choices=list(READERS), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.serve:
-        serve(asked.serve, asked.executions, asked.folder, asked.findings, asked.seed)
     chosen = {name: READERS[name] for name in asked.reader or READERS}
     memory = Path("/dev/shm")  # faster than a disk, where there is one
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as root:
@@ -224,7 +226,7 @@ def main() -> None:
         rows = {}
         for name, reader in chosen.items():
             count = max(1, round(asked.executions * reader.share / whole))
-            rows[name] = run(name, count, Path(root), asked.findings, asked.seed, asked.blind)
+            rows[name] = run(name, count, Path(root), asked.findings, asked.seed)
             print(name, json.dumps(rows[name]), flush=True)
     text = table(rows)
     print(text)
