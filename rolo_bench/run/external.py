@@ -1,9 +1,10 @@
 """Trackers in other languages: a program that reads a request a line and answers each with a line.
 
 ``init X Y W H PATH`` starts it on an image with the target's box, ``frame PATH`` asks for the box on the next one; the
-answer to each is ``X Y W H``, or ``nan`` for "not there". Pixels count from 0, images are PNG files, and the program
-is started anew for each sequence; at its end its input is closed. It never sees a frame before it has answered for
-the one before.
+answer to each is ``X Y W H``, or ``nan`` for "not there", and a fifth number for how sure it is. Pixels count from 0,
+images are PNG files, and the program is started anew for each sequence; at its end its input is closed. It never sees a
+frame before it has answered for the one before. Programs for VOT's toolkit speak another protocol
+(`rolo_bench.run.trax`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.files import digest
 from rolo_bench.sequence import Image
 
-WRONG = "{} answered {!r}, expected four numbers X Y W H, or nan"
+WRONG = "{} answered {!r}, expected four numbers X Y W H and perhaps a score, or nan"
 
 
 class Command:
@@ -42,8 +43,8 @@ class Command:
         self.words, self.timeout = shlex.split(command), timeout
         self.process: subprocess.Popen[str] | None = None
 
-    def init(self, image: Image, box: Array) -> None:
-        """Start the program and its target."""
+    def start(self) -> subprocess.Popen[str]:
+        """Start the program, in a folder for what lasts as long as it does."""
         self.folder = tempfile.TemporaryDirectory(prefix="rolo-bench-")
         self.errors: IO[str] = open(  # noqa: SIM115 - closed in close
             Path(self.folder.name) / "stderr.txt", "w+", encoding="utf-8", errors="replace"
@@ -52,20 +53,36 @@ class Command:
             self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
             encoding="utf-8", errors="replace",
         )  # fmt: skip
+        return self.process
+
+    def init(self, image: Image, box: Array) -> None:
+        """Start the program and its target."""
+        self.start()
+        assert self.process is not None
         self.lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
         self.ask("init " + " ".join(f"{v:.6f}" for v in box), image)
 
-    def update(self, image: Image) -> Array:
-        """The program's box; NaN where it says ``nan``."""
+    def update(self, image: Image) -> Array | tuple[Array, float]:
+        """The program's box, with its score if it gives one; NaN where it says ``nan``."""
         answer = self.ask("frame", image)
         try:
             values = np.array([float(v) for v in re.split(r"[,\s]+", answer.strip())])
         except ValueError:
             values = np.zeros(0)
+        if values.shape == (5,):
+            return values[:4], float(values[4])
         if values.shape != (4,) and not (values.shape == (1,) and np.isnan(values[0])):
             raise TrackerError(WRONG.format(self.words[0], answer[:60]))
         return np.broadcast_to(values, (4,)).copy()
+
+    def picture(self, image: Image) -> Path:
+        """The image as a file, which the next one takes the place of."""
+        import cv2
+
+        path = Path(self.folder.name) / "frame.png"
+        cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        return path
 
     def ask(self, request: str, image: Image) -> str:
         """One request with an image, and the line that comes back.
@@ -73,11 +90,8 @@ class Command:
         Raises:
             TrackerError: the program ended, or did not answer in time.
         """
-        import cv2
-
         assert self.process is not None and self.process.stdin is not None
-        path = Path(self.folder.name) / "frame.png"
-        cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        path = self.picture(image)
         with contextlib.suppress(OSError):  # a program that has ended is told by its missing answer
             self.process.stdin.write(f"{request} {path}\n")
             self.process.stdin.flush()
@@ -85,12 +99,20 @@ class Command:
             answer = self.lines.get(timeout=self.timeout)
         except queue.Empty:
             self.close()
-            raise TrackerError(f"{self.words[0]} did not answer within {self.timeout:g} s") from None
+            raise self.late() from None
         if not answer:
-            self.errors.seek(0)
-            last = (self.errors.read().strip().splitlines() or ["it said nothing on stderr"])[-1]
-            raise TrackerError(f"{self.words[0]} ended (exit code {self.process.wait(5)}): {last}")
+            raise self.ended(self.process.wait(5))
         return answer
+
+    def late(self) -> TrackerError:
+        """The error of a program that does not answer in time."""
+        return TrackerError(f"{self.words[0]} did not answer within {self.timeout:g} s")
+
+    def ended(self, status: int) -> TrackerError:
+        """The error of a program that ended, with the last line that it wrote to standard error."""
+        self.errors.seek(0)
+        last = (self.errors.read().strip().splitlines() or ["it said nothing on stderr"])[-1]
+        return TrackerError(f"{self.words[0]} ended (exit code {status}): {last}")
 
     def _read(self, stream: IO[str]) -> None:
         for line in stream:
@@ -137,10 +159,18 @@ def command_tracker(command: str) -> tuple[str, type, str]:
     called = shlex.join(Path(w).name if Path(w).is_file() else w for w in words)
     content = [called, *(digest(f) for f in files)]
 
-    class External(Command):
+    class External:
         __doc__ = f"The program `{command}`."
 
-        def __init__(self, timeout: float = 60.0) -> None:
-            super().__init__(command, timeout)
+        def __init__(self, timeout: float = 60.0, protocol: Literal["lines", "trax"] = "lines") -> None:
+            from rolo_bench.run.trax import Trax
+
+            self.program = (Trax if protocol == "trax" else Command)(command, timeout)
+
+        def init(self, image: Image, box: Array) -> None:
+            self.program.init(image, box)
+
+        def update(self, image: Image) -> Array | tuple[Array, float]:
+            return self.program.update(image)
 
     return files[-1].stem, External, hashlib.sha256("\n".join(content).encode()).hexdigest()
