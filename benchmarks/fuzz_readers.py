@@ -524,7 +524,7 @@ def read_mot(folder: Path, data: bytes) -> None:
     full = sum(all(map(math.isfinite, row[2:])) for row in rows)
     expect(sum(int(np.isfinite(s.truth).all(axis=1).sum()) for s in found) == full, "another number of boxes")
     for row in rows:
-        name = "A" if len(found) == 1 else f"A-{row[1]:.0f}"
+        name = "A" if len(found) == 1 else f"A-{int(row[1])}"
         one = next((s for s in found if s.name == name), None)
         at = -1 if one is None else int(row[0]) - one.first_frame
         wanted = np.array([row[2] - 1, row[3] - 1, row[4], row[5]])
