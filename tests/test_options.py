@@ -133,7 +133,11 @@ def test_lists_are_for_programs_too(what, common, capsys):
 
 
 def test_an_empty_list_is_no_error(tmp_path, capsys):
-    for kind, text in (("text", ""), ("json", "[]\n"), ("csv", "suite,protocol,tracker,sequences,faults\n")):
+    for kind, text in (
+        ("text", ""),
+        ("json", "[]\n"),
+        ("csv", "suite,protocol,tracker,sequences,oracle,faults\n"),
+    ):
         assert main(["list", "results", "--results", str(tmp_path), "--format", kind]) == 0
         assert capsys.readouterr().out == text
 

@@ -247,3 +247,24 @@ def test_score_says_what_changed_since(here, capsys):
     (here / "mine.py").unlink()
     assert main(["score", "--suite", "./videos"]) == 0
     assert "mine: whether mine.py changed since cannot be told" in capsys.readouterr().err
+
+
+def test_the_list_of_results_says_who_was_shown_the_truth(here, capsys):
+    (here / "peek.py").write_text(
+        "class Peek:\n    oracle = True\n    def reveal(self, box): self.box = box\n"
+        "    def init(self, image, box): pass\n    def update(self, image): return self.box\n"
+    )
+    assert main(["list", "results"]) == 0
+    assert "no results in results" in capsys.readouterr().err
+    assert (
+        main(["run", "--tracker", "./peek.py", "--tracker", "static", "--suite", "./videos", "--in-process"])
+        == 0
+    )
+    capsys.readouterr()
+    assert main(["list", "results"]) == 0
+    assert [line.split(maxsplit=3)[3] for line in capsys.readouterr().out.splitlines()] == [
+        "2 sequences; oracle",
+        "2 sequences",
+    ]
+    assert main(["results", "rm", "peek", "--suite", "./videos", "--sequence", "other"]) == 0
+    assert "deleted peek on 1 sequence\n" in capsys.readouterr().err

@@ -5,11 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from rolo_bench.cli.options import results_option, rows_option
+from rolo_bench.cli.options import console, results_option, rows_option
+from rolo_bench.errors import DataError, counted
+
+if TYPE_CHECKING:
+    from rolo_bench.run.store import Store
 
 
 def tell(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], format_: str) -> None:
@@ -97,9 +103,20 @@ def results(results: Path, format_: str) -> None:
     for *names, count in store.contents():
         said = marks.get(tuple(names), [])
         more = [f"and {len(said) - 3} more"] if len(said) > 3 else []
+        oracle = _is_oracle(store, *names)
         if format_ == "text":
-            rows.append((*names, "; ".join([f"{count} sequences", *said[:3], *more])))
+            parts = [counted(count, "sequence"), *["oracle"] * oracle, *said[:3], *more]
+            rows.append((*names, "; ".join(parts)))
         else:
-            rows.append((*names, str(count), "; ".join(said)))
-    columns = ("suite", "protocol", "tracker", "sequences") + (("faults",) if format_ != "text" else ())
-    tell(columns, rows, format_)
+            rows.append((*names, str(count), str(oracle).lower(), "; ".join(said)))
+    if not rows:
+        console.print(f"no results in {results}", markup=False)
+    columns = ("suite", "protocol", "tracker", "sequences")
+    tell(columns if format_ == "text" else (*columns, "oracle", "faults"), rows, format_)
+
+
+def _is_oracle(store: Store, suite: str, protocol: str, tracker: str) -> bool:
+    """Whether a tracker was shown the truth; that its record is damaged is told elsewhere."""
+    with suppress(DataError):
+        return bool(store.meta(suite, protocol, tracker).get("oracle"))
+    return False
