@@ -16,13 +16,14 @@ from rolo_bench.cli import main
 from rolo_bench.datasets.suites import Suite, load_suite
 from rolo_bench.errors import UsageError
 from rolo_bench.protocols import segments
+from rolo_bench.run.images import made_once
 from rolo_bench.run.in_process import InProcess
 from rolo_bench.run.job import Job, Limits, Setup
 from rolo_bench.run.pool import gpus
 from rolo_bench.run.process import Process
 from rolo_bench.run.runner import How, run, run_suite
 from rolo_bench.run.store import Store
-from rolo_bench.sequence import ArrayFrames, Sequence
+from rolo_bench.sequence import ArrayFrames, ImageFiles, Sequence
 from tests.helpers_video import otb_folder, square_sequence
 
 PLUGIN = """
@@ -435,3 +436,35 @@ def test_loading_is_not_repeated(tmp_path):
     list(run_suite(tmp_path / "counts.py", suite, Store(tmp_path / "r")))
     rows = [Store(tmp_path / "r").load("v", "ope", "counts", s)[0].boxes[-1] for s in ("A", "B", "C")]
     assert len({r[0] for r in rows}) == 1
+
+
+class Rendered:
+    """Frames that count how often they are made."""
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+
+    def __len__(self) -> int:
+        return 3
+
+    def image(self, index: int) -> np.ndarray:
+        self.made.append(index)
+        return np.full((9, 12, 3), 40 * index, np.uint8)
+
+
+def test_rendered_frames_are_made_once_where_a_run_has_a_folder(tmp_path: Path) -> None:
+    source = Rendered()
+    assert made_once(source, None, "V") is source
+    files = ImageFiles((tmp_path / "1.jpg",))
+    assert made_once(files, str(tmp_path), "V") is files
+    video = Sequence("V", source, np.tile([1.0, 1, 5, 5], (3, 1))).slice(1, 3)
+    for _ in range(2):
+        part = made_once(video.frames, str(tmp_path), "V")
+        assert [part.image(i)[0, 0, 0] for i in range(len(part))] == [40, 80]
+    assert source.made == [1, 2]
+    kept = tmp_path / "frames/V/0.npy"
+    for content in (b"", kept.read_bytes()[:90]):  # damaged: made again
+        kept.write_bytes(content)
+        assert part.image(0)[0, 0, 0] == 40
+    (tmp_path / "file").write_text("no folder")
+    assert made_once(video.frames, str(tmp_path / "file"), "V").image(1)[0, 0, 0] == 80  # not kept

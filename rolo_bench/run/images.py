@@ -13,6 +13,7 @@ import stat
 import time
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from rolo_bench.files import write_atomic
 from rolo_bench.folders import cache_folder
 from rolo_bench.run.code import read_code
 from rolo_bench.run.plugins import source_of
-from rolo_bench.sequence import ArrayFrames, FrameSource, ImageFiles
+from rolo_bench.sequence import ArrayFrames, FrameSource, Image, ImageFiles
 
 LARGEST = 100_000_000
 """Pixels of an image; more would take a gigabyte to decode."""
@@ -51,6 +52,42 @@ def images_digest(frames: FrameSource) -> str:
     source = source_of(type(frames))
     code = read_code(source).digest if source is not None else type(frames).__qualname__
     return hashlib.sha256(f"{code} {frames!r}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class MadeOnce:
+    """Frames that take longer to make than to read: each is kept in a folder when it is first made.
+
+    A frame that cannot be kept, or was damaged there, is made again.
+    """
+
+    source: FrameSource
+    folder: Path
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def image(self, index: int) -> Image:
+        """Frame ``index``, made or read."""
+        path = self.folder / f"{index}.npy"
+        with suppress(OSError, ValueError, EOFError):
+            return np.load(path)  # type: ignore[no-any-return]
+        image = self.source.image(index)
+        content = io.BytesIO()
+        np.save(content, image)
+        with suppress(OSError):
+            write_atomic(path, content.getvalue(), durable=False)
+        return image
+
+
+def made_once(frames: FrameSource, folder: str | None, name: str) -> FrameSource:
+    """The frames of a video; those that are rendered are kept in a run's own folder, where it has one."""
+    inner = frames
+    while hasattr(inner, "source"):
+        inner = inner.source
+    if folder is None or isinstance(inner, ImageFiles | ArrayFrames):
+        return frames
+    return MadeOnce(frames, Path(folder) / "frames" / name)
 
 
 def _check(path: Path, data: bytes) -> None:

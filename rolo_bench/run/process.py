@@ -30,6 +30,7 @@ import numpy as np
 from rolo_bench import errors
 from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError
 from rolo_bench.run.child import ANSWER, FRAME
+from rolo_bench.run.images import made_once
 from rolo_bench.run.job import Job, Limits, Setup, Tracked, given_scores
 from rolo_bench.run.live import View
 from rolo_bench.run.stamp import Facts
@@ -143,7 +144,8 @@ class Process:
         limit = self.limits.sequence
         self._deadline = float("inf") if limit is None else time.monotonic() + limit
         try:
-            with closing(prefetch(job.part.frames)) as images:
+            frames = made_once(job.sequence.frames, self.setup.shared, job.sequence.name)
+            with closing(prefetch(frames, job.segment.start)) as images:
                 return self._track(job, images, tick)
         except (WorkerError, Stopped, KeyboardInterrupt):
             self.kill()
