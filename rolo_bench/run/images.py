@@ -71,7 +71,7 @@ class MadeOnce:
         """Frame ``index``, made or read."""
         path = self.folder / f"{index}.npy"
         with suppress(OSError, ValueError, EOFError):
-            return np.load(path)  # type: ignore[no-any-return]
+            return np.load(path)
         image = self.source.image(index)
         content = io.BytesIO()
         np.save(content, image)
