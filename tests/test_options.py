@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from rolo_bench.cli import main
 from rolo_bench.fetch import weights
 from rolo_bench.fetch.videos import asked_for
+from rolo_bench.nn.rolo.config import RoloConfig
+from rolo_bench.nn.rolo.file import FIXED
 from rolo_bench.run.options import described
 from rolo_bench.run.plugins import catalogue, option_help
 from rolo_bench.run.store import RunResult, Store
@@ -158,6 +161,13 @@ def test_option_help_is_that_of_the_docstring(capsys):
     assert not broken & {r["tracker"] for r in rows}
     helped = {name: what for name, _, what in option_help("yolo")}
     assert "ROLO authors' code chose it" in helped["association"]  # from the line below
+
+
+def test_settings_of_rolo_are_those_of_its_dataclasses():
+    settings = [name for name, default, _ in option_help("rolo") if default == "…"]
+    assert "history" in settings and "share" in settings and "settings" not in settings
+    assert {*settings} <= {f.name for f in fields(RoloConfig)} - {*FIXED}
+    assert "how many validated boxes" in {name: what for name, _, what in option_help("rolo")}["history"]
 
 
 def test_docstrings_of_options():

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rolo_bench.association import best_overlap
+from rolo_bench.association import Association, best_overlap
 from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.detection import look_at
 from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.nn.detect.registry import open_detector
+from rolo_bench.nn.rolo.config import RoloConfig
 from rolo_bench.sequence import Image
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,11 @@ class Rolo:
     """
 
     suite_defaults = {"demo": {"detector": "demo", "size": None}}
+    settings_of = (
+        (Association, "history iou_min threshold widen buffer floor size_limit size_cost prefer alike least"),
+        (RoloConfig, "centre share"),
+    )
+    """For ``rolo-bench list trackers rolo``: whose docstrings describe the ``settings``."""
 
     def __init__(
         self, detector: str = "yolox-nano", size: int | None = None, network: str | None = None,

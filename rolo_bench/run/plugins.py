@@ -282,7 +282,10 @@ def option_help(tracker: str) -> list[tuple[str, str, str]]:
     plugin = find_plugin(tracker)
     words = described(plugin.cls)
     known = {name: repr(default) for name, default in plugin.options().items()}
-    others = {name: "…" for name in words if name not in known}  # keywords of any name, as rolo's settings
+    if told := getattr(plugin.cls, "settings_of", ()):  # in the place of the keywords of any name
+        words.pop("settings", None)
+        words |= {name: described(kind)[name] for kind, names in told for name in names.split()}
+    others = {name: "…" for name in words if name not in known}
     return [(name, default, words.get(name, "")) for name, default in (known | others).items()]
 
 
