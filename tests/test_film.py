@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Picture
 
@@ -59,6 +59,8 @@ def test_films_of_a_varying_rate_keep_their_times(kind, tmp_path):
 
 
 @settings(max_examples=15, deadline=None)
+@example(times=[None, 1e-200, 0.0025, 0.0045], kind=".webm")
+@example(times=[None, 1e-200], kind=".mp4")
 @given(
     times=st.lists(st.one_of(st.none(), st.floats(0, 5)), min_size=1, max_size=8),
     kind=st.sampled_from([".mp4", ".webm"]),

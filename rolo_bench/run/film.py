@@ -20,6 +20,8 @@ from rolo_bench.sequence import Image
 
 TICKS = 90_000
 """Steps of a film's clock in a second; whole numbers of them make 24, 25, 29.97, 30, 50 and 60 frames a second."""
+LEAST = 0.002
+"""Seconds between two frames; nearer ones might be the same to a file whose clock counts milliseconds."""
 BT709 = 1
 """The number by which H.264 and VP9 call the colours that browsers take a film to have."""
 CODECS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
@@ -134,7 +136,7 @@ def check_film(path: Path) -> Path:
 def film(path: Path, rate: float = 25.0) -> Iterator[Callable[..., None]]:
     """Gives ``add(image, at=None)`` for a new film, which is there, whole, at the end; after an exception it is not.
 
-    An image is shown from ``at`` seconds on; without it, or where that is no later than the one before, a frame of
+    An image is shown from ``at`` seconds on; without it, or where that is not later than the one before, a frame of
     ``rate`` after that. A film has the size of its first image; the codecs take even ones, so that the last row or
     column of an odd one stands there twice. ``.mp4`` is H.264, ``.webm`` is VP9; in a ``.gif`` an image lasts 0.02 s
     at least.
@@ -150,7 +152,7 @@ def film(path: Path, rate: float = 25.0) -> Iterator[Callable[..., None]]:
     writer: _Gif | _Video | None = None
 
     def add(image: Image, at: float | None = None) -> None:
-        if at is None or (times and at <= times[-1]):
+        if at is None or (times and at < times[-1] + LEAST):
             at = times[-1] + step if times else 0.0
         times.append(at)
         assert writer is not None
