@@ -190,7 +190,7 @@ def test_the_folder_of_an_oracle_carries_the_word(tmp_path: Path) -> None:
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Store(tmp_path / "res").save("otb30", result())
     assert main(["export", "got10k", str(tmp_path / "out"), "--results", str(tmp_path / "res")]) == 0
-    assert "T: 1 sequences" in capsys.readouterr().err
+    assert "T: 1 sequence in" in capsys.readouterr().err
     assert (tmp_path / "out" / "T" / "Alpha.txt").is_file()
     assert main(["export", "pysot", str(tmp_path / "out"), "--results", str(tmp_path / "none")]) == 2
     assert "run or import some first" in capsys.readouterr().err

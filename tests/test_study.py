@@ -120,7 +120,7 @@ def test_step_sizes_has_a_row_per_network_and_says_what_it_is_of(short, tmp_path
         save_rolo(Rolo(config), paths[-1])
     table = step_sizes(short, paths, str(tmp_path / "cache"), "a processor", lines.append)
     assert list(table["steps"]) == [1, 3] and (table["fps"] > 0).all()
-    own = {"suite": "demo", "coverage": "1 sequences", "detector": "demo", "convention": "otb", "hidden": 4}
+    own = {"suite": "demo", "coverage": "1 sequence", "detector": "demo", "convention": "otb", "hidden": 4}
     for column, value in (own | {"device": "a processor"}).items():
         assert set(table[column]) == {value}, column
     assert lines[0] == "CarPass: detections" and lines[2].startswith("3 steps: mean IoU 0.")
