@@ -125,7 +125,7 @@ def test_step_sizes_has_a_row_per_network_and_says_what_it_is_of(short, tmp_path
         assert set(table[column]) == {value}, column
     assert lines[0] == "CarPass: detections" and lines[2].startswith("3 steps: mean IoU 0.")
     words = [t.get_text() for t in plots.steps(table, published.steps()).texts]
-    assert "demo  \N{MIDDLE DOT}  1 sequences  \N{MIDDLE DOT}  otb" in words
+    assert "demo  \N{MIDDLE DOT}  1 sequence  \N{MIDDLE DOT}  otb" in words
     assert any("LSTM and association, a processor." in w for w in words)
     both = plots.steps_table(table, published.steps())
     assert list(both["source"]) == ["measured"] * 2 + ["published"] * len(published.steps())
