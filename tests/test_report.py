@@ -7,10 +7,12 @@ import hashlib
 import json
 import re
 import time
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +23,7 @@ from rolo_bench.datasets.suites import load_suite
 from rolo_bench.errors import UsageError
 from rolo_bench.plots.context import KINDS
 from rolo_bench.report.data import BINS, SCALE, collect
-from rolo_bench.report.html import heat_rows, shade
+from rolo_bench.report.html import LEVELS, heat_rows, shade
 from rolo_bench.report.page import latex_tables, render_page, scale_of, write_report
 from rolo_bench.report.pictures import STEP, longest_loss, reels
 from rolo_bench.run.store import RunResult, Store
@@ -220,6 +222,19 @@ def test_heat_cells_frame_the_best_fair_tracker(found):
     assert shade(float("nan"))[0] == "#ffffff"
     ((_, cells),) = heat_rows(pd.DataFrame({"a": [0.52], "b": [np.nan]}, index=["x"]), ["a", "b"])
     assert [(c.value, c.level, c.best) for c in cells] == [("0.520", 10, True), ("\N{EN DASH}", None, False)]
+
+
+def test_numbers_in_heat_tables_stand_out():
+    """Contrast of at least 4.5 (WCAG 1.4.3) in every shade."""
+
+    def light(colour):
+        parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    for level in range(LEVELS + 1):
+        low, high = sorted(map(light, shade(level / LEVELS)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, level
 
 
 def test_intervals_are_drawn_on_a_scale_that_they_fill():
@@ -651,6 +666,20 @@ def test_wide_tables_print_whole(count, landscape, tmp_path):
         made.close()
 
 
+@dataclass
+class Same:
+    """Frames of a video that does not change."""
+
+    picture: np.ndarray
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def image(self, index: int) -> np.ndarray:
+        return self.picture
+
+
 @pytest.mark.slow
 def test_twelve_trackers_on_a_hundred_sequences(tmp_path, browser_path):
     store, suite = made_up(tuple(f"tracker-{k:02d}" for k in range(12)), count=100, frames=590)
@@ -661,6 +690,11 @@ def test_twelve_trackers_on_a_hundred_sequences(tmp_path, browser_path):
         took.append(time.process_time() - begin)
     assert min(took) < 2
     assert path.stat().st_size < 6_000_000
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8), (640, 480))  # rich in detail
+    seen = replace(suite, sequences=tuple(replace(s, frames=Same(image, len(s))) for s in suite.sequences))
+    filled = write_report(tmp_path / "filled.html", collect(store, seen, conventions=RULES), 6, clips=True)
+    assert 4_000_000 < filled.stat().st_size < 6_000_000
     made = Browser(path, 1280)
     try:
         made.open(path)  # the second time: without the browser's own start

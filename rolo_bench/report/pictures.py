@@ -20,7 +20,7 @@ from rolo_bench.sequence import Image, Sequence
 
 WIDTH, LEAST = 400, 96
 """Widest and narrowest that a picture is kept, in pixels."""
-BUDGET = 2_500_000
+BUDGET = 2_300_000
 """Most bytes of all pictures of a page; they are made smaller until they fit, but for `LEAST`."""
 BEFORE, AFTER, STEP = 24, 48, 3
 """A clip goes from so many frames before a failure to so many after it, and shows each third."""
