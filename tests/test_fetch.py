@@ -429,7 +429,7 @@ def test_command_line(
     assert "One: fetched" in error and "404" in error and "1 of 2 videos failed" in error
     Handler.files |= {"/Two.zip": zipped(video_files("Two"))}
     assert main(["fetch", "data", suite, "--mirror", server, *data]) == 0
-    assert "1 videos fetched, 1 there already" in capsys.readouterr().err
+    assert "1 video fetched, 1 there already" in capsys.readouterr().err
 
 
 # Published results

@@ -246,7 +246,7 @@ def test_show_writes_sheet_video_and_failures(store, tmp_path, monkeypatch, caps
     assert Path("s.jpg").is_file()
     assert main([*common, "--failures"]) == 0
     out = capsys.readouterr()
-    assert "bad on Square: 1 failures at frames 11" in out.err and "good on Square: 0 failures" in out.err
+    assert "bad on Square: 1 failure at frames 11" in out.err and "good on Square: 0 failures" in out.err
     assert Path("figures/Square_bad_0011.png").is_file()
 
 

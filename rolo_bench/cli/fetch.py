@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rolo_bench.cli.options import Number, console, data_option
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.errors import DataError, UsageError, counted
 
 if TYPE_CHECKING:
     from rolo_bench.fetch.download import Progress
@@ -66,7 +66,9 @@ def data(
             if video.what != "there":
                 line = f"{video.name}: {video.what}" + (f": {video.line}" if video.line else "")
                 console.print(line, markup=False)
-    line = f"{suite}: {count['fetched']} videos fetched, {count['there']} there already, in {place}"
+    line = (
+        f"{suite}: {counted(count['fetched'], 'video')} fetched, {count['there']} there already, in {place}"
+    )
     console.print(line, markup=False)
     if count["failed"]:
         failed = f"{count['failed']} of {count.total()} videos failed"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rolo_bench.cli.options import console, data_option, results_option, suite_option
-from rolo_bench.errors import DataError
+from rolo_bench.errors import DataError, counted
 from rolo_bench.exchange.importing import FORMATS
 from rolo_bench.protocols import PROTOCOLS
 
@@ -93,7 +93,9 @@ def _summary(outcomes: list[Imported], suite: str, entries: tuple[Entry, ...]) -
         console.print(line + (f", {same} there already" if same else ""), markup=False)
     outside = sum(o.what == "outside" for o in outcomes)
     if outside:
-        console.print(f"{outside} files are of sequences outside {suite}: left out", markup=False)
+        console.print(
+            f"{counted(outside, 'file is', 'files are')} of sequences outside {suite}: left out", markup=False
+        )
     refused = [o for o in outcomes if o.what == "refused"]
     if len(refused) == 1 == len(outcomes):
         raise DataError(str(refused[0].error))

@@ -18,6 +18,7 @@ from rolo_bench.cli.options import (
     suite_option,
     trackers_option,
 )
+from rolo_bench.errors import counted
 
 if TYPE_CHECKING:
     from rolo_bench.plots.frames import Drawn
@@ -137,6 +138,6 @@ def _failures(one: Sequence, shown: tuple[Drawn, ...], folder: Path) -> None:
     for track in shown[1:]:
         found, paths = write_failures(one, track, folder)
         at = f" at frames {', '.join(str(one.first_frame + i) for i in found[:12])}" if found else ""
-        console.print(f"{track.name} on {one.name}: {len(found)} failures{at}", markup=False)
+        console.print(f"{track.name} on {one.name}: {counted(len(found), 'failure')}{at}", markup=False)
         for path in paths:
             click.echo(path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rolo_bench.cli.options import console, film_option, serve_option
-from rolo_bench.errors import TrackerError, UsageError
+from rolo_bench.errors import TrackerError, UsageError, counted
 
 if TYPE_CHECKING:
     from rolo_bench.run.video import Progress
@@ -83,9 +83,11 @@ def track(
     files = target if len(made) == 1 else f"{target.with_stem(target.stem + '_1')} to _{len(made)}"
     where = f"boxes in {files}" + (f", video in {video}" if video else "")
     if error:
-        raise TrackerError(f"{error}; the {len(found)} frames before it are kept, {where}")
+        raise TrackerError(
+            f"{error}; the {counted(len(found), 'frame before it is', 'frames before it are')} kept, {where}"
+        )
     speed = len(found) / max(seconds.sum(), 1e-9)
-    console.print(f"{len(found)} frames at {speed:.1f} fps; {where}", markup=False)
+    console.print(f"{counted(len(found), 'frame')} at {speed:.1f} fps; {where}", markup=False)
 
 
 def _check_free(path: Path | None, source: str, force: bool) -> None:
