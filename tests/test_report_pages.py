@@ -117,6 +117,7 @@ def test_the_page_of_a_comparison_shows_numbers_bars_and_what_differs(comparison
     assert first.count('fill="#d55e00"') == len(
         re.findall(r"<td>-0\.\d+</td>", first.split("AUC by sequence")[1])
     )
+    assert re.findall(r'class="name">(AUC|Mean IoU|fps)<', first) == ["AUC", "Mean IoU", "fps"]
     assert "options note" in first and "aaaaaaaaaaaa" in first
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
 

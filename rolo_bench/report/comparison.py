@@ -30,10 +30,12 @@ def _section(found: Comparison) -> dict[str, Any]:
     most = max(table["difference"].abs().max(), 0.01)
     most = 0.5 if not math.isfinite(most) else most
     rows = [row | _bar(row["difference"], most) for row in table.to_dict("records")]
+    metrics = metric_rows(found).to_dict("records")
+    metrics = [row | {"metric": METRICS.get(row["metric"], row["metric"])} for row in metrics]
     return {
         "found": found,
         "share": share(found),
-        "metrics": metric_rows(found).to_dict("records"),
+        "metrics": metrics,
         "rows": rows,
     }
 

@@ -388,7 +388,7 @@ def in_text(found: Comparison, most: int = 0) -> str:
     where = f"{found.suite}, {found.protocol.upper()}, convention {found.convention}, {share(found)}"
     blocks = [
         f"first   {found.first}\nsecond  {found.second}\n{where}; differences are second less first",
-        render(metric_rows(found)) + found.verdict,
+        render(metric_rows(found)) + "\n" + found.verdict,
     ]
     table = found.sequences.sort_values("difference", kind="stable", ascending=False, ignore_index=True)
     if (table["boxes"] == "differ").any():
