@@ -32,6 +32,8 @@ class NoFrames:
     count: int
     numbers: tuple[int, ...] = ()
     """Numbers of all images of the video, where it is at hand."""
+    paths: tuple[Path, ...] = ()
+    """Images of these frames, where all are at hand: to see whether they are those of a result."""
 
     def __len__(self) -> int:
         return self.count
@@ -116,9 +118,8 @@ class Place:
                 f"{next(iter(numbered.values())).parent}: {len(lost)} of {len(order)} frames are missing, first "
                 f"{lost[0]}; fetch it again"
             )
-        frames = (
-            ImageFiles(tuple(numbered[n] for n in order)) if images else NoFrames(len(order), tuple(numbered))
-        )
+        paths = () if lost or not numbered else tuple(numbered[n] for n in order)
+        frames = ImageFiles(paths) if images else NoFrames(len(order), tuple(numbered), paths)
         known = truth.boxes[rows] if annotated is None else _spread(truth.boxes[rows], annotated)
 
         def flags(values: NDArray | None) -> NDArray | None:

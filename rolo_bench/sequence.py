@@ -46,6 +46,23 @@ def decode(content: bytes, what: str) -> Image:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
+def unreadable(path: Path, error: OSError, kind: type[DataError] = DataError) -> DataError:
+    """The error of a frame whose file the system does not give."""
+    return kind(f"{path}: cannot read the frame ({error.strerror}); fetch the sequence again")
+
+
+def read_frame(path: Path) -> bytes:
+    """Contents of a frame's file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
 @dataclass(frozen=True)
 class ImageFiles:
     """Frames stored as image files, one path each."""
@@ -62,13 +79,7 @@ class ImageFiles:
             DataError: the file is missing or is not an image.
         """
         path = self.paths[index]
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot read the frame ({error.strerror}); fetch the sequence again"
-            ) from None
-        return decode(content, str(path))
+        return decode(read_frame(path), str(path))
 
 
 @dataclass(frozen=True)

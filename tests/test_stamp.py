@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -273,6 +274,8 @@ def test_speeds_from_a_cache_are_no_speeds(bench, tmp_path, monkeypatch):
     assert meta_of(tmp_path)["cached"] is True and "kept" not in json.dumps(meta_of(tmp_path))
     table = score(tmp_path / "r", str(tmp_path / "videos"))
     assert table["fps"].isna().all() and "from a cache" in table.attrs["notes"][0]
+    table = score(tmp_path / "r", str(tmp_path / "videos"), all_speeds=True)
+    assert table["fps"].notna().all() and "are not those of the tracker alone" in table.attrs["notes"][0]
     assert bench(options={"cache": str(tmp_path / "elsewhere")}) == SKIPPED
 
 
@@ -281,8 +284,29 @@ def test_scores_of_a_suite_with_images_tell_of_other_images(bench, tmp_path, mon
     bench()
     image = tmp_path / "videos/Square/img/0003.jpg"
     image.write_bytes((tmp_path / "videos/Other/img/0003.jpg").read_bytes())
-    table = score(tmp_path / "r", load_suite(str(tmp_path / "videos")))
-    assert table.attrs["notes"] == ["offset: images of Square changed since"]
+    for suite in (
+        load_suite(str(tmp_path / "videos")),
+        str(tmp_path / "videos"),
+    ):  # loaded with images, or without
+        assert score(tmp_path / "r", suite).attrs["notes"] == ["offset: images of Square changed since"]
+
+
+def test_an_edited_program_is_noticed(tmp_path, monkeypatch):
+    otb_folder(tmp_path / "videos", ("Square",), 6)
+    program = tmp_path / "hold.py"
+    text = "import sys\nfor line in sys.stdin:\n    if line[:4] == 'init': box = line.split()[1:5]\n"
+    text += "    print(*box, flush=True)\n"
+    program.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    run(f"{Path(sys.executable).name} hold.py", "videos", results="r")
+    meta = json.loads(Path("r/videos/ope/hold/run.json").read_text())
+    assert str(tmp_path) not in json.dumps(meta) and meta["command"].endswith(" hold.py")
+    assert score("r", "videos").attrs["notes"] == []
+    program.write_text(text + "# more\n")
+    assert score("r", "videos").attrs["notes"] == ["hold: tracker code changed since these results were made"]
+    monkeypatch.chdir(tmp_path / "r")
+    assert score(tmp_path / "r", str(tmp_path / "videos")).attrs["notes"] == []  # not at hand
 
 
 def test_results_from_before_stamps_are_read_marked_and_not_lost(bench, tmp_path, capsys):

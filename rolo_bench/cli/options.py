@@ -146,5 +146,10 @@ def stored_options(suite: str | None, data: Decorator = data_option) -> Decorato
     )
 
 
-scored_options = together(exclude_option, sequence_option, attribute_option)
+all_speeds_option = click.option(
+    "--all-speeds",
+    is_flag=True,
+    help="Show speeds measured beside other jobs or from a cache, too; a note says whose.",
+)
+scored_options = together(exclude_option, sequence_option, attribute_option, all_speeds_option)
 """Which of the results are looked at, under the names that `rolo_bench.scores.scored.load_scores` gives them."""

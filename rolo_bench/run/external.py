@@ -256,9 +256,26 @@ class Trax(Command):
         super().close()
 
 
+def split_command(command: str) -> list[str]:
+    """The words of a command.
+
+    Raises:
+        UsageError: a quote in it has no end.
+    """
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"{command}: no command ({error})") from None
+
+
+def kept_command(command: str) -> str:
+    """A command with the names of its files alone, as results keep it: where they lie is nobody's business."""
+    return shlex.join(Path(w).name if Path(w).is_file() else w for w in split_command(command))
+
+
 def from_anywhere(command: str) -> str:
     """A command whose files are named in full, since a tracker runs in a folder of its own."""
-    return shlex.join(str(Path(w).absolute()) if Path(w).is_file() else w for w in shlex.split(command))
+    return shlex.join(str(Path(w).absolute()) if Path(w).is_file() else w for w in split_command(command))
 
 
 def command_tracker(command: str) -> tuple[str, type, str]:
@@ -267,14 +284,13 @@ def command_tracker(command: str) -> tuple[str, type, str]:
     Raises:
         UsageError: no such program.
     """
-    words = shlex.split(command)
+    words = split_command(command)
     if not words or shutil.which(words[0]) is None:
         raise UsageError(
             f"{command}: no such program; name a tracker, the path of a plugin file, or a command"
         )
     files = [Path(shutil.which(words[0]) or words[0]), *(Path(w) for w in words[1:] if Path(w).is_file())]
-    called = shlex.join(Path(w).name if Path(w).is_file() else w for w in words)
-    content = [called, *(digest(f) for f in files)]
+    content = [kept_command(command), *(digest(f) for f in files)]
 
     class External:
         __doc__ = f"The program `{command}`."

@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
+from rolo_bench.datasets.place import NoFrames
 from rolo_bench.errors import DataError, MissingError
 from rolo_bench.files import write_atomic
 from rolo_bench.folders import cache_folder
 from rolo_bench.run.code import read_code
 from rolo_bench.run.plugins import source_of
-from rolo_bench.sequence import ArrayFrames, FrameSource, Image, ImageFiles
+from rolo_bench.sequence import ArrayFrames, FrameSource, Image, ImageFiles, read_frame, unreadable
 
 LARGEST = 100_000_000
 """Pixels of an image; more would take a gigabyte to decode."""
@@ -37,7 +38,7 @@ def images_digest(frames: FrameSource) -> str:
     Raises:
         MissingError, DataError: a file is not there, or is no regular file that can be read.
     """
-    if isinstance(frames, ImageFiles):
+    if isinstance(frames, ImageFiles | NoFrames):
         return _of_files(frames.paths)
     if isinstance(frames, ArrayFrames):
         found = hashlib.sha256()
@@ -115,9 +116,7 @@ def _of_files(paths: tuple[Path, ...]) -> str:
         try:
             status = path.stat()
         except OSError as error:
-            raise MissingError(
-                f"{path}: cannot read the frame ({error.strerror}); fetch the sequence again"
-            ) from None
+            raise unreadable(path, error, MissingError) from None
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{path}: not a regular file; fetch the sequence again")
         newest = max(newest, status.st_mtime_ns, status.st_ctime_ns)
@@ -132,12 +131,7 @@ def _of_files(paths: tuple[Path, ...]) -> str:
         return kept
     found = hashlib.sha256()
     for path in paths:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot read the frame ({error.strerror}); fetch the sequence again"
-            ) from None
+        data = read_frame(path)
         _check(path, data)
         found.update(f"{len(data)} ".encode())
         found.update(data)

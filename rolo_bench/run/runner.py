@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -24,10 +25,11 @@ from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
 from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.cluster import Cluster
+from rolo_bench.run.external import kept_command, split_command
 from rolo_bench.run.in_process import InProcess, run_sequence
 from rolo_bench.run.job import Job, Limits, Setup, Tracked
 from rolo_bench.run.live import View
-from rolo_bench.run.plugins import Place, kept_origin, locate
+from rolo_bench.run.plugins import COMMAND, Place, kept_origin, locate
 from rolo_bench.run.pool import Step, Worker, gpus, in_turn, side_by_side
 from rolo_bench.run.process import Process, WorkerError
 from rolo_bench.run.stamp import Facts, differences, key_of, making, provenance, video
@@ -323,6 +325,18 @@ class Book:
         self.store.save(self.suite.name, kept)
         return Outcome(job.stem, "done", fps=fps.get("mean", float("nan")), frames=job.frames, result=kept)
 
+    def _command(self) -> dict[str, str]:
+        """A program's command, where it can be found again by the name of the program."""
+        if self.place.origin != COMMAND:
+            return {}
+        first = Path(split_command(str(self.place.tracker))[0])
+        named = shutil.which(first.name)
+        found = named is not None and Path(named).absolute() in (
+            first.absolute(),
+            Path(shutil.which(first) or ""),
+        )
+        return {"command": kept_command(str(self.place.tracker))} if found else {}
+
     def _record(self, stem: str, entry: dict[str, Any], made: dict[str, Any] | None = None) -> None:
         """Write a record; the first one of a run, and of each machine, writes with it what the run is."""
         machine = json.dumps(
@@ -338,6 +352,7 @@ class Book:
                 "tracker": self.label,
                 "plugin": self.place.name,
                 "origin": kept_origin(self.place),
+                **self._command(),
                 "protocol": self.protocol,
                 "suite": self.suite.name,
                 "expected": list(self.suite.expected),

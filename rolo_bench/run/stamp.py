@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from rolo_bench.datasets.place import NoFrames
-from rolo_bench.errors import RoloBenchError
-from rolo_bench.files import digest
+from rolo_bench.errors import RoloBenchError, UsageError
+from rolo_bench.files import digest, is_path
 from rolo_bench.run.code import Source, read_code
+from rolo_bench.run.external import split_command
 from rolo_bench.run.images import images_digest
-from rolo_bench.run.plugins import Place, Plugin, locate, plugin_folder
+from rolo_bench.run.plugins import COMMAND, Place, Plugin, locate, plugin_folder
 from rolo_bench.sequence import Sequence
 from rolo_bench.tracker import is_oracle
 
@@ -104,13 +106,13 @@ def making(place: Place, facts: Facts, seed: int, threads: int) -> dict[str, Any
 
 
 def video(sequence: Sequence) -> dict[str, str]:
-    """The sequence's half of a stamp; without images where it was loaded for scoring.
+    """The sequence's half of a stamp; without images where it was loaded for scoring, and they are not at hand.
 
     Raises:
         DataError: an image cannot be read.
     """
     truth = {"truth": sequence.truth_digest()}
-    if isinstance(sequence.frames, NoFrames):
+    if isinstance(sequence.frames, NoFrames) and not sequence.frames.paths:
         return truth
     return truth | {"images": images_digest(sequence.frames)}
 
@@ -159,14 +161,16 @@ def changed_since(meta: Mapping[str, Any]) -> str:
     """What has changed, as far as it shows here, since a tracker's results were made: its code, its libraries.
 
     Empty where nothing has, or where the tracker is not at hand under its name: a plugin file is, in the folder of
-    plugins or here. A program is not, of which only the name was kept.
+    plugins or here, and so are the files of a program's command.
     """
     makings, origin = meta.get("makings") or {}, str(meta.get("origin"))
     file = _plugin_at_hand(origin)
-    if not makings or not (file or origin == "built in" or origin.startswith("installed")):
+    known = file or origin in ("built in", COMMAND) or origin.startswith("installed")
+    if not makings or not known:
         return ""
+    name = str(file.absolute()) if file else str(meta.get("plugin"))
     try:
-        code = locate(str(file.absolute()) if file else str(meta.get("plugin"))).code()
+        code = locate(_command_at_hand(str(meta.get("command"))) if origin == COMMAND else name).code()
     except RoloBenchError:
         return ""
     found = []
@@ -180,8 +184,25 @@ def changed_since(meta: Mapping[str, Any]) -> str:
 
 def _plugin_at_hand(origin: str) -> Path | None:
     """The plugin file of that name in the folder of plugins or here."""
+    return _at_hand(origin) if origin.endswith(".py") else None
+
+
+def _at_hand(name: str) -> Path | None:
+    """A file of that name in the folder of plugins or here."""
     folders = (plugin_folder() or Path(), Path())
-    return next((f / origin for f in folders if origin.endswith(".py") and (f / origin).is_file()), None)
+    return next((f / name for f in folders if is_path(name) and (f / name).is_file()), None)
+
+
+def _command_at_hand(command: str) -> str:
+    """A program's command, as it was kept, with its files as they lie here.
+
+    Raises:
+        UsageError: they do not, or it was not kept.
+    """
+    words = [str(_at_hand(word) or word) for word in split_command(command)]
+    if any(Path(w).suffix and not Path(w).is_file() for w in words):
+        raise UsageError(f"{command}: its files are not here")
+    return shlex.join(words)
 
 
 def lost_plugin(meta: Mapping[str, Any]) -> str:

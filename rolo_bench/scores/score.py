@@ -83,6 +83,7 @@ def score(
     segments: bool = False,
     data: str | os.PathLike[str] | None = None,
     cached: bool = True,
+    all_speeds: bool = False,
 ) -> pd.DataFrame:
     """Scores of trackers on a suite; the columns are those of the module's table.
 
@@ -102,6 +103,7 @@ def score(
             concern the others; with ``common``, sequences that one of them lacks are left out for all.
         cached: keep the scores of each result in the cache, and take them from there while all that they depend on
             has the same contents (`rolo_bench.scores.kept`).
+        all_speeds: give frames per second also where they are not those of the tracker alone; a note says whose.
 
     Raises:
         UsageError: unknown convention, protocol or ``require``.
@@ -122,8 +124,8 @@ def score(
     rule = find_convention(convention or official(suite.family))
     chosen, compared, uneven, idle = _selected(store, suite, protocol, named, require, partial)
     metas = {name: store.meta(suite.name, protocol, name) for name in chosen}
-    frame, misfits = _frame(store, suite, protocol, chosen, metas, rule, segments, cached)
-    stale = _stale(metas) + _other_images(metas, suite)
+    frame, misfits = _frame(store, suite, protocol, chosen, metas, rule, segments, cached, all_speeds)
+    stale = _stale(metas, all_speeds) + _other_images(metas, suite)
     stale += gathered((name, f" is left out: {words}") for name, words in suite.faults)
     stale += gathered((name, " failed on every sequence; it is left out") for name in idle)
     trained = _trained(metas, {*frame["sequence"]})
@@ -153,14 +155,14 @@ def score_again(scores: pd.DataFrame, store: Store, suite: Suite, convention: st
 
 def _frame(
     store: Store, suite: Suite, protocol: str, chosen: dict[str, list[str]], metas: dict[str, dict[str, Any]],
-    rule: Convention, segments: bool = False, cached: bool = True,
+    rule: Convention, segments: bool = False, cached: bool = True, all_speeds: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:  # fmt: skip
     """The scores of trackers on sequences, and a line for each result that does not begin with the truth."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
     misfits: list[str] = []
-    against = Against(suite, rule)
+    against = Against(suite, rule, all_speeds)
     for name, have in chosen.items():
         kept = None
         if cached:
@@ -219,7 +221,7 @@ def _trained(metas: dict[str, dict[str, Any]], sequences: set[str]) -> list[str]
     return found
 
 
-def _stale(metas: dict[str, dict[str, Any]]) -> list[Note]:
+def _stale(metas: dict[str, dict[str, Any]], all_speeds: bool) -> list[Note]:
     """Trackers whose results are not what they would make now, of which that cannot be told, or that have no speed."""
     said = []
     for name, meta in metas.items():
@@ -237,7 +239,8 @@ def _stale(metas: dict[str, dict[str, Any]]) -> list[Note]:
         elif meta.get("fingerprint") and not meta.get("makings") and not meta.get("imported"):
             said.append((name, ": made before stamps; what these results depend on was not recorded in full"))
     untimed = [n for n, m in metas.items() if not all(timed(m, e) for e in m.get("sequences", {}).values())]
-    words = ": timed beside other jobs or from a cache; frames per second left out"
+    words = ": timed beside other jobs or from a cache; frames per second "
+    words += "are not those of the tracker alone" if all_speeds else "left out"
     return gathered([*said, *((name, words) for name in untimed)])
 
 
@@ -310,6 +313,7 @@ class Against:
 
     suite: Suite
     rule: Convention
+    all_speeds: bool = False
 
     def __post_init__(self) -> None:
         self.expected: dict[str, int] = {}
@@ -384,7 +388,7 @@ def _rows(
         for files in results:
             part, misfit = against.scores(files, sequence, kept)
             misfits += [f"{files.label}: {misfit}"] * bool(misfit)
-            if not timed(meta, files.entry):
+            if not (against.all_speeds or timed(meta, files.entry)):
                 part["fps"] = float("nan")
             parts.append(part)
         head = {

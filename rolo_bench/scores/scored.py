@@ -78,11 +78,12 @@ def load_scores(
     data: str | os.PathLike[str] | None = None, partial: bool = False, protocol: str = "ope",
     convention: str | None = None, require: str = "all", exclude: Iterable[str] = (), only: Iterable[str] = (),
     attributes: Iterable[str] = (),
-    cached: bool = True,
+    cached: bool = True, all_speeds: bool = False,
 ) -> Scored:  # fmt: skip
     """Read and score what is in a results folder; the suite is the only one there unless it is named.
 
-    ``only`` names sequences, ``attributes`` what a sequence must have one of.
+    ``only`` names sequences, ``attributes`` what a sequence must have one of; ``all_speeds`` is as of
+    `rolo_bench.scores.score.score`.
 
     Raises:
         DataError, UsageError: as `chosen_suite`, `rolo_bench.datasets.suites.load_suite` and
@@ -97,6 +98,8 @@ def load_scores(
     name = chosen_suite(store, suite)
     trackers = chosen_trackers(store, name, protocol, trackers, exclude)
     loaded = load_suite(name, data, partial, False, tuple(only), partial, tuple(attributes))
-    scores = score(store, loaded, trackers, protocol, convention, partial, require, cached=cached)
+    scores = score(
+        store, loaded, trackers, protocol, convention, partial, require, cached=cached, all_speeds=all_speeds
+    )
     metas = metas_of(scores, store)
     return Scored(scores, metas, imported(metas), device_words(metas))
