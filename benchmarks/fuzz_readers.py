@@ -1027,7 +1027,7 @@ def read_word(folder: Path, data: bytes) -> None:
     elif kind == 1:
         found = parse_frames(word, Sequence("A", place.NoFrames(8), ROWS))
         expect(
-            bool(re.fullmatch(r"[-0-9, ]+", word)) and all(0 <= i < 8 for i in found), "frames that are none"
+            bool(re.fullmatch(r"[-0-9,\s]+", word)) and all(0 <= i < 8 for i in found), "frames that are none"
         )
     elif kind == 2:
         (value,) = parse_options((word,)).values()

@@ -91,6 +91,7 @@ FOUND: dict[str, list[tuple[str, bytes]]] = {
         ("voc", b"<annotation><filename>x</filename><size><width>64.5</width><height>48</height></size></annotation>"),
     ],
     "a header of weights without any": [("weights", b"\0\0\0\0\2\0\0\0" + bytes(10))],
+    "layers without filters": [("cfg", b"[net]\nwidth=32\nheight=32\n[convolutional]\nfilters=0\n")],
     "ranges and sizes beyond everything": [
         ("words", b"\x011-99999999999999"), ("words", b"\x01-1"), ("words", b"\x015-3"),
         ("words", b"\x03" + b"9" * 400),

@@ -67,7 +67,12 @@ def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"{archive}: no such file") from None
     except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise DataError(f"{archive}: not a whole zip archive ({error})") from None
-    except (ValueError, RuntimeError, struct.error) as error:  # of kinds of packing that are not known, too
+    except (
+        ValueError,
+        RuntimeError,
+        MemoryError,
+        struct.error,
+    ) as error:  # of kinds of packing that are not known, too
         raise DataError(f"{archive}: a damaged zip archive ({error})") from None
     except OSError as error:
         if error.errno not in (

@@ -43,6 +43,8 @@ OPTIONS: dict[str, set[str]] = {
     "region": {"anchors", "classes", "coords", "num", "softmax"} | _TRAINING,
     "detection": {"classes", "coords", "num", "side", "sqrt", "softmax"} | _TRAINING,
 }  # fmt: skip
+SIZES = {"filters", "size", "stride", "groups", "output", "dilation", "width", "height", "channels"}
+"""Options that are 1 at least; the other whole numbers are 0 at least."""
 NORM_EPS = 1e-6  # of batch norms, see `rolo_bench.nn.detect.darknet`
 
 
@@ -79,9 +81,12 @@ class Section:
                 raise self.error(f"option {key!r} is missing")
             return default
         try:
-            return int(text)
+            value = int(text)
         except ValueError:
             raise self.error(f"option {key}={text} is not an integer") from None
+        if value < (key in SIZES):
+            raise self.error(f"option {key}={text} is too small")
+        return value
 
     def numbers(self, key: str) -> list[float]:
         """A comma-separated option."""
@@ -149,7 +154,7 @@ class Floats:
         header = darknet_header(data)
         if not header:
             raise WeightsError(f"{path}: no Darknet header; is it a weights file?")
-        if (len(data) - header) % 4 or len(data) <= header:
+        if (len(data) - header) % 4 or len(data) < header:
             raise WeightsError(
                 f"{path}: {len(data)} bytes are no whole number of floats; truncated, fetch it again"
             )
