@@ -264,6 +264,7 @@ def test_from_the_mouse_to_a_score(chrome, film, tmp_path, monkeypatch, capsys):
     found = read_boxes(folder / TRUTH)
     assert np.isnan(found[:, 0]).nonzero()[0].tolist() == [17, 18] and np.nanmax(np.abs(found - truth)) < 1
     chrome.find_element("id", "done").click()
+    until(lambda: text(chrome, "saved") == "finished; this page can be closed")
     told = command.process.communicate(timeout=20)[1]
     assert "3 key boxes, 18 of 20 frames with a box, in mine/Walk" in told and command.process.returncode == 0
     assert [e for e in chrome.get_log("browser") if e["level"] == "SEVERE"] == []

@@ -11,7 +11,7 @@ import math
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -245,8 +245,7 @@ class Annotator:
 
     def _post(self, path: str, content: bytes) -> Answer | None:
         if path == "/done":
-            self.done.set()
-            return "application/json", b"{}"
+            return "application/json", self._bye()
         if path != "/keys":
             return None
         try:
@@ -258,6 +257,13 @@ class Annotator:
             if version == self.annotation.version:  # else another window has changed them since
                 self.annotation.change(keys)
             return "application/json", self._state()
+
+    def _bye(self) -> Iterator[bytes]:
+        """The last answer; the program may end when it is sent, not before."""
+        try:
+            yield b"{}"
+        finally:
+            self.done.set()
 
     def _state(self) -> bytes:
         own = self.annotation
