@@ -99,9 +99,7 @@ def read_boxes(path: Path, offset: float = 1.0, data: bytes | None = None) -> Ar
         DataError: as `parse_table`, and for infinite values.
     """
     boxes = parse_fast(path, 4, data)
-    bad = np.flatnonzero(np.isinf(boxes).any(axis=1))
-    if len(bad):
-        raise DataError(f"{path}, row {bad[0] + 1}: infinite value")
+    _check_finite(path, boxes)
     return boxes - np.array([offset, offset, 0.0, 0.0])
 
 
@@ -115,10 +113,14 @@ def read_scored_boxes(path: Path, data: bytes | None = None) -> tuple[Array, Arr
     if data.split(b"\n", 1)[0].count(b",") != 4:
         return read_boxes(path, data=data), None
     table = parse_fast(path, 5, data)
-    bad = np.flatnonzero(np.isinf(table).any(axis=1))
-    if len(bad):
-        raise DataError(f"{path}, row {bad[0] + 1}: infinite value")
+    _check_finite(path, table)
     return table[:, :4] - np.array([1.0, 1.0, 0.0, 0.0]), table[:, 4]
+
+
+def _check_finite(path: Path, table: Array) -> None:
+    infinite = np.isinf(table)
+    if infinite.any():
+        raise DataError(f"{path}, row {int(infinite.any(axis=1).argmax()) + 1}: infinite value")
 
 
 def parse_fast(path: Path, columns: int, data: bytes | None = None) -> Array:
