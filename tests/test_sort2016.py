@@ -134,7 +134,7 @@ def test_what_the_table_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         audit.sort_readings(store, suite, "yolo-oracle")
     with pytest.raises(UsageError, match="--protocol ope, not sre"):
         audit.sort_readings(store, suite, "yolo-oracle", "sre")
-    with pytest.raises(DataError, match="other: no result"):
+    with pytest.raises(UsageError, match="no results of other"):
         audit.sort_readings(store, suite, "other")
     store, suite = results(tmp_path / "short", frames=10)
     with pytest.raises(DataError, match="A: 10 frames; the authors' SORT needs 11"):
