@@ -114,6 +114,15 @@ def test_labels_and_colours_of_a_form():
     assert (shown[1].name, shown[1].colour, shown[2].name) == ("Mine", "#123456", "two (oracle)")
 
 
+def test_strips_of_a_tracker_whose_label_is_no_file_name(tmp_path):
+    sequence = square_sequence()
+    boxes = sequence.truth.copy()
+    boxes[15:] = boxes[14] - np.array([40, 0, 0, 0])
+    track = show.tracks(sequence, {"one": boxes}, (), Form(labels={"one": "../a/b (ours)"}))[1]
+    _, paths = show.write_failures(sequence, track, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [p.name for p in paths] and "a_b_(ours)" in paths[0].name
+
+
 def test_tracks_carry_overlaps_and_the_colours_of_the_figures():
     sequence = square_sequence()
     shown = show.tracks(sequence, {"one": sequence.truth, "two": moved(sequence.truth, 12)})

@@ -19,6 +19,8 @@ from rolo_bench.cli.options import (
     trackers_option,
 )
 from rolo_bench.errors import counted
+from rolo_bench.plots.style import Form
+from rolo_bench.project import read_project
 
 if TYPE_CHECKING:
     from rolo_bench.plots.frames import Drawn
@@ -106,7 +108,8 @@ def show(
         stop = len(one) if failures else max(numbers) + 1
         rows, maps = pictures.run_with_maps(one, tracker, stop)
         boxes, oracle = {label: rows} | boxes, oracle + [label] * marked
-    shown = pictures.tracks(one, boxes, oracle)
+    project = read_project()
+    shown = pictures.tracks(one, boxes, oracle, Form(labels=project.labels, colours=project.colours))
     if failures:
         _failures(one, shown, folder)
     if video:

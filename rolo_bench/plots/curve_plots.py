@@ -94,21 +94,21 @@ def longterm(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = P
     best = longterm_table(scores).set_index("tracker")
     order, looks = form.ordered([t for t in best.index if t in setting.ranked]), setting.looks()
     entries = [entry(setting, t, looks[t], f" [{best['f'][t]:.3f}]") for t in order]
-    title = legend_title("ranked by F", form)
-    frame = page(
-        form, "Long-term tracking", setting.subtitle, setting.marks_note(), *curve_size(), entries, title
-    )
+    title = legend_title("ranked by [F]", form)
+    notes = ["Marks: where F is best; without a curve: no scores, so one point.", *setting.marks_note()]
+    frame = page(form, "Long-term tracking", setting.subtitle, notes, *curve_size(), entries, title)
     ax = frame.axes()
     for tracker in order:
         _, precision, recall, _ = curves.get(tracker, np.full((4, 1), np.nan))
         ax.plot(recall, precision, **line(looks[tracker], form))
-        style: dict[str, Any] = {
-            "marker": looks[tracker].marker or "o",
+        point: dict[str, Any] = {
+            "marker": looks[tracker].marker,
             "color": looks[tracker].colour,
             "clip_on": False,
         }
-        ax.plot([best["recall"][tracker]], [best["precision"][tracker]], zorder=8, **style)
-    ax.set(xlim=(0, 1), ylim=(0, 1.0), xlabel="recall", ylabel="precision")
+        x, y = best["recall"][tracker], best["precision"][tracker]
+        ax.plot([x], [y], zorder=8, markersize=0.6 * form.base, **point)
+    ax.set(xlim=(0, 1), ylim=(0, 1.0), xlabel="Recall", ylabel="Precision")
     return frame.figure
 
 

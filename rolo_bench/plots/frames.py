@@ -342,7 +342,8 @@ def write_failures(
 ) -> tuple[list[int], list[Path]]:
     """Write a strip, a file each, of the first ``most`` failures of a tracker; the indices of all, and the files."""
     found = failures(track.overlaps) if track.overlaps is not None else []
-    stem = f"{sequence.name}_{track.name.replace(' ', '_')}"
+    name = re.sub(r"[^\w.+()-]+", "_", track.name).lstrip(".")
+    stem = f"{sequence.name}_{name}"
     paths = [folder / f"{stem}_{sequence.first_frame + at:04d}.png" for at in found[:most]]
     for at, path in zip(found, paths):
         write_image(path, failure_strip(sequence, track, at))

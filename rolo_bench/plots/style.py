@@ -38,10 +38,12 @@ TRUTH_COLOUR = "#f0f0f0"
 DAGGER = "\N{DAGGER}"
 STYLES = {
     "screen": {
-        "family": "DejaVu Sans", "weight": "bold", "ink": "#222222", "edge": "#444444", "soft": "#555555",
+        "family": "DejaVu Sans", "kind": "sans-serif", "weight": "bold", "ink": "#222222", "edge": "#444444",
+        "soft": "#555555",
     },
     "paper": {
-        "family": "STIXGeneral", "weight": "normal", "ink": "#000000", "edge": "#000000", "soft": "#222222",
+        "family": "STIXGeneral", "kind": "serif", "weight": "normal", "ink": "#000000", "edge": "#000000",
+        "soft": "#222222",
     },
 }  # fmt: skip
 """``paper`` sets text in the Times-like STIX fonts that come with matplotlib; no TeX is needed."""
@@ -109,7 +111,8 @@ class Form:
         """
         look = STYLES[self.style]
         return {
-            "font.family": [look["family"], *(["DejaVu Sans"] if look["family"] != "DejaVu Sans" else [])],
+            "font.family": list(dict.fromkeys([look["family"], look["kind"], "DejaVu Sans"])),
+            "font.serif": ["STIXGeneral", "Times New Roman", "Times"], "font.sans-serif": ["DejaVu Sans", "Verdana"],
             "font.size": self.base, "text.parse_math": False, "text.hinting": "no_hinting", "axes.labelsize": self.base,
             "axes.edgecolor": look["edge"], "axes.labelcolor": look["ink"], "axes.linewidth": 0.7,
             "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.grid": self.grid,
