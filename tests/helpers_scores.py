@@ -19,7 +19,8 @@ class Held(Files):
     """Files that were never written: their contents are those of the arrays."""
 
     def __init__(self, result: RunResult, entry: dict[str, Any]) -> None:
-        boxes, times = result.boxes.tobytes(), result.seconds.tobytes()
+        sure = b"" if result.scores is None else result.scores.tobytes()
+        boxes, times = result.boxes.tobytes(), result.seconds.tobytes() + sure
         super().__init__(
             result.tracker, result.sequence, result.protocol, Path("memory"), result.stem, boxes, times, entry
         )
