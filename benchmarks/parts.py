@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import numpy as np
 
 from benchmarks import detectors, lstm, scoring, workers
 from benchmarks.lines import Line, in_turns, ratios
-from rolo_bench.folders import weights_folder
+from rolo_bench.folders import cache_folder, weights_folder
 from rolo_bench.scores.score import score
 
 STEP = 6
@@ -75,6 +76,29 @@ def of_scoring(folder: Path, rounds: int) -> Iterator[Line]:
                ratios(spent["first"], spent["plain"]), "of its time", "1.5", ms["plain"])  # fmt: skip
     yield Line("scoring again over reading and hashing the same bytes alone",
                ratios(spent["again"], spent["hashed"]), "of its time", "", ms["hashed"])  # fmt: skip
+
+
+def of_report(folder: Path, rounds: int) -> Iterator[Line]:
+    """The page of 12 trackers on TB-100 under five conventions, scored anew and from kept scores."""
+    from rolo_bench.report.data import collect
+    from rolo_bench.report.page import write_report
+
+    store, suite = scoring.make(folder, 12)
+    rules = ("otb", "got10k", "pysot", "pytracking", "rolo2016")
+
+    def write() -> None:
+        write_report(folder / "report.html", collect(store, suite, conventions=rules))
+
+    def afresh() -> None:
+        shutil.rmtree(cache_folder("scores"), ignore_errors=True)
+        write()
+
+    spent = in_turns({"afresh": afresh, "again": write}, rounds)
+    size = (folder / "report.html").stat().st_size / 1e6
+    yield Line(
+        "report of 12 × TB-100, scored anew", spent["afresh"], "s", "2", f"{size:.1f} MB without pictures"
+    )
+    yield Line("the same from kept scores", spent["again"], "s")
 
 
 def of_lstm(folder: Path, rounds: int) -> Iterator[Line]:
@@ -236,6 +260,7 @@ def of_decoder(folder: Path, rounds: int) -> Iterator[Line]:
 
 PARTS: dict[str, Callable[[Path, int], Iterator[Line]]] = {
     "scoring": of_scoring,
+    "report": of_report,
     "lstm": of_lstm,
     "detector": of_detector,
     "run": of_run,

@@ -1,18 +1,15 @@
 """What a run shows while it is at work."""
 
-import io
 import os
 import pty
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from rolo_bench.cli import main, progress
+from rolo_bench.cli import main
 from rolo_bench.cli.progress import Board
 from rolo_bench.datasets.suites import load_suite
 from rolo_bench.run import pool
@@ -217,16 +214,3 @@ def test_a_terminal_shows_frames_failures_in_red_and_the_end(tmp_path, jobs):
     assert "\x1b" not in plain and "static on videos: 2 sequences, 80 frames" in plain
     uncoloured = on_a_terminal([*command, "--tracker", "./fails.py"], tmp_path, NO_COLOR="1")
     assert "failed: Other, frame 4" in uncoloured and "\x1b[31m" not in uncoloured
-
-
-def test_drawing_the_bar_costs_a_run_next_to_nothing():
-    board = Board(10_000, 2)
-    board.begin(0, "ncc")
-    board.tick("A", 5, 100)
-    terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
-    begin = time.process_time()
-    for _ in range(50):
-        terminal.print(progress._picture(board))
-    share = (time.process_time() - begin) / 50 * progress.REFRESH
-    assert share < 0.02  # of a second, each second
-    assert max(map(len, terminal.file.getvalue().splitlines())) > 0

