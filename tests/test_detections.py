@@ -133,6 +133,17 @@ def test_a_torn_record_is_made_again(left: int, tmp_path: Path) -> None:
     assert detector.calls == 1
 
 
+def test_records_of_an_older_form_are_made_again(tmp_path: Path) -> None:
+    """A folder may hold segments of an earlier version, which begin otherwise; they are left alone."""
+    first, image = Cached(Counting(), tmp_path), [frame(1)]
+    old = first.folder / "old.segment"
+    old.write_bytes(b"RBDET\x01\x00\x00" + bytes(200))
+    found = first(image)
+    again = Cached(Counting(), tmp_path)
+    assert same(again(image)[0], found[0]) and (again.hits, again.misses) == (1, 0)
+    assert old.read_bytes() == b"RBDET\x01\x00\x00" + bytes(200)
+
+
 def test_two_processes_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WORKER, str(tmp_path), str(Path(__file__).parent)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -113,6 +114,15 @@ def test_findings(fuzz: ModuleType, what: str, tmp_path: Path) -> None:
         counts = Counter[str]()
         assert fuzz.judge(fuzz.READERS[name], tmp_path, data, counts) == "", (name, data)
         assert counts["refused"], (name, data)
+
+
+def test_the_tests_that_reliability_names_are_there() -> None:
+    here = Path(__file__).parent
+    text = (here.parent / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", text)
+    assert len(named) > 25
+    for file, name in named:
+        assert f"def {name}(" in (here / file).read_text(encoding="utf-8"), name
 
 
 def test_the_script_counts_and_keeps_what_it_finds(
