@@ -461,3 +461,9 @@ def test_merging_is_that_of_one_box_after_another() -> None:
         index, means, votes = plus_view.merge(boxes, weights, 0.4, 9)
         assert index.tolist() == [b for b, _, _ in wanted] and votes.tolist() == [n for _, _, n in wanted]
         assert means.tolist() == [m.tolist() for _, m, _ in wanted]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
+def test_the_device_reaches_the_detector_that_meets_the_videos(tmp_path):
+    with pytest.raises(UsageError, match="cuda"):
+        train_plus.train_plus([toy_video(60)], tmp_path, detector="demo", device="cuda")

@@ -301,6 +301,7 @@ def command_line(context: click.Context) -> str:
 @click.option("--scenes", default=60, show_default=True, help="Number of scenes with --data synthetic.")
 @out_option
 @seed_option
+@device_option
 @threads_option
 def plus(
     folders: tuple[str, ...],

@@ -319,7 +319,7 @@ def train_judges(
 def train_plus(
     videos: Sequence[Video], out: Path, *, detector: str = "yolox-nano", size: int | None = None,
     motion: Path | None = None, start: str = "none", folds: int = 0, recipe: PlusRecipe | None = None,
-    note: Callable[[str], None] = lambda line: None,
+    device: str = "cpu", note: Callable[[str], None] = lambda line: None,
 ) -> list[FoldScore]:  # fmt: skip
     """Train rolo-plus on videos, or go on training, and write ``<out>/plus.safetensors``.
 
@@ -329,6 +329,7 @@ def train_plus(
             truth of the videos.
         start: weights of the tracker that meets the videos; ``none`` is the hand-made judge.
         folds: also train on all but one fold of the videos, for each fold: ``plus-fold0.safetensors`` …
+        device: of the detector; LSTM and judge are too small to gain from one.
         note: called with the name and length of each video once it is recorded.
 
     Raises:
@@ -340,7 +341,9 @@ def train_plus(
     size = size or (None if detector == "demo" else 320)
 
     def tracker() -> Any:
-        return find_plugin("rolo-plus").make({"detector": detector, "size": size, "network": start})
+        return find_plugin("rolo-plus").make(
+            {"detector": detector, "size": size, "network": start, "device": device}
+        )
 
     first = tracker()
     paths = motion_paths(motion, [v.truth for v in videos])
