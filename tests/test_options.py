@@ -116,6 +116,17 @@ def test_what_is_excluded_is_left_out(command, common, tmp_path, monkeypatch, ca
         assert "good" in made[command]() and "bad" not in made[command]().replace("badge", "")
 
 
+@pytest.mark.parametrize("words", [["score"], ["plot", "fps"], ["report", "--no-frames"]])
+def test_speeds_beside_other_jobs_are_shown_where_they_are_asked_for(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    suite = str(otb_folder(tmp_path / "videos"))
+    assert main(["run", "--tracker", "static", "--suite", suite, "--jobs", "2"]) == 0
+    assert main([*words, "--suite", suite]) == (2 if words[0] == "plot" else 0)
+    assert main([*words, "--suite", suite, "--all-speeds"]) == 0
+    told = capsys.readouterr()
+    assert "frames per second are not those of the tracker alone" in told.out + told.err
+
+
 def test_export_takes_some_sequences(common, tmp_path):
     assert main(["export", "got10k", str(tmp_path / "out"), *common, "--sequence", "Other"]) == 0
     files = [p.name for p in (tmp_path / "out").rglob("*.txt")]

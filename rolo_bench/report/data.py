@@ -100,6 +100,7 @@ def collect(
     protocol: str = "ope",
     conventions: Iterable[str] = ("otb",),
     partial: bool = False,
+    all_speeds: bool = False,
 ) -> Collected:
     """Read and score the results of a suite under one or more conventions; the first one leads.
 
@@ -109,7 +110,7 @@ def collect(
     rules = tuple(dict.fromkeys(find_convention(c) for c in conventions))
     once = cast(Store, ReadOnce(store))
     names = trackers if isinstance(trackers, str) else tuple(trackers)
-    first = score(once, suite, names, protocol, rules[0].name, partial)
+    first = score(once, suite, names, protocol, rules[0].name, partial, all_speeds=all_speeds)
     others = {rule.name: score_again(first, once, suite, rule.name) for rule in rules[1:]}
     metas = metas_of(first, once)
     return Collected(suite, once, first, others, rules, metas, imported(metas))

@@ -212,6 +212,7 @@ def report_results(
     trackers: Iterable[str] = (), data: str | os.PathLike[str] | None = None, partial: bool = False,
     protocol: str = "ope", conventions: Iterable[str] = (), frames: int = 6, exclude: Iterable[str] = (),
     clips: bool = False, form: Form = PLAIN, only: Iterable[str] = (), attributes: Iterable[str] = (),
+    all_speeds: bool = False,
 ) -> Collected:  # fmt: skip
     """`write_report` of a results folder, which is named as for `rolo_bench.scores.scored.load_scores`.
 
@@ -229,7 +230,7 @@ def report_results(
         why = [f"no pictures of frames: {error}"]
     trackers = chosen_trackers(store, name, protocol, trackers, exclude)
     rules = tuple(conventions) or dict.fromkeys([official(loaded.family), *RULES])
-    found = collect(store, loaded, trackers, protocol, rules, partial)
+    found = collect(store, loaded, trackers, protocol, rules, partial, all_speeds)
     write_report(path, found, frames, clips, form)
     found.scores.attrs["notes"] += why
     return found
