@@ -166,7 +166,7 @@ def test_figures_by_name(results):
     found = load_scores(results)
     drawn, reasons = plots.draw_all(found, published=True)
     assert set(drawn) | set(reasons) == set(plots.FIGURES) and not set(drawn) & set(reasons)
-    assert set(reasons) == {"success"} and "nothing is published" in reasons["success"]
+    assert set(reasons) == {"longterm", "success"} and "nothing is published" in reasons["success"]
     figure, table = plots.draw("precision", found)
     assert table.equals(plots.curve_table(found.scores, "precision")) and len(figure.axes) == 1
     assert "published" in set(drawn["fps"][1]["source"])
@@ -182,7 +182,8 @@ def test_views_for_programs_and_for_people(name, results):
     assert len(full) and len(short)
     assert full.map(np.isscalar).all(axis=None) or name == "sequences"  # attributes of a sequence are a tuple
     if name == "sequences":
-        assert len(full) == 32 and list(short.columns) == ["sequence", "drifting", "steady"]
+        assert len(full) == 32 and list(short.columns) == ["sequence", "steady", "drifting"]
+        assert len(short) == 17 and short["sequence"].iloc[-1] == "mean"
     if name == "attributes":
         assert list(short.columns) == ["attribute", "sequences", "steady", "drifting"]
         assert short["sequences"].iloc[0] == "16 sequences"
