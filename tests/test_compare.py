@@ -86,6 +86,11 @@ def test_what_differs_is_named_and_what_is_not_recorded_is_no_difference(scores)
     }  # fmt: skip
     assert {"seed", "threads", "loop", "truth"} <= set(found.same)
     assert {"revision", "images"} == set(found.unknown)
+    long = "yolox-nano:0123456789abcdef:size=416:threshold={}:nms=0.5:letterbox:float32"
+    changed, _ = differs(
+        *(stamped(options={"step": 6, "detector": long.format(t)}) for t in ("0.02", "0.05"))
+    )
+    assert changed == {"options detector": ("threshold=0.02", "threshold=0.05", True)}
     other = stamped()
     other["sequences"]["Seq01"]["truth"] = "u"
     assert differs(stamped(), other)[0] == {"truth": ("of Seq01", "others on 1 of 1 sequences", True)}

@@ -169,7 +169,12 @@ def _origins(
     unknown = [p for p in dict.fromkeys([*DEPENDS, *told[0], *told[1]]) if not all(p in t for t in told)]
     a, b = (_flat({k: v for k, v in t.items() if k not in unknown}) for t in told)
     differs = [
-        Difference(what, _shown(a.get(what)), _shown(b.get(what)), what.split()[0] in DEPENDS)
+        Difference(
+            what,
+            _shown(a.get(what), b.get(what)),
+            _shown(b.get(what), a.get(what)),
+            what.split()[0] in DEPENDS,
+        )
         for what in dict.fromkeys([*a, *b])
         if a.get(what) != b.get(what)
     ]
@@ -201,8 +206,14 @@ def _flat(facts: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _shown(value: str | None) -> str:
-    return ABSENT if value is None else in_words(value)
+def _shown(value: str | None, other: str | None) -> str:
+    """A value in words; of two that look alike when cut, the parts that the other lacks."""
+    if value is None:
+        return ABSENT
+    if other is not None and in_words(value) == in_words(other):
+        parts = value.split(":")
+        return " ".join(p for p in parts if p not in other.split(":")) or ABSENT
+    return in_words(value)
 
 
 @dataclass(frozen=True)
