@@ -19,7 +19,8 @@ from scipy.io import loadmat, savemat
 from rolo_bench.boxes import iou
 from rolo_bench.cli import main
 from rolo_bench.datasets import masks
-from rolo_bench.datasets.suites import Entry, entries, load_annotations, tb100, tre_omit
+from rolo_bench.datasets.place import NoFrames
+from rolo_bench.datasets.suites import Entry, Suite, entries, load_annotations, tb100, tre_omit
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.exchange import geometry, otb_json, otb_mat, text, vot_binary
 from rolo_bench.exchange import importing as importers
@@ -28,6 +29,9 @@ from rolo_bench.exchange.mat5 import read_variables
 from rolo_bench.exchange.reading import Meaning, Reading, spans
 from rolo_bench.protocols import tre_starts
 from rolo_bench.run.store import Store
+from rolo_bench.scores.score import score
+from rolo_bench.scores.summary import view
+from rolo_bench.sequence import Sequence
 
 FRAMES = 6
 ENTRIES = (
@@ -58,6 +62,7 @@ def cells(*items: Any) -> np.ndarray:
 
 
 def save_mat(path: Path, *structs: dict[str, Any], compress: bool = True) -> Path:
+    path.parent.mkdir(exist_ok=True)
     savemat(path, {"results": cells(*structs)}, do_compression=compress)
     return path
 
@@ -252,6 +257,37 @@ def test_mat_struct_array_and_transform_type(tmp_path: Path) -> None:
 
 def tre_structs(base: int) -> list[dict[str, Any]]:
     return [struct_of(RAW[s:], startFrame=base + s) for s in (0, 2, 4)]
+
+
+def test_mat_of_several_runs(tmp_path: Path) -> None:
+    """The same first frame and length: repetitions. Every start its own: TRE. What is neither is refused."""
+    save_mat(tmp_path / "a" / "Alpha_T.mat", struct_of(), struct_of(RAW + 0.25), struct_of(RAW - 0.25))
+    save_mat(tmp_path / "a" / "Twin-1_T.mat", *[struct_of()] * 3)
+    save_mat(tmp_path / "a" / "Beta_S.mat", *[struct_of(startFrame=247)] * 3)
+    outcomes = run("otb-mat", tmp_path / "a", tmp_path)
+    assert [(o.tracker, o.sequence, o.protocol) for o in outcomes] == [
+        *((f"T_{k:03d}", name, "ope") for k in range(3) for name in ("Alpha", "Twin-1")), ("S", "Beta", "ope"),
+    ]  # fmt: skip
+    assert outcomes[0].notes[0].startswith("3 repetitions of T, filed as …_000 to …_002")
+    assert outcomes[-1].notes == ("3 repetitions of S that are the same: one is taken",)
+    np.testing.assert_allclose(stored(tmp_path, "T_002")[0].boxes, BOXES - [0.25] * 4, atol=1e-6)
+    (only,) = run("otb-mat", tmp_path / "a" / "Alpha_T.mat", tmp_path, protocol="tre")
+    assert only.what == "refused" and "holds OPE" in str(only.error)
+
+
+def test_mat_of_several_runs_that_may_be_either(tmp_path: Path) -> None:
+    save_mat(tmp_path / "Alpha_T.mat", *(struct_of(RAW + 2 * k) for k in range(12)))
+    (outcome,) = run("otb-mat", tmp_path, tmp_path)
+    assert outcome.what == "refused" and "--protocol ope takes them as repetitions" in str(outcome.error)
+    assert [o.tracker for o in run("otb-mat", tmp_path, tmp_path, protocol="ope")][::11] == ["T_000", "T_011"]
+    assert run("otb-mat", tmp_path, tmp_path, protocol="sre")[0].what == "imported"
+    assert len(stored(tmp_path, "T", protocol="sre")) == 12
+    save_mat(tmp_path / "Alpha_T.mat", struct_of(), struct_of(), *tre_structs(1)[1:])
+    (outcome,) = run("otb-mat", tmp_path, tmp_path)
+    assert outcome.what == "refused" and "--protocol tre takes them as starts" in str(outcome.error)
+    assert "\n" not in str(outcome.error)
+    (outcome,) = run("otb-mat", tmp_path, tmp_path, protocol="tre")
+    assert outcome.what == "imported" and len(stored(tmp_path, "T", protocol="tre")) == 4
 
 
 @pytest.mark.parametrize("base", [1, 247])
@@ -608,15 +644,89 @@ def test_text_layouts(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
     assert [(o.tracker, o.sequence, o.what) for o in run("got10k", tmp_path / "got", tmp_path)] == [
         ("T", "Alpha", "imported"),
-        ("U", "Beta", "imported"),
+        ("U_000", "Beta", "imported"),
+        ("U_001", "Beta", "imported"),
     ]
     np.testing.assert_allclose(stored(tmp_path, "T")[0].seconds, 0.5)
-    np.testing.assert_allclose(stored(tmp_path, "U", "Beta")[0].seconds, 0.25)
-    np.testing.assert_allclose(stored(tmp_path, "U", "Beta")[0].boxes, BOXES, atol=1e-6)
+    for number, seconds in ((0, 0.25), (1, 0.3)):
+        (run_,) = stored(tmp_path, f"U_{number:03d}", "Beta")
+        np.testing.assert_allclose(run_.seconds, seconds)
+        np.testing.assert_allclose(run_.boxes, BOXES + [number, number, number, number], atol=1e-6)
     (outcome,) = run("pytracking", tmp_path / "py", tmp_path)
     assert (outcome.tracker, outcome.sequence) == ("atom_default_000", "Twin-1")
     (outcome,) = run("pysot", tmp_path / "sot", tmp_path, tracker="W", meaning=Meaning(zero_based=True))
     np.testing.assert_allclose(stored(tmp_path, "W")[0].boxes, RAW, atol=1e-6)
+
+
+def test_repetitions_in_one_folder(tmp_path: Path) -> None:
+    """Several runs are filed each; where all are the same there is one; a sequence without chance serves each."""
+    for name, shifts in {
+        "T/Alpha": (0, 1, 2),
+        "T/Twin-1": (0, 0, 0),
+        "S/Alpha": (0, 0),
+        "S/Twin-1": (1,),
+    }.items():
+        folder = tmp_path / "got" / name
+        folder.mkdir(parents=True)
+        for number, shift in enumerate(shifts, 1):
+            (folder / f"{folder.name}_{number:03d}.txt").write_text(table(RAW + shift))
+    outcomes = run("got10k", tmp_path / "got", tmp_path)
+    assert [(o.tracker, o.sequence) for o in outcomes] == [
+        ("S", "Alpha"), ("S", "Twin-1"),
+        ("T_000", "Alpha"), ("T_000", "Twin-1"), ("T_001", "Alpha"), ("T_001", "Twin-1"),
+        ("T_002", "Alpha"), ("T_002", "Twin-1"),
+    ]  # fmt: skip
+    assert [n for o in outcomes for n in o.notes] == [
+        "2 repetitions of S that are the same: one is taken",
+        "3 repetitions of T, filed as …_000 to …_002; `score --view repeats` gives mean and spread; those of 1 "
+        "sequence do not differ, and one serves each",
+    ]
+    for number in range(3):
+        (alpha,), (twin,) = stored(tmp_path, f"T_{number:03d}"), stored(tmp_path, f"T_{number:03d}", "Twin-1")
+        np.testing.assert_allclose([alpha.boxes[0, 0], twin.boxes[0, 0]], [9 + number, 9], atol=1e-6)
+    assert {o.what for o in run("got10k", tmp_path / "got", tmp_path)} == {"unchanged"}
+    named = run("got10k", tmp_path / "got" / "T", tmp_path, tracker="W")
+    assert {o.tracker for o in named} == {"W_000", "W_001", "W_002"}
+
+
+def test_a_repetition_that_lacks_a_file_or_is_damaged_costs_that_one(tmp_path: Path) -> None:
+    for name, content in {
+        "Alpha/Alpha_001": RAW,
+        "Alpha/Alpha_003": RAW + 1,
+        "Twin-1/Twin-1_001": RAW,
+    }.items():
+        path = tmp_path / "T" / "baseline" / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(table(content))
+    (path.parent / "Twin-1_002.txt").mkdir()
+    (path.parent / "Twin-1_003.txt").write_text("1,2,3\n")
+    got = [(o.tracker, o.sequence, o.what) for o in run("vot", tmp_path, tmp_path)]
+    assert got == [
+        ("T_000", "Alpha", "imported"), ("T_000", "Twin-1", "imported"),
+        ("T_001", "Alpha", "imported"), ("T_001", "Twin-1", "refused"),
+    ]  # fmt: skip
+
+
+def test_repetitions_score_as_got10k_scores_them(tmp_path: Path) -> None:
+    """Its report puts the overlaps of all files of all sequences into one mean; checked against got10k 0.1.3."""
+    rng, overlaps = np.random.default_rng(0), []
+    for name in ("Alpha", "Twin-1"):
+        folder = tmp_path / "got" / "T" / name
+        folder.mkdir(parents=True)
+        for number in range(1, 4):
+            moved = RAW + rng.normal(0, 3, RAW.shape) * (np.arange(FRAMES) > 0)[:, None]
+            (folder / f"{name}_{number:03d}.txt").write_text(table(np.round(moved, 3)))
+            read_back = np.loadtxt(folder / f"{name}_{number:03d}.txt", delimiter=",")
+            overlaps.append(iou(read_back, RAW)[1:])
+    run("got10k", tmp_path / "got", tmp_path)
+    videos = tuple(Sequence(name, NoFrames(FRAMES), BOXES, ()) for name in ("Alpha", "Twin-1"))
+    names = ("Alpha", "Twin-1")
+    scores = score(
+        Store(tmp_path / "res"), Suite("mini", videos, names, (), "got10k"), convention="got10k-ao"
+    )
+    (row,) = view(scores, "repeats").itertuples()
+    assert (row.tracker, row.runs) == ("T", 3) and row.auc_spread > 0
+    assert row.auc == pytest.approx(np.concatenate(overlaps).mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def _summary(outcomes: list[Imported], suite: str, entries: tuple[Entry, ...]) -
         same = sum(o.what == "unchanged" for o in mine)
         line = f"{label} on {suite} ({kind}): {new} of {len(entries)} sequences imported"
         console.print(line + (f", {same} there already" if same else ""), markup=False)
-    outside = sum(o.what == "outside" for o in outcomes)
+    outside = len({o.source for o in outcomes if o.what == "outside"})
     if outside:
         console.print(
             f"{counted(outside, 'file is', 'files are')} of sequences outside {suite}: left out", markup=False

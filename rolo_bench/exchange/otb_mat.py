@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ assert len(SHIFTS) == len(SRE_SHIFTS)
 
 
 def read(path: Path, sequence: str, tracker: str) -> list[Reading]:
-    """All starts that a file holds: one for OPE, several for TRE and SRE.
+    """All starts that a file holds: one for OPE, several for TRE and SRE; or several runs of OPE.
+
+    Several without a shift that begin at the same frame and are of one length are repetitions of OPE, others TRE.
 
     Args:
         path: the file.
@@ -55,7 +58,7 @@ def read(path: Path, sequence: str, tracker: str) -> list[Reading]:
     readings = []
     for number, (fields, shift) in enumerate(zip(starts, shifted), 1):
         where = f"{path}" if len(starts) == 1 else f"{path}, start {number}"
-        protocol, place = "ope" if len(starts) == 1 else "tre", number
+        protocol, place = "tre", number
         if shift:
             if shift not in SHIFTS:
                 raise DataError(f"{where}: unknown SRE shift {shift!r}; known: {', '.join(SHIFTS)}")
@@ -65,6 +68,8 @@ def read(path: Path, sequence: str, tracker: str) -> list[Reading]:
         readings.append(_reading(path, where, fields, sequence, tracker, protocol, place))
     if len({(r.protocol, r.number) for r in readings}) != len(readings):
         raise DataError(f"{path}: an SRE shift stands there twice")
+    if not any(shifted) and len({(r.first, len(r.boxes)) for r in readings}) == 1:
+        readings = [replace(r, protocol="ope") for r in readings]
     return sorted(readings, key=lambda r: r.number)
 
 

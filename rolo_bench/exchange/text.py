@@ -162,7 +162,9 @@ def _seconds(path: Path, count: int) -> tuple[Array | None, tuple[str, ...]]:
         return None, ()
     try:
         rows, _ = text_rows(found)
-        values = np.array([float(r[0]) if NUMBER.fullmatch(r[0]) else np.nan for r in rows])
+        column = int(repetition(path) or 1) - 1  # got10k writes the times of all repetitions side by side
+        cells = [row[column if 0 <= column < len(row) else 0] for row in rows]
+        values = np.array([float(c) if NUMBER.fullmatch(c) else np.nan for c in cells])
     except RoloBenchError as error:
         return None, (f"times not used: {error}",)
     if len(values) != count:
@@ -174,29 +176,33 @@ def _seconds(path: Path, count: int) -> tuple[Array | None, tuple[str, ...]]:
 def find_tables(root: Path, format_: str) -> list[tuple[Path, str, str]]:
     """Result files under a folder (or one file), with the sequence and tracker that their paths name.
 
-    Repetitions other than the first (``_002`` …), other starts than the first frame's and files of times are left
-    out.
+    Starts of the multi-start experiment other than the first frame's, and files of times are left out.
     """
     if root.is_file():
         return [_names(root, format_)]
     found = []
-    for path in sorted(p for p in root.rglob("*") if p.suffix in SUFFIXES.get(format_, (".txt",))):
+    endings = SUFFIXES.get(format_, (".txt",))
+    for path in sorted(p for p in root.rglob("*") if p.suffix in endings and p.is_file()):
         inside = path.relative_to(root).parts
         if path.stem.endswith("_time") or "times" in inside[:-1] or any(p.startswith(".") for p in inside):
             continue
-        repetition = re.fullmatch(re.escape(path.parent.name) + r"_(\d{3}|\d{8})", path.stem)
-        if repetition and repetition[1] not in ("001", "00000000"):
-            continue
-        if format_ == "vot" and repetition is None:
+        number = repetition(path)
+        if (len(number) == 8 and int(number)) or (format_ == "vot" and not number):
             continue
         found.append(_names(path, format_))
     return found
 
 
+def repetition(path: Path) -> str:
+    """The number at the end of a name as in ``<Seq>/<Seq>_002.txt``: of a repetition, with eight digits of a start."""
+    match = re.fullmatch(re.escape(path.resolve().parent.name) + r"_(\d{3}|\d{8})", path.stem)
+    return match[1] if match else ""
+
+
 def _names(path: Path, format_: str) -> tuple[Path, str, str]:
     place = path.resolve()
     folder = place.parent
-    if re.fullmatch(re.escape(folder.name) + r"_(\d{3}|\d{8})", path.stem):  # <Seq>/<Seq>_001.txt
+    if repetition(path):
         tracker = folder.parent.parent.name if format_ == "vot" else folder.parent.name
         return path, folder.name, tracker
     tracker = folder.name
