@@ -60,10 +60,8 @@ def find_misfit(boxes: Array, truth: Array, firsts: Mapping[str, Array] | None =
     Args:
         firsts: first true boxes of other sequences ``(4,)``, by name.
     """
-    if not valid(truth[0])[0]:
-        return None
     off = boxes[0] - truth[0]
-    if (np.abs(off) <= ROUNDED).all():
+    if (np.abs(off) <= ROUNDED).all() or not valid(truth[0])[0]:
         return None
     if np.isnan(off).any():
         return Finding(Misfit.UNKNOWN, ("none",))

@@ -152,7 +152,7 @@ def example(conventions: list[Convention]) -> str:
         "| convention | headline | precision at 20 px | mean overlap | failures |\n|---|---:|---:|---:|---:|\n"
     )
     for c in conventions:
-        curves = c.score(boxes, truth, **{key: extra[key] for key in c.needs})
+        curves = c.score(boxes, truth, **extra)
         precision = "none" if np.isnan(curves.precision20) else f"{curves.precision20:.3f}"
         text += (
             f"| `{c.name}` | {curves.auc:.3f} | {precision} | {curves.mean_iou:.3f} | {curves.failures} |\n"

@@ -100,7 +100,8 @@ def read_boxes(path: Path, offset: float = 1.0, data: bytes | None = None) -> Ar
     """
     boxes = parse_fast(path, 4, data)
     _check_finite(path, boxes)
-    return boxes - np.array([offset, offset, 0.0, 0.0])
+    boxes[:, :2] -= offset
+    return boxes
 
 
 def read_scored_boxes(path: Path, data: bytes | None = None) -> tuple[Array, Array | None]:
@@ -114,7 +115,8 @@ def read_scored_boxes(path: Path, data: bytes | None = None) -> tuple[Array, Arr
         return read_boxes(path, data=data), None
     table = parse_fast(path, 5, data)
     _check_finite(path, table)
-    return table[:, :4] - np.array([1.0, 1.0, 0.0, 0.0]), table[:, 4]
+    table[:, :2] -= 1
+    return table[:, :4], table[:, 4]
 
 
 def _check_finite(path: Path, table: Array) -> None:

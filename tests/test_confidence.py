@@ -16,7 +16,7 @@ from rolo_bench.run.store import RunResult, Store
 from rolo_bench.run.verify import find_faults
 from rolo_bench.run.video import _sure
 from rolo_bench.run.worker import as_answer
-from rolo_bench.scores.conventions import long_term, long_term_curve
+from rolo_bench.scores.conventions import Runs, long_term, long_term_curve
 from rolo_bench.scores.score import score
 from rolo_bench.scores.summary import longterm, longterm_curves, view
 from rolo_bench.sequence import Sequence
@@ -174,7 +174,8 @@ def test_the_best_threshold_counts(tmp_path: Path) -> None:
     scores = score(store, suite)
     assert list(longterm_curves(scores)) == ["sure"] and "threshold" in view(scores, "longterm").columns
     boxes = store.load("videos", "ope", "mute", sequence.name)[0].boxes
-    assert long_term(boxes, sequence.truth) == pytest.approx((2 / 3, 2 / 3))
+    runs = Runs.joined([(boxes, sequence.truth, None, None)])
+    assert np.ravel(long_term(runs)) == pytest.approx([2 / 3, 2 / 3])
 
 
 def test_the_figure_has_a_curve_and_a_point(tmp_path: Path) -> None:

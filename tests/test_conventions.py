@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from rolo_bench.boxes import iou
 from rolo_bench.datasets.suites import entries
 from rolo_bench.errors import UsageError
 from rolo_bench.scores.conventions import (
     CONVENTIONS,
     OTB_RULES,
+    SLACK,
+    Curves,
+    Runs,
     find_convention,
+    long_term,
     mean_rate,
     official,
     rules_of,
@@ -33,6 +39,7 @@ NONE = [np.nan] * 4
 NO_PRECISION = ("rolo2016", "got10k-ao")
 AT_LEAST = ("plain", "trackingnet")
 """Conventions whose last threshold, 1, can be reached."""
+CURVE_FIELDS = tuple(field.name for field in fields(Curves))
 
 
 def score(name: str, boxes: list, truth: list):
@@ -221,6 +228,64 @@ def test_curves_are_monotone_and_in_range(name: str, pair) -> None:
     assert np.array_equal(truth, before[1], equal_nan=True)
 
 
+def draw_run(draw: st.DrawFn) -> tuple:
+    boxes, truth = draw(rows)
+    absent = draw(st.none() | arrays(bool, len(truth)))
+    return boxes, truth, absent, draw(st.none() | st.tuples(st.integers(1, 900), st.integers(1, 900)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.composite(draw_run)(), min_size=1, max_size=5))
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_runs_scored_together_are_as_each_alone(name: str, parts: list) -> None:
+    runs = Runs.joined(parts)
+    together = CONVENTIONS[name].curves(runs)
+    for i, part in enumerate(parts):
+        alone = CONVENTIONS[name].score(*part)
+        for field in (*CURVE_FIELDS, "auc", "norm_auc", "precision20", "success50", "success75"):
+            one, all_ = getattr(alone, field), getattr(together, field)
+            assert (one is all_ is None) or np.array_equal(one, all_[i], equal_nan=True), field
+        assert np.array_equal(
+            long_term(Runs.joined([part])), np.array(long_term(runs))[:, [i]], equal_nan=True
+        )
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows, st.none() | st.integers(1, 30))
+def test_shares_are_plain_counts(pair, count: int | None) -> None:
+    values, thresholds = pair[0].ravel(), np.sort(np.nan_to_num(pair[1].ravel()))
+    for share, within in ((share_above, np.greater), (share_within, np.less_equal)):
+        counted = [np.count_nonzero(within(values, t)) / (count or len(values)) for t in thresholds]
+        assert share(values, thresholds, count).tolist() == counted
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=4))
+def test_otb_and_got10k_frame_by_frame(pairs: list) -> None:
+    for name in ("otb", "got10k", "plain"):
+        curves = CONVENTIONS[name].curves(Runs.joined((*pair, None, None) for pair in pairs))
+        for i, (boxes, truth) in enumerate(pairs):
+            overlaps, errors = [], []
+            for box, true in zip([truth[0], *boxes[1:]], truth):
+                there = np.isfinite(true).all() and (true[2:] > 0).all()
+                if name == "otb":
+                    there = there and (true[:2] > -1).all()
+                if name == "plain" and not there:
+                    continue
+                overlaps.append(np.nan_to_num(iou(box, true)[0]) if there else 0.0)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    error = np.hypot(*(box[:2] + box[2:] / 2 - (true[:2] + true[2:] / 2)))
+                good = there or name == "got10k" or ((true[:2] > -1).all() and (true[2:] > 0).all())
+                errors.append(error if good else np.inf)
+            frames = max(len(overlaps), 1)
+            thresholds = (
+                np.append(0, np.arange(1, 21) / 20 - SLACK) if name == "plain" else np.linspace(0, 1, 21)
+            )
+            assert curves.success[i].tolist() == [sum(o > t for o in overlaps) / frames for t in thresholds]
+            assert curves.precision[i].tolist() == [sum(e <= t for e in errors) / frames for t in range(51)]
+            assert curves.mean_iou[i] == pytest.approx(sum(overlaps) / frames, abs=1e-12)
+
+
 @settings(max_examples=40, deadline=None)
 @given(arrays(float, (6, 4), elements=st.floats(1, 500)))
 def test_a_perfect_tracker(truth: np.ndarray) -> None:
@@ -311,9 +376,7 @@ def test_parity_with_other_toolkits_on_made_up_boxes(case: dict) -> None:
     drawn = make_peers.draw(case["seed"], case["kind"])
     rule = CONVENTIONS[case["convention"]]
     extras = {"absent": drawn["absent"], "size": make_peers.SIZE}
-    curves = rule.score(
-        drawn["boxes"] - [1, 1, 0, 0], drawn["truth"] - [1, 1, 0, 0], **{k: extras[k] for k in rule.needs}
-    )
+    curves = rule.score(drawn["boxes"] - [1, 1, 0, 0], drawn["truth"] - [1, 1, 0, 0], **extras)
     for reading, value in case["values"].items():
         assert getattr(curves, reading) == pytest.approx(np.array(value), abs=1e-6), reading
 
@@ -377,8 +440,6 @@ def test_published_overlap_scores_and_error_numbers(shared: Path) -> None:
     published = json.loads((shared / "data/results/jwlim_json/scores_tb100/STRUCK.json").read_text())
     overlap = dict(zip(published["seqs"], published["overlapScores"]))
     errors = dict(zip(published["seqs"], published["errorNum"]))
-    from rolo_bench.boxes import iou
-
     for name in OTB30:
         boxes, truth = struck(shared, name)
         curves = CONVENTIONS["otb"].score(boxes, truth)

@@ -290,13 +290,13 @@ def _mean(found: dict[str, list[dict[str, Any]]], rule: Convention) -> float:
 
 def _scored(outcome: Outcome, suite: Suite, rule: Convention) -> dict[str, Any]:
     """The scores of what was filed; empty where nothing was, or where the truth is not at hand."""
-    from rolo_bench.scores.score import score_result
+    from rolo_bench.scores.score import score_results
 
     if outcome.result is None:
         return {}
     sequence = next(s for s in suite.sequences if s.name == outcome.result.sequence)
     try:
-        return score_result(outcome.result, sequence, rule)
+        return score_results([(outcome.result, sequence)], rule)[0]
     except DataError:
         return {}
 

@@ -329,7 +329,7 @@ def sort_readings(
         ):
             values = [find_convention(rule).score(boxes, truth) for rule in ("rolo2016", "otb")]
             parts.setdefault(reading, []).append(
-                (values[0].mean_iou, values[1].auc, float(np.isnan(boxes).any(axis=1).mean()))
+                (float(values[0].mean_iou), float(values[1].auc), float(np.isnan(boxes).any(axis=1).mean()))
             )
     table = pd.DataFrame(
         [(reading, *np.mean(part, axis=0)) for reading, part in parts.items()],

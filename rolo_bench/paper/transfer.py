@@ -20,7 +20,7 @@ from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.run.plugins import find_plugin, parse_options
 from rolo_bench.run.worker import track_frames
-from rolo_bench.scores.conventions import otb
+from rolo_bench.scores.conventions import find_convention
 from rolo_bench.sequence import Image, Sequence
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def run_auc(
     blank = np.zeros((track.size[1], track.size[0], 3), dtype=np.uint8)
     images = (blank for _ in order)
     boxes = np.stack([b for _, b, *_ in track_frames(tracker, images, track.truth[order[0]], track.name)])
-    return otb(boxes, track.truth[order]).auc
+    return float(find_convention("otb").score(boxes, track.truth[order]).auc)
 
 
 def measure(

@@ -42,6 +42,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ from rolo_bench.errors import DataError, UsageError, counted
 from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.stamp import changed_since, lost_plugin, mixed, timed, video
 from rolo_bench.run.store import Files, RunResult, Store
-from rolo_bench.scores.conventions import Convention, find_convention, long_term, official
+from rolo_bench.scores.conventions import Convention, Mask, Runs, find_convention, long_term, official
 from rolo_bench.scores.kept import Kept, Scored, key_of, sequence_digest
 from rolo_bench.scores.notes import Note, gathered, shortened
 from rolo_bench.sequence import Sequence
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
 
 CURVES = ("success", "precision", "norm_precision")
 """The curves of a run; each stands in the column of its name with ``_curve`` at the end."""
+TOGETHER = 64
+"""Sequences that are scored in one go: more are no faster, and take more memory."""
 REQUIRE = {
     "all": "trackers that have all sequences",
     "common": "the sequences that all trackers have",
@@ -345,26 +348,31 @@ class Against:
                     "name the same --data, or run it again"
                 )
 
-    def scores(self, files: Files, sequence: Sequence, kept: Kept | None) -> Scored:
-        """The scores of a result, and what is wrong with its first box; kept ones where there are such.
+    def scores(self, asked: list[tuple[Files, Sequence]], kept: Kept | None) -> list[Scored]:
+        """The scores of results, and what is wrong with the first box of each; kept ones where there are such.
 
         Raises:
-            DataError: the result is malformed, or of another length.
+            DataError: a result is malformed, or of another length.
         """
-        key = "" if kept is None else key_of(files, *self.digests[sequence.name])
-        found = None if kept is None else kept.get(key)
-        if found is None:
-            result = files.result()
-            scores = score_result(result, sequence, self.rule)
-            found = scores, "" if files.protocol == "sre" else self._misfit(result, sequence)
-            if kept is not None and result.scores is None:
-                kept.put(key, found)
-        found[0].setdefault("confidence", np.zeros((3, 0)))
-        return found
+        keys = [
+            "" if kept is None else key_of(files, *self.digests[sequence.name]) for files, sequence in asked
+        ]
+        found = [None if kept is None else kept.get(key) for key in keys]
+        new = [i for i, scored in enumerate(found) if scored is None]
+        pairs = [(asked[i][0].result(), asked[i][1]) for i in new]
+        for i, pair, scores in zip(new, pairs, score_results(pairs, self.rule)):
+            found[i] = scored = scores, "" if pair[0].protocol == "sre" else self._misfit(*pair)
+            if kept is not None and pair[0].scores is None:
+                kept.put(keys[i], scored)
+        whole = [scored for scored in found if scored is not None]
+        for scores, _ in whole:
+            scores.setdefault("confidence", np.zeros((3, 0)))
+        return whole
 
     def _misfit(self, result: RunResult, sequence: Sequence) -> str:
         """How a result does not begin with the truth, with the likely cause; not of SRE, which starts beside it."""
-        others = {name: box for name, box in self.firsts.items() if name != sequence.name}
+        others = self.firsts.copy()
+        del others[sequence.name]
         found = find_misfit(result.boxes, sequence.truth[_start(result, sequence) :], others)
         return str(found) if found else ""
 
@@ -381,69 +389,93 @@ def _rows(
         )
     suite, rows = against.suite, []
     known = {s.name: s for s in suite.sequences}
-    for results in store.read(suite.name, protocol, tracker, have, meta):
-        sequence = known[results[0].sequence]
-        against.check(results, sequence)
-        parts = []
-        for files in results:
-            part, misfit = against.scores(files, sequence, kept)
-            misfits += [f"{files.label}: {misfit}"] * bool(misfit)
-            if not (against.all_speeds or timed(meta, files.entry)):
-                part["fps"] = float("nan")
-            parts.append(part)
-        head = {
-            "tracker": tracker, "sequence": sequence.name, "segment": None,
-            "suite": suite.name, "protocol": protocol, "convention": against.rule.name,
-            "expected": len(suite.expected), "oracle": bool(meta.get("oracle")), "attributes": sequence.attributes,
-        }  # fmt: skip
-        if segments:
-            rows += [head | {"segment": f.segment} | part for f, part in zip(results, parts)]
-        else:
-            rows.append(head | _mean(parts))
+    reading = store.read(suite.name, protocol, tracker, have, meta)
+    while found := list(islice(reading, TOGETHER)):
+        for results in found:
+            against.check(results, known[results[0].sequence])
+        asked = [(files, known[files.sequence]) for results in found for files in results]
+        scored = iter(against.scores(asked, kept))
+        for results in found:
+            sequence, parts = known[results[0].sequence], []
+            for files, (part, misfit) in zip(results, scored):
+                misfits += [f"{files.label}: {misfit}"] * bool(misfit)
+                if not (against.all_speeds or timed(meta, files.entry)):
+                    part["fps"] = float("nan")
+                parts.append(part)
+            head = {
+                "tracker": tracker, "sequence": sequence.name, "segment": None,
+                "suite": suite.name, "protocol": protocol, "convention": against.rule.name,
+                "expected": len(suite.expected), "oracle": bool(meta.get("oracle")), "attributes": sequence.attributes,
+            }  # fmt: skip
+            if segments:
+                rows += [head | {"segment": f.segment} | part for f, part in zip(results, parts)]
+            else:
+                rows.append(head | _mean(parts))
     return rows
 
 
-def score_result(result: RunResult, sequence: Sequence, rule: Convention) -> dict[str, Any]:
-    """The scores of one result, by their columns.
+def score_results(pairs: list[tuple[RunResult, Sequence]], rule: Convention) -> list[dict[str, Any]]:
+    """The scores of results, each on its sequence, by their columns.
 
     Raises:
-        DataError: it has another length than the sequence, or nobody can score the sequence here.
+        DataError: one has another length than its sequence, or nobody can score that here.
     """
-    start = _start(result, sequence)
+    if not pairs:
+        return []
+    parts = [_part(result, sequence) for result, sequence in pairs]
+    runs = Runs.joined(parts)
+    curves, (precision, recall) = rule.curves(runs), long_term(runs)
+    columns = {
+        "auc": curves.auc, "precision20": curves.precision20, "norm_auc": curves.norm_auc,
+        "success50": curves.success50, "success75": curves.success75, "mean_iou": curves.mean_iou,
+        "lt_precision": precision, "lt_recall": recall, "failures": curves.failures, "dropped": curves.dropped,
+        "fps": [rule.fps(result.seconds) for result, _ in pairs], "frames": [len(r.boxes) for r, _ in pairs],
+        "seconds": [_total(result.seconds) for result, _ in pairs],
+        "counted": runs.lengths - 1 - curves.dropped if rule.pooled else np.ones_like(runs.lengths),
+    }  # fmt: skip
+    numbers = zip(*(np.asarray(values).tolist() for values in columns.values()))
+    lines = zip(*(getattr(curves, name) for name in CURVES))
+    names = (*columns, *(f"{name}_curve" for name in CURVES))
+    scores = [dict(zip(names, row + line)) for row, line in zip(numbers, lines, strict=True)]
+    for i, (result, sequence) in enumerate(pairs):
+        if result.scores is not None:
+            sure = result.scores[_known(result, sequence)]
+            scores[i] = {"confidence": _confidence(sure, *parts[i][:3])} | scores[i]
+    return scores
+
+
+def _total(seconds: Array) -> float:
+    known = seconds[np.isfinite(seconds)]
+    return float(known.sum()) if len(known) else float("nan")
+
+
+def _known(result: RunResult, sequence: Sequence) -> Any:
+    """Which frames of a result are annotated."""
+    return slice(None) if sequence.annotated is None else sequence.annotated[_start(result, sequence) :]
+
+
+def _part(result: RunResult, sequence: Sequence) -> tuple[Array, Array, Mask | None, tuple[int, int] | None]:
+    """What a convention scores of a result; raises as `score_results`."""
+    start, known = _start(result, sequence), _known(result, sequence)
     truth = sequence.truth[start:]
     if len(truth) != len(result.boxes):
         raise DataError(
             f"{result.label}: {len(result.boxes)} boxes for {len(truth)} frames; run or import it again"
         )
-    known = slice(None) if sequence.annotated is None else sequence.annotated[start:]
     if len(truth) > 1 and len(truth[known]) < 2:
         raise DataError(
             f"{sequence.name}: only its first box is known, so nobody can score it here; "
             "write the results for its server with `rolo-bench export`"
         )
     absent = None if sequence.absent is None else sequence.absent[start:][known]
-    extras = {"absent": absent, "size": sequence.extent}
-    curves = rule.score(result.boxes[known], truth[known], **{k: extras[k] for k in rule.needs})
-    seconds = result.seconds[np.isfinite(result.seconds)]
-    precision, recall = long_term(result.boxes[known], truth[known], absent)
-    scores = {} if result.scores is None else {"confidence": _confidence(result, truth, known, absent)}
-    return scores | {
-        "auc": curves.auc, "precision20": curves.precision20, "norm_auc": curves.norm_auc,
-        "success50": curves.success50, "success75": curves.success75, "mean_iou": curves.mean_iou,
-        "lt_precision": precision, "lt_recall": recall,
-        "failures": curves.failures, "dropped": curves.dropped, "fps": rule.fps(result.seconds),
-        "frames": len(truth), "seconds": float(seconds.sum()) if len(seconds) else float("nan"),
-        "counted": len(truth[known]) - 1 - curves.dropped if rule.pooled else 1,
-    } | {f"{name}_curve": getattr(curves, name) for name in CURVES}  # fmt: skip
+    return result.boxes[known], truth[known], absent, sequence.extent
 
 
-def _confidence(result: RunResult, truth: Array, known: Any, absent: Any) -> Array:
+def _confidence(sure: Array, boxes: Array, truth: Array, absent: Mask | None) -> Array:
     """Scores, overlaps and whether the target is shown ``(3, N)``, on the frames that are annotated."""
-    assert result.scores is not None
-    boxes, shown = result.boxes[known], valid(truth[known])
-    shown = shown if absent is None else shown & ~absent
-    sure = np.where(np.isnan(result.scores[known]), np.inf, result.scores[known])
-    overlaps = np.where(shown, np.nan_to_num(iou(boxes, truth[known])), 0.0)
+    shown = valid(truth) if absent is None else valid(truth) & ~absent
+    sure = np.where(np.isnan(sure), np.inf, sure)
+    overlaps = np.where(shown, np.nan_to_num(iou(boxes, truth)), 0.0)
     return np.stack([np.where(np.isnan(boxes).any(axis=1), np.nan, sure), overlaps, shown])
 
 
