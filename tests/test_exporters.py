@@ -140,6 +140,29 @@ def test_starts_of_tre_and_sre_round_trip(
         np.testing.assert_allclose(after.boxes, before.boxes, atol=1.1e-6)
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    arrays(np.float64, COUNT, elements=st.floats(-100, 100) | st.just(np.nan)),
+    st.sampled_from(["vot", "vot-workspace"]),
+)
+def test_confidence_round_trips(
+    tmp_path_factory: pytest.TempPathFactory, scores: np.ndarray, format_: str
+) -> None:
+    """VOT has a place for it; where none is known there is none."""
+    folder = tmp_path_factory.mktemp("sure")
+    one, two = Store(folder / "one"), Store(folder / "two")
+    one.save("mini", RunResult("T", "Alpha", "ope", BOXES, np.ones(COUNT), scores=scores))
+    list(exporters.export_results(one, "mini", (), format_, folder / "out"))
+    (written,) = (folder / "out").rglob("Alpha_001_confidence.value")
+    assert len(written.read_text().splitlines()) == COUNT
+    list(importers.import_results("vot", folder / "out", "mini", ENTRIES, two, "T"))
+    (after,) = two.load("mini", "ope", "T", "Alpha")
+    known = np.isfinite(scores).any()
+    assert known == (after.scores is not None)
+    if after.scores is not None:
+        np.testing.assert_allclose(after.scores, scores, atol=1e-6)
+
+
 def test_a_workspace_of_vot(tmp_path: Path) -> None:
     """What vot-toolkit 0.9 needs to analyse it, beside ``sequences``: its configuration and its list of trackers."""
     store = Store(tmp_path / "res")

@@ -658,6 +658,90 @@ def test_text_layouts(tmp_path: Path) -> None:
     np.testing.assert_allclose(stored(tmp_path, "W")[0].boxes, RAW, atol=1e-6)
 
 
+SURE = np.linspace(0.75, 0.25, FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("format_", "files"),
+    [
+        ("pysot", {"T/Alpha.txt": table(np.column_stack([RAW, SURE]))}),
+        ("got10k", {"T/Alpha.txt": table(np.column_stack([RAW, SURE]), "\t")}),
+        ("pytracking", {"T/Alpha.txt": table(RAW), "T/Alpha_object_presence_scores.txt": table(SURE[:, None])}),
+        ("pytracking", {"T/Alpha.txt": table(RAW), "T/Alpha_all_scores.txt": table(SURE[1:, None])}),
+        ("vot", {"T/longterm/Alpha/Alpha_001.txt": table(BOXES),
+                 "T/longterm/Alpha/Alpha_001_confidence.value": "\n" + table(SURE[1:, None])}),
+        ("vot", {"T/unsupervised/Alpha/Alpha_001.txt": table(BOXES),
+                 "T/unsupervised/Alpha/Alpha_001_time.value": "1\n" * 6,
+                 "T/unsupervised/Alpha/Alpha_001_certainty.value": table(SURE[:, None])}),
+    ],
+)  # fmt: skip
+def test_confidence_of_every_layout(tmp_path: Path, format_: str, files: dict[str, str]) -> None:
+    """A fifth number, or a file beside the boxes; VOT's first row is empty, others leave it out."""
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    (outcome,) = run(format_, tmp_path / "T", tmp_path)
+    assert outcome.what == "imported"
+    assert outcome.notes == (
+        ("confidence taken from Alpha_001_certainty.value",) if "certainty" in str(files) else ()
+    )
+    (result,) = stored(tmp_path, "T")
+    np.testing.assert_allclose(result.boxes, BOXES, atol=1e-6)
+    assert result.scores[1:] == pytest.approx(SURE[1:], abs=1e-6)
+    assert run(format_, tmp_path / "T", tmp_path)[0].what == "unchanged"
+
+
+def test_a_confidence_that_changes_is_another_result(tmp_path: Path) -> None:
+    (tmp_path / "T").mkdir()
+    (tmp_path / "T" / "Alpha.txt").write_text(table(RAW))
+    beside = tmp_path / "T" / "Alpha_all_scores.txt"
+    assert [run("pysot", tmp_path / "T", tmp_path)[0].what for _ in range(2)] == ["imported", "unchanged"]
+    beside.write_text(table(SURE[:, None]))
+    assert [run("pysot", tmp_path / "T", tmp_path)[0].what for _ in range(2)] == ["imported", "unchanged"]
+    beside.write_text(table(SURE[:, None] / 2))
+    assert run("pysot", tmp_path / "T", tmp_path)[0].what == "imported"
+    assert stored(tmp_path, "T")[0].scores[0] == 0.375
+
+
+@pytest.mark.parametrize(
+    ("files", "note"),
+    [
+        (
+            {"confidence": "0.5\n" * 3},
+            "confidence not used: Alpha_001_confidence.value has 3 rows for 6 boxes",
+        ),
+        ({"confidence": "\x00"}, "confidence not used: .*not a plain text file"),
+        ({"a": "1\n" * 6, "b": "1\n" * 6}, "it may be Alpha_001_a.value or Alpha_001_b.value"),
+        ({"confidence": "inf\n" * 6}, None),
+        ({"confidence": "\n" * 6}, None),
+    ],
+)
+def test_confidence_that_does_not_fit_is_named(
+    tmp_path: Path, files: dict[str, str], note: str | None
+) -> None:
+    folder = tmp_path / "T" / "longterm" / "Alpha"
+    folder.mkdir(parents=True)
+    (folder / "Alpha_001.txt").write_text(table(BOXES))
+    for name, content in files.items():
+        (folder / f"Alpha_001_{name}.value").write_text(content)
+    (outcome,) = run("vot", tmp_path / "T", tmp_path)
+    assert outcome.what == "imported" and stored(tmp_path, "T")[0].scores is None
+    assert re.search(note, outcome.notes[0]) if note else outcome.notes == ()
+
+
+def test_confidence_goes_with_its_rows(tmp_path: Path) -> None:
+    """Rows left out or filled take their confidence with them; infinite ones are none."""
+    scores = np.append(SURE, [0.125, np.inf])
+    long = Reading(Path("f"), "Alpha", "T", np.vstack([BOXES, BOXES[:2]]), scores=scores)
+    assert fit_reading(long, ENTRIES[0], Repairs(cut="after")).scores.tolist() == SURE.tolist()
+    short = Reading(Path("f"), "Alpha", "T", BOXES[:4], scores=SURE[:4])
+    filled = fit_reading(short, ENTRIES[0], Repairs(pad="hold")).scores
+    assert filled[:4].tolist() == SURE[:4].tolist() and np.isnan(filled[4:]).all()
+    (tmp_path / "Alpha.txt").write_text(table(np.column_stack([RAW, scores[[0, 1, 2, 3, 4, 7]]])))
+    (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
+    assert found.scores is not None and np.isnan(found.scores[5]) and not np.isnan(found.boxes).any()
+
+
 def test_repetitions_in_one_folder(tmp_path: Path) -> None:
     """Several runs are filed each; where all are the same there is one; a sequence without chance serves each."""
     for name, shifts in {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rolo_bench.errors import TrackerError, UsageError
-from rolo_bench.run import plugins
+from rolo_bench.run import opencv, plugins
 from rolo_bench.run.in_process import seed_all
 from rolo_bench.run.options import declared
 from rolo_bench.run.runner import run, run_sequence
@@ -87,8 +87,28 @@ def test_nano_follows_a_square(shared, monkeypatch):
     monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights" / "nanotrack"))
     sequence, tracker = square_sequence(), plugins.find_plugin("nano").make({})
     assert sorted(tracker.weights_digests) == ["nanotrack_backbone_sim.onnx", "nanotrack_head_sim.onnx"]
-    boxes = run_sequence(tracker, sequence).boxes
-    assert np.median(np.abs(boxes[:, :2] - sequence.truth[:, :2]).max(axis=1)) < 8
+    result = run_sequence(tracker, sequence)
+    assert np.median(np.abs(result.boxes[:, :2] - sequence.truth[:, :2]).max(axis=1)) < 8
+    assert result.scores is not None and ((result.scores[1:] > 0) & (result.scores[1:] <= 1)).all()
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_opencv_trackers_that_have_a_score_give_it(sure):
+    class Fake:
+        def init(self, image, box):
+            self.box = box
+
+        def update(self, image):
+            return False, (9, 9, 9, 9)
+
+        if sure:
+
+            def getTrackingScore(self):
+                return np.float32(0.25)
+
+    result = run_sequence(opencv.OpenCVTracker(Fake), square_sequence(count=3))
+    assert result.boxes.tolist() == [result.boxes[0].tolist()] * 3  # a loss is the last box
+    assert result.scores is None if not sure else result.scores[1:].tolist() == [0.25, 0.25]
 
 
 def write(path: Path, text: str) -> Path:

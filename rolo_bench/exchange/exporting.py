@@ -99,6 +99,8 @@ def _vot(results: list[RunResult], name: str, offset: float) -> Files:
     (result,) = results
     base = f"{result.tracker}/unsupervised/{name}/{name}_001"
     content: Files = {f"{base}.txt": vot_rows(result.boxes)}
+    if result.scores is not None:
+        content[f"{base}_confidence.value"] = format_numbers(result.scores)
     return content | ({f"{base}_time.value": format_numbers(result.seconds)} if _timed(result) else {})
 
 

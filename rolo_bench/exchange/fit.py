@@ -70,12 +70,16 @@ def split_stem(stem: str, names: dict[str, Entry]) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A reading that fits its sequence: boxes ``(N, 4)`` of exactly the benchmark's frames, and where they start."""
+    """A reading that fits its sequence: boxes ``(N, 4)`` of exactly the benchmark's frames, and where they start.
+
+    ``seconds`` and ``scores`` are ``(N,)``; scores are None where the file holds none.
+    """
 
     boxes: Array
     seconds: Array
     start: int
     notes: tuple[str, ...]
+    scores: Array | None = None
 
 
 def fit_reading(reading: Reading, entry: Entry, repairs: Repairs, truth: Array | None = None) -> Fitted:
@@ -128,7 +132,8 @@ def fit_reading(reading: Reading, entry: Entry, repairs: Repairs, truth: Array |
     if repairs.hold:
         boxes, held = _hold(boxes)
         notes += held
-    return Fitted(boxes, _seconds(reading, skipped, len(boxes)), start, notes)
+    scores = _cut_out(reading.scores, skipped, len(boxes))
+    return Fitted(boxes, _seconds(reading, skipped, len(boxes)), start, notes, scores)
 
 
 def _skipped(boxes: Array, entry: Entry, cut: str, truth: Array | None, where: str) -> int:
@@ -216,7 +221,15 @@ def _hold(boxes: Array) -> tuple[Array, tuple[str, ...]]:
 
 def _seconds(reading: Reading, skipped: int, count: int) -> Array:
     """Times ``(N,)``: as in the file, else the stated average speed spread evenly, else NaN."""
-    if reading.seconds is not None:
-        there = reading.seconds[skipped : skipped + count]
-        return np.pad(there, (0, count - len(there)), constant_values=np.nan)
+    stated = _cut_out(reading.seconds, skipped, count)
+    if stated is not None:
+        return stated
     return np.full(count, 1.0 / reading.fps if reading.fps > 0 else np.nan)
+
+
+def _cut_out(values: Array | None, skipped: int, count: int) -> Array | None:
+    """``count`` values after the first ``skipped``, NaN where there are no more; None of None."""
+    if values is None:
+        return None
+    there = values[skipped : skipped + count]
+    return np.pad(there, (0, count - len(there)), constant_values=np.nan)

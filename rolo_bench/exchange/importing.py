@@ -353,7 +353,7 @@ def _import_file(order: _Order, found: Found, protocol: str | None) -> Imported:
     fitted = [fit_reading(r, entry, order.repairs, order.truths.get(entry.name)) for r in readings]
     results = [_result(label, entry.name, r, f) for r, f in zip(readings, fitted)]
     mark = order.mark(found.path.read_bytes())
-    marks = {r.stem: mark | {"start": r.start} for r in results}
+    marks = {r.stem: mark | {"start": r.start} | _scores_mark(r.scores) for r in results}
     if _same(meta, marks, order.store.folder(order.suite, kind, label)):
         return Imported(found.path, "unchanged", entry.name, label, kind)
     if not order.force:
@@ -389,7 +389,21 @@ def _wanted(order: _Order, found: Found, protocol: str | None) -> list[Reading]:
 def _result(label: str, sequence: str, reading: Reading, fitted: Fitted) -> RunResult:
     kind = reading.protocol
     segment = None if kind == "ope" else f"{kind}{reading.number:02d}"
-    return RunResult(label, sequence, kind, fitted.boxes, fitted.seconds, segment=segment, start=fitted.start)
+    return RunResult(
+        label,
+        sequence,
+        kind,
+        fitted.boxes,
+        fitted.seconds,
+        segment=segment,
+        start=fitted.start,
+        scores=fitted.scores,
+    )
+
+
+def _scores_mark(scores: Array | None) -> dict[str, str]:
+    """Confidence may lie in a file of its own, so its content is a part of what a result depends on."""
+    return {} if scores is None else {"scores": hashlib.sha256(scores.tobytes()).hexdigest()}
 
 
 def _meta(order: _Order, kind: str, label: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Reading:
         seconds: ``(N,)`` time per frame, or None.
         notes: what was found wrong and how it was handled, a line each.
         start_code: the first row is a code for "started here with the truth" in place of a box.
+        scores: ``(N,)`` how sure the tracker was, NaN where the file does not say, or None.
     """
 
     source: Path
@@ -50,6 +51,7 @@ class Reading:
     seconds: Array | None = None
     notes: tuple[str, ...] = ()
     start_code: bool = False
+    scores: Array | None = None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 - got10k: ``<tracker>/<Seq>.txt`` and ``<tracker>/times/<Seq>_time.txt``, or ``<tracker>/<Seq>/<Seq>_001.txt``;
 - pysot: ``<tracker>/<Seq>.txt``;
 - pytracking: ``<tracker>/<parameters>_000/<Seq>.txt`` and ``<Seq>_time.txt``, tab separated, whole numbers;
-- VOT: ``<tracker>/<experiment>/<Seq>/<Seq>_001.txt``, rectangles, polygons, masks or codes; ``.bin`` of its toolkit,
-  and ``<Seq>_00000000.txt`` of its multi-start experiment, whose other starts are left out.
+- VOT: ``<tracker>/<experiment>/<Seq>/<Seq>_001.txt``, rectangles, polygons, masks or codes, with
+  ``<Seq>_001_confidence.value``; ``.bin`` of its toolkit, and ``<Seq>_00000000.txt`` of its multi-start experiment,
+  whose other starts are left out.
 
 The first three hold the pixels of the annotation that they were run on: 1-based for OTB. VOT counts from 0.
 Text carries no checksum: a digit that was changed into another is the file's word.
@@ -29,12 +30,16 @@ from rolo_bench.exchange.reading import (
     Meaning,
     Reading,
     drop_invalid,
+    read_text,
     real_rows,
     text_numbers,
     text_rows,
 )
 
 SUFFIXES = {"vot": (".txt", ".bin")}
+SCORES = ("_confidence.value", "_object_presence_scores.txt", "_all_scores.txt")
+"""Files of confidence beside boxes: of VOT and pysot, of pytracking, of those who took over its code."""
+ASIDE = ("_time", "_object_presence_scores", "_all_scores", "_all_boxes")
 MOT_COLUMNS = (9, 10)
 """Numbers of a row of MOT results: frame, id, x, y, w, h, confidence, and two or three that are not used."""
 
@@ -44,7 +49,7 @@ def read_rectangles(
 ) -> list[Reading]:  # fmt: skip
     """One file of got10k, pysot or pytracking: rows x, y, w, h.
 
-    Rows of five numbers end with a confidence, which is not used; eight are the corners of a polygon, of which the
+    Rows of five numbers end with a confidence; eight are the corners of a polygon, of which the
     bounding box is taken; nine or ten are rows of MOT, with the number of their frame.
 
     Args:
@@ -55,7 +60,8 @@ def read_rectangles(
         DataError: not such a table, with its row.
     """
     values, notes = text_numbers(path, (4, 5, 8, *MOT_COLUMNS))
-    values, _ = real_rows(values, str(path))
+    given = values[:, 4] if values.shape[1] == 5 else None
+    values, _ = real_rows(values[:, :4] if given is not None else values, str(path))
     first, kind, columns = None, "rect", values.shape[1]
     if columns in MOT_COLUMNS:
         values, first = _by_frame(values, path)
@@ -63,14 +69,19 @@ def read_rectangles(
     elif columns == 8:
         values = np.array([bounding_box(row, str(path)) for row in values])
         kind = "polygon"
-    elif columns == 5:
-        values, kind = values[:, :4], "rect and confidence"
+    elif given is not None:
+        kind = "rect and confidence"
     if meaning.corners:
         values = from_corners(values)
     boxes, invalid = drop_invalid(values - np.array([meaning.offset, meaning.offset, 0.0, 0.0]))
     seconds, note = _seconds(path, len(boxes))
-    notes += (*invalid, *note)
-    return [Reading(path, sequence, tracker, boxes, kind, first=first, seconds=seconds, notes=notes)]
+    scores, score_note = _scores(path, len(boxes)) if given is None else (_known(given), ())
+    notes += (*invalid, *note, *score_note)
+    return [
+        Reading(
+            path, sequence, tracker, boxes, kind, first=first, seconds=seconds, notes=notes, scores=scores
+        )
+    ]
 
 
 def _by_frame(values: Array, path: Path) -> tuple[Array, int]:
@@ -123,9 +134,20 @@ def read_vot(path: Path, sequence: str, tracker: str) -> list[Reading]:
     if empty:
         notes += (f"code 0 in {len(empty)} rows from row {empty[0] + 1} on: taken as no box",)
     seconds, note = _seconds(path, len(boxes))
-    notes += invalid + note
+    scores, score_note = _scores(path, len(boxes))
+    notes += invalid + note + score_note
     return [
-        Reading(path, sequence, tracker, boxes, kind, seconds=seconds, start_code=start_code, notes=notes)
+        Reading(
+            path,
+            sequence,
+            tracker,
+            boxes,
+            kind,
+            seconds=seconds,
+            start_code=start_code,
+            notes=notes,
+            scores=scores,
+        )
     ]
 
 
@@ -160,11 +182,9 @@ def _seconds(path: Path, count: int) -> tuple[Array | None, tuple[str, ...]]:
     found = next((p for p in places if p.is_file()), None)
     if found is None:
         return None, ()
+    column = int(repetition(path) or 1) - 1  # got10k writes the times of all repetitions side by side
     try:
-        rows, _ = text_rows(found)
-        column = int(repetition(path) or 1) - 1  # got10k writes the times of all repetitions side by side
-        cells = [row[column if 0 <= column < len(row) else 0] for row in rows]
-        values = np.array([float(c) if NUMBER.fullmatch(c) else np.nan for c in cells])
+        values = _column(found, column)
     except RoloBenchError as error:
         return None, (f"times not used: {error}",)
     if len(values) != count:
@@ -173,10 +193,59 @@ def _seconds(path: Path, count: int) -> tuple[Array | None, tuple[str, ...]]:
         return np.where((values >= 0) & (values < 1e6), values, np.nan), ()
 
 
+def _scores(path: Path, count: int) -> tuple[Array | None, tuple[str, ...]]:
+    """Confidence beside a result file ``(N,)``, NaN where it does not say; None where there is none.
+
+    VOT lets a tracker name its values as it likes: without a ``_confidence.value`` a single other one is taken, and
+    named. A file may leave out the first frame, in which the tracker was told the box.
+    """
+    found = next((p for end in SCORES if (p := path.with_name(path.stem + end)).is_file()), None)
+    notes: tuple[str, ...] = ()
+    if found is None:
+        start = f"{path.stem}_"
+        others = sorted(
+            p for p in path.parent.glob("*.value") if p.name.startswith(start) and p.stem != f"{start}time"
+        )
+        if len(others) > 1:
+            return None, (f"confidence not used: it may be {' or '.join(p.name for p in others)}",)
+        if not others:
+            return None, ()
+        found = others[0]
+        notes = (f"confidence taken from {found.name}",)
+    try:
+        values = _column(found)
+    except RoloBenchError as error:
+        return None, (f"confidence not used: {error}",)
+    if len(values) == count - 1:
+        values = np.append(np.nan, values)
+    if len(values) != count:
+        return None, (f"confidence not used: {found.name} has {len(values)} rows for {count} boxes",)
+    return _known(values), notes
+
+
+def _known(scores: Array) -> Array | None:
+    """Scores with NaN for what is infinite; None where none is left."""
+    finite = np.isfinite(scores)
+    return np.where(finite, scores, np.nan) if finite.any() else None
+
+
+def _column(path: Path, column: int = 0) -> Array:
+    """Numbers of a column of a file beside results, of the first where there is none; NaN for what is no number.
+
+    An empty row, as VOT writes for the first frame, is NaN, too.
+
+    Raises:
+        DataError: as `read_text`.
+    """
+    rows = [re.split(r"[,;\s]+", line.strip()) for line in read_text(path).removesuffix("\n").split("\n")]
+    cells = [row[column if 0 <= column < len(row) else 0] for row in rows]
+    return np.array([float(c) if NUMBER.fullmatch(c) else np.nan for c in cells])
+
+
 def find_tables(root: Path, format_: str) -> list[tuple[Path, str, str]]:
     """Result files under a folder (or one file), with the sequence and tracker that their paths name.
 
-    Starts of the multi-start experiment other than the first frame's, and files of times are left out.
+    Starts of the multi-start experiment other than the first frame's, and files of times and confidence are left out.
     """
     if root.is_file():
         return [_names(root, format_)]
@@ -184,7 +253,7 @@ def find_tables(root: Path, format_: str) -> list[tuple[Path, str, str]]:
     endings = SUFFIXES.get(format_, (".txt",))
     for path in sorted(p for p in root.rglob("*") if p.suffix in endings and p.is_file()):
         inside = path.relative_to(root).parts
-        if path.stem.endswith("_time") or "times" in inside[:-1] or any(p.startswith(".") for p in inside):
+        if path.stem.endswith(ASIDE) or "times" in inside[:-1] or any(p.startswith(".") for p in inside):
             continue
         number = repetition(path)
         if (len(number) == 8 and int(number)) or (format_ == "vot" and not number):

@@ -42,12 +42,13 @@ class OpenCVTracker:
             )
         self.tracker.init(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (x, y, w, h))
 
-    def update(self, image: Image) -> Array:
-        """OpenCV's box; the last one where it reports a loss."""
+    def update(self, image: Image) -> Array | tuple[Array, float]:
+        """OpenCV's box, the last one where it reports a loss; with its score, of a tracker that has one."""
         found, box = self.tracker.update(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         if found:
             self.box = np.asarray(box, dtype=np.float64)
-        return self.box
+        score = getattr(self.tracker, "getTrackingScore", None)  # Nano and Vit
+        return self.box if score is None else (self.box, float(score()))
 
 
 def opencv_tracker(name: str, about: str, least: tuple[int, int] = (1, 1)) -> type:
