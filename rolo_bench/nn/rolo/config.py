@@ -8,9 +8,9 @@ from typing import Any
 
 from rolo_bench.association import Association, check_numbers
 from rolo_bench.errors import UsageError
-from rolo_bench.nn.rolo.heatmap import CELLS
 
 FORMS = ("offset", "absolute", "heatmap")
+CELLS = 32  # of a side of a heatmap
 # What the offset form is told beside feature and box: was a detection accepted, for how many frames was none,
 # movement of the fed box since the frame before (4), given box against the first detection (4).
 MOTION = 10

@@ -13,8 +13,7 @@ from rolo_bench.association import alone, box_of, looks_of, one
 from rolo_bench.boxes import Array, as_boxes, from_relative, to_relative
 from rolo_bench.detection import Detections
 from rolo_bench.nn.rolo.coding import first_offset, heat
-from rolo_bench.nn.rolo.config import LIKENESS
-from rolo_bench.nn.rolo.heatmap import CELLS
+from rolo_bench.nn.rolo.config import CELLS, LIKENESS
 from rolo_bench.nn.rolo.network import Choice, Rolo, begin, step
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-CELLS = 32
+from rolo_bench.nn.rolo.config import CELLS
 
 
 def coverage(low: Tensor, high: Tensor, cells: int = CELLS) -> Tensor:
