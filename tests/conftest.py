@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from rolo_bench.datasets.synthetic import suite
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first frames of every third scene of the demo suite, where a test is not about what they show."""
+    parts = tuple(s.slice(0, 20) for s in suite.demo_sequences()[::3])
+    monkeypatch.setattr(suite, "demo_sequences", lambda: parts)
 
 
 @pytest.fixture

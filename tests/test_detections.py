@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -207,39 +206,63 @@ def test_one_detector_per_set_of_options(tmp_path: Path) -> None:
     assert a is b and isinstance(c, Cached)
 
 
+class Clock:
+    """A clock that stands but for the detector."""
+
+    now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("rolo_bench.nn.detect.cache.time", made)
+    return made
+
+
 class Slow(Counting):
-    """A detector that takes its time, and says what it would be at another threshold."""
+    """A detector that takes 3 s an image, and says what it would be at another threshold."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
-        time.sleep(0.03 * len(images))
+        self.clock.now += 3 * len(images)
         return super().__call__(images)
 
     def identity_at(self, threshold: float) -> str:
         return f"slow:threshold={threshold:g}"
 
 
-def test_whoever_shares_is_charged_what_the_detector_took(tmp_path: Path) -> None:
-    first = Shared(Slow(), tmp_path, 0.2)
+def test_whoever_shares_is_charged_what_the_detector_took(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Shared(Slow(clock), tmp_path, 0.2)
     assert first.identity == "slow:threshold=0.2"  # as if it were not shared
-    begin = time.perf_counter()
     found = first([frame(1), frame(2)])
-    clock = time.perf_counter() - begin
-    paid = clock + first.take_lent()
-    assert 0.06 <= paid <= clock and first.take_lent() == 0
-    again = Shared(Slow(), tmp_path, 0.2)  # another tracker, in another process
-    begin = time.perf_counter()
+    assert clock.now == 106 and first.take_lent() == 0  # all of it is on the clock
+    again = Shared(Slow(clock), tmp_path, 0.2)  # another tracker, in another process
+    look = again._found
+
+    def reading(*asked):
+        clock.now += 0.5  # which the store takes
+        return look(*asked)
+
+    monkeypatch.setattr(again, "_found", reading)
     assert all(same(a, b) for a, b in zip(again([frame(1), frame(2)]), found))
-    clock = time.perf_counter() - begin
-    assert again.detector.calls == 0 and clock < 0.06
-    assert clock + again.take_lent() == pytest.approx(paid, abs=0.02)
+    assert again.detector.calls == 0 and clock.now == 106.5
+    assert again.take_lent() == 5.5 and again.take_lent() == 0
 
 
-def test_seconds_that_were_cut_off_or_lost_count_nothing(tmp_path: Path) -> None:
-    Shared(Slow(), tmp_path, 0.0)([frame(1)])
+def test_seconds_that_were_cut_off_or_lost_count_nothing(tmp_path: Path, clock: Clock) -> None:
+    Shared(Slow(clock), tmp_path, 0.0)([frame(1)])
     (path,) = tmp_path.rglob("*.seconds")
     path.write_bytes(path.read_bytes()[:-1])
-    again = Shared(Slow(), tmp_path, 0.0)
-    assert same(again([frame(1)])[0], Counting().one(frame(1))) and -0.03 < again.take_lent() < 0
+    again = Shared(Slow(clock), tmp_path, 0.0)
+    assert same(again([frame(1)])[0], Counting().one(frame(1))) and again.take_lent() == 0
 
 
 def test_trackers_of_a_run_share_detections_and_are_as_without(
@@ -267,7 +290,8 @@ def test_a_shared_run_is_recorded_as_one_alone(tmp_path: Path) -> None:
     suite, store = Suite("made", (video,), ("Made",)), Store(tmp_path / "r")
     entries, made = {}, {}
     for name, shared in (("first", str(tmp_path)), ("second", str(tmp_path)), ("alone", None)):
-        how, options = How(shared=shared), {"detector": "demo", "threshold": 0.05}
+        how = How(shared=shared, in_process=shared is None)
+        options = {"detector": "demo", "threshold": 0.05}
         run("yolo", suite, results=store.root, name=name, options=options, how=how)
         meta = store.meta("made", "ope", name)
         entries[name], made[name] = meta["sequences"]["Made"], [*meta["makings"]]

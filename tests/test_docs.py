@@ -41,6 +41,7 @@ def follow(lines: list[list[str]]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_demo")
 def test_plugin_guide_runs_as_printed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     guide = ROOT / "docs" / "plugins.md"
@@ -58,6 +59,7 @@ def test_plugin_guide_runs_as_printed(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_demo")
 def test_first_screen_of_the_readme_works_as_typed(tmp_path, monkeypatch, capsys):
     """From an empty folder: a new tracker is scored, an own video tracked, and the example in Python runs."""
     monkeypatch.chdir(tmp_path)
@@ -102,6 +104,7 @@ def test_guide_to_own_data_runs_as_printed(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_demo")
 def test_guide_to_own_detector_runs_as_printed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     guide = ROOT / "docs" / "own-detector.md"

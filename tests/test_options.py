@@ -51,6 +51,7 @@ def test_score_takes_some_sequences(common, capsys):
     assert "did you mean 'Square'?" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("short_demo")
 def test_attributes_choose_sequences(capsys, tmp_path):
     results = ["--results", str(tmp_path)]
     line = ["run", "--tracker", "static", "--suite", "demo", *results]
@@ -235,6 +236,7 @@ def test_a_file_that_is_there_will_do(tmp_path, monkeypatch, capsys):
     other = WeightFile("net.onnx", "http://127.0.0.1:9/y", SHA, None, "Apache-2.0")
     plant(monkeypatch, (WeightFile("net.bin", "http://127.0.0.1:9/x", SHA, None, "Apache-2.0"),), (other,))
     monkeypatch.setenv("ROLO_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("rolo_bench.fetch.download.time.sleep", lambda seconds: None)  # between two tries
     path = tmp_path / "weights" / "net.onnx"
     path.parent.mkdir()
     path.write_bytes(BODY)

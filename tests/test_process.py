@@ -64,9 +64,9 @@ GOES = {
     "os.kill(os.getpid(), signal.SIGKILL)": "its process was ended by SIGKILL, as the system does when memory runs out",
     "os.kill(os.getpid(), signal.SIGTERM)": "its process was ended by SIGTERM",
     "os.abort()": "its process was ended by SIGABRT",
-    "time.sleep(1000)": "no answer for 5 s (--frame-timeout)",
-    "exec('while True: pass')": "no answer for 5 s (--frame-timeout)",
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)": "no answer for 5 s (--frame-timeout)",
+    "time.sleep(1000)": "no answer for 3 s (--frame-timeout)",
+    "exec('while True: pass')": "no answer for 3 s (--frame-timeout)",
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)": "no answer for 3 s (--frame-timeout)",
     "self.held = np.ones((1 << 29,), np.uint8); time.sleep(9)": "more than 0.4 GB of memory (--memory)",
     "os.closerange(3, 99)": "its process ended itself with status 0",
     "sys.exit(0)": "SystemExit: 0",
@@ -77,7 +77,7 @@ GOES = {
     "raise ValueError('\\x1b[31mred\\nsecond')": "ValueError: [31mred",
 }
 # a busy machine takes long to notice what a process does, so the limit for a frame is not short
-LIMITS = Limits(frame=5.0, memory=400_000_000)
+LIMITS = Limits(frame=3.0, memory=400_000_000)
 
 
 @pytest.fixture
@@ -164,7 +164,8 @@ def test_every_global_generator_is_seeded_for_each_sequence(tmp_path):
         list(run_suite(tmp_path / "dice.py", suite, store, how=how))
         found += [store.load("made", "ope", "dice", s)[0].boxes[1:] for s in ("A", "B")]
     assert all(np.array_equal(f, found[0]) for f in found)
-    list(run_suite(tmp_path / "dice.py", suite, Store(tmp_path / "other"), seed=1))
+    here = How(in_process=True)
+    list(run_suite(tmp_path / "dice.py", suite, Store(tmp_path / "other"), seed=1, how=here))
     assert not np.array_equal(
         Store(tmp_path / "other").load("made", "ope", "dice", "A")[0].boxes[1:], found[0]
     )
@@ -281,7 +282,7 @@ def test_one_that_cannot_be_made_keeps_no_other_from_running(tmp_path, capsys, w
     path.write_text(
         (f"import ctypes, os, sys, time\n{what}\n" if where == "import" else "") + head + body + rest
     )
-    line = ["run", "--tracker", str(path), "--tracker", "static", "--start-timeout", "12"]
+    line = ["run", "--tracker", str(path), "--tracker", "static", "--start-timeout", "6"]
     line += ["--suite", str(otb_folder(tmp_path / "videos", count=4)), "--results", str(tmp_path / "r")]
     assert main(line) == 1
     err = capsys.readouterr().err.splitlines()

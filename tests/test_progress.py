@@ -210,7 +210,13 @@ def test_a_terminal_shows_frames_failures_in_red_and_the_end(tmp_path, jobs):
     assert re.search(r"Other: AUC \d\.\d{3}, ", text)
     assert re.search(r"\x1b\[31m  Other: failed: Other, frame 4: ValueError: no luck", text)
     assert "next: rolo-bench score --suite ./videos" in text
-    plain = on_a_terminal([*command, "--tracker", "static", "--force"], tmp_path, TERM="dumb")
-    assert "\x1b" not in plain and "static on videos: 2 sequences, 80 frames" in plain
+
+
+def test_a_plain_terminal_has_no_colours(tmp_path):
+    otb_folder(tmp_path / "videos", count=8)
+    (tmp_path / "fails.py").write_text(FAILS)
+    command = [sys.executable, "-m", "rolo_bench", "run", "--suite", "./videos"]
+    plain = on_a_terminal([*command, "--tracker", "static"], tmp_path, TERM="dumb")
+    assert "\x1b" not in plain and "static on videos: 2 sequences, 16 frames" in plain
     uncoloured = on_a_terminal([*command, "--tracker", "./fails.py"], tmp_path, NO_COLOR="1")
     assert "failed: Other, frame 4" in uncoloured and "\x1b[31m" not in uncoloured

@@ -10,7 +10,7 @@ from rolo_bench.cli import main
 from rolo_bench.datasets.suites import load_suite
 from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.nn.train import rolo_loss
+from rolo_bench.nn.train import rolo, rolo_loss
 from rolo_bench.nn.train.runs import DetectedVideo
 from rolo_bench.nn.train.tracks import video_group
 from rolo_bench.paper.transfer import Variant, measure, runs, summary, transfer
@@ -123,6 +123,8 @@ def test_the_command_trains_on_the_other_recordings_and_measures(tmp_path, monke
     monkeypatch.setattr(
         rolo_loss, "RoloRecipe", lambda seed: whole(pretrain=4, finetune=4, batch=8, seed=seed)
     )
+    prepare = rolo.prepare_runs
+    monkeypatch.setattr(rolo, "prepare_runs", lambda *a, **more: prepare(*a, **more | {"simulated": 12}))
     otb_folder(tmp_path / "videos", ("One", "Other", "Third"))
     (tmp_path / "bright.py").write_text(DETECTOR)
     words = [
