@@ -28,6 +28,8 @@ def test_every_command_has_help_and_an_example(name, command):
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help, f"{name} {parameter.opts}"
+            bare = type(parameter.type) in (type(click.INT), type(click.FLOAT))
+            assert not bare or parameter.is_flag, f"{name} {parameter.opts}: takes numbers without a range"
 
 
 def test_help_loads_neither_torch_nor_matplotlib():

@@ -97,3 +97,10 @@ def test_nothing_answers_there(tmp_path, capsys):
     assert "go without --jobs" in capsys.readouterr().err
     assert main(line) == 2
     assert "none.json: no such scheduler file" in capsys.readouterr().err.splitlines()[-1]
+    Path(line[-1]).write_text("{}")
+    assert main(line) == 2
+    assert "none.json: no Dask scheduler answers there (no scheduler file)" in capsys.readouterr().err
+    begun = time.monotonic()
+    assert main([*line[:-1], "nowhere"]) == 2
+    assert "nowhere: no Dask scheduler answers there (missing port" in capsys.readouterr().err
+    assert time.monotonic() - begun < 10

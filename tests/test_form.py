@@ -326,6 +326,14 @@ def test_plot_takes_what_a_paper_needs(stored, tmp_path, capsys):
         (["--label", "ncc"], "write NAME=TEXT"),
         (["--label", "nccc=x"], "unknown tracker 'nccc'; did you mean 'ncc'?"),
         (["--order", "statik"], "unknown tracker 'statik'; did you mean 'static'?"),
+        (
+            ["--label", "ncc=static"],
+            "ncc and static would both be called 'static'; give each a label of its own",
+        ),
+        (
+            ["--width", "60in", "--dpi", "2400", "-o", "a.png"],
+            "million pixels are too many; give a smaller size or",
+        ),
         (["--title", ""], "--title needs a text; --no-title leaves it out"),
     ],
 )

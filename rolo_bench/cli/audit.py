@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rolo_bench.cli.options import console, format_option, stored_options
+from rolo_bench.cli.options import Whole, console, format_option, stored_options
 from rolo_bench.errors import UsageError
 
 
@@ -19,7 +19,9 @@ from rolo_bench.errors import UsageError
     metavar="NAME",
     help="Results of yolo with association=oracle: YOLO + SORT as the authors ran it.",
 )
-@click.option("--decimals", default=5, show_default=True, help="Decimals of the recomputed values.")
+@click.option(
+    "--decimals", type=Whole(0, 17), default=5, show_default=True, help="Decimals of the recomputed values."
+)
 def audit(
     suite: str, trackers: tuple[str, ...], data: str | None, results: Path, partial: bool, protocol: str,
     format_: str | None, printed: str | None, sort: str | None, decimals: int,

@@ -11,6 +11,7 @@ import click
 
 from rolo_bench import plots
 from rolo_bench.cli.options import (
+    Whole,
     console,
     convention_option,
     published_option,
@@ -71,7 +72,9 @@ file_options = together(
         "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", multiple=True,
         help="File to write, .png, .pdf or .svg; repeat for several [default: figures/NAME.png].",
     ),
-    click.option("--dpi", default=150, show_default=True, help="Resolution of a .png."),
+    click.option(
+        "--dpi", type=Whole(10, 2400), default=150, show_default=True, help="Resolution of a .png."
+    ),
     click.option(
         "--width", type=Length(), metavar="LENGTH",
         help="Width of the whole figure, such as 3.3in, 84mm, 8.4cm or 240pt; the legend then stands below, and all "

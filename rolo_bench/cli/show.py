@@ -9,6 +9,7 @@ import click
 
 from rolo_bench.cli.options import (
     Number,
+    Whole,
     console,
     data_option,
     exclude_option,
@@ -49,9 +50,13 @@ if TYPE_CHECKING:
     help="Option of the --heatmap tracker [default: variant=heatmap for rolo].",
 )  # fmt: skip
 @click.option(
-    "--count", default=6, show_default=True, help="Frames on the sheet where --frames is not given."
+    "--count",
+    type=Whole(1),
+    default=6,
+    show_default=True,
+    help="Frames on the sheet where --frames is not given.",
 )
-@click.option("--columns", default=0, help="Frames in a row of the sheet [default: by their number].")
+@click.option("--columns", type=Whole(1), help="Frames in a row of the sheet [default: by their number].")
 @click.option(
     "--rate",
     default=25.0,
@@ -78,7 +83,7 @@ def show(
     heatmap: str | None,
     pairs: tuple[str, ...],
     count: int,
-    columns: int,
+    columns: int | None,
     rate: float,
     folder: Path,
 ) -> None:
@@ -116,7 +121,7 @@ def show(
         click.echo(write_film(video, (pictures.framed(one, shown, i, maps=maps) for i in numbers), rate))
     if sheet or not (failures or video):
         some = numbers if frames else pictures.spaced(len(one), count)
-        made = pictures.sheet(one, shown, some, columns, maps)
+        made = pictures.sheet(one, shown, some, columns or 0, maps)
         click.echo(pictures.write_image(sheet or folder / f"{one.name}.png", made))
 
 

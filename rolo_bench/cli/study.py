@@ -9,6 +9,7 @@ import click
 
 from rolo_bench.cli.options import (
     Number,
+    Whole,
     console,
     data_options,
     device_option,
@@ -57,7 +58,7 @@ def _show(table: pd.DataFrame, format_: str | None, output: Path) -> None:
               "those that come with rolo-bench are measured.")  # fmt: skip
 @click.option("--motion", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
               help="Annotations for pre-training, as in `train tracker`.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Of the training.")
+@click.option("--seed", type=Whole(0, 2**32 - 1), default=0, show_default=True, help="Of the training.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Processor threads.")
 @click.option("--figure/--no-figure", default=True, show_default=True, help="Draw figure 6 beside the table.")
 def steps(

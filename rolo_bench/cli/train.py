@@ -29,7 +29,7 @@ out_option = click.option(
     help="Folder of the run: checkpoint, curves, weights.",
 )  # fmt: skip
 seed_option = click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of everything that is drawn."
+    "--seed", type=Whole(0, 2**32 - 1), default=0, show_default=True, help="Of everything that is drawn."
 )
 threads_option = click.option("--threads", type=Whole(1), help="Processor threads [default: all].")
 data_option = click.option(
@@ -199,7 +199,7 @@ def backbone(
               show_default=True, help="Which frames and truth: experiments 2 and 3 of the paper.")  # fmt: skip
 @detector_option
 @click.option(
-    "--size", type=int, default=None, help="Side of the detector's input [default: 416; demo: its own]."
+    "--size", type=Whole(32), default=None, help="Side of the detector's input [default: 416; demo: its own]."
 )
 @click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder].")
 @out_option
@@ -240,7 +240,7 @@ def backbone(
 )
 @click.option("--hold-out", type=Number(0, 0.9), default=0.0, show_default=True,
               help="Share of the videos for early stopping; 0 trains to the end.")  # fmt: skip
-@click.option("--scenes", default=150, show_default=True,
+@click.option("--scenes", type=Whole(1), default=150, show_default=True,
               help="Number of scenes with --data synthetic; as many more for simulated runs.")  # fmt: skip
 @seed_option
 @device_option
@@ -291,14 +291,16 @@ def command_line(context: click.Context) -> str:
 @motion_option
 @detector_option
 @click.option(
-    "--size", type=int, default=None, help="Side of the detector's input [default: 320; demo: its own]."
+    "--size", type=Whole(32), default=None, help="Side of the detector's input [default: 320; demo: its own]."
 )
 @click.option("--start", metavar="FILE", default="none", show_default=True,
               help="Weights of the tracker that meets the videos; `none` is the hand-made judge.")  # fmt: skip
 @click.option("--frames", type=Whole(2), default=220, show_default=True, help="Recorded of each video.")
 @click.option("--folds", type=Whole(0), default=0, show_default=True,
               help="Also train on all but one fold of the videos, for each fold: plus-fold0.safetensors …")  # fmt: skip
-@click.option("--scenes", default=60, show_default=True, help="Number of scenes with --data synthetic.")
+@click.option(
+    "--scenes", type=Whole(1), default=60, show_default=True, help="Number of scenes with --data synthetic."
+)
 @out_option
 @seed_option
 @device_option

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rolo_bench.boxes import Array
-from rolo_bench.errors import DataError
+from rolo_bench.errors import DataError, UsageError
 from rolo_bench.plots.style import DAGGER, PLAIN, Form, Look, looks
 from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.scores.conventions import ERROR_THRESHOLDS, NORM_THRESHOLDS, OVERLAP_THRESHOLDS
@@ -145,6 +145,7 @@ def describe(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = P
 
     Raises:
         DataError: the table is empty or holds more than one suite, protocol or convention.
+        UsageError: two trackers would be called the same.
     """
     if not len(scores):
         raise DataError("no scores to draw; make some with `rolo-bench run` or `rolo-bench import`")
@@ -156,7 +157,12 @@ def describe(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = P
                 f"scores hold several values of {column}: {', '.join(values)}; choose one of them"
             )
         one[column] = str(values[0])
-    names = ranked(scores)
+    names, called = ranked(scores), dict[str, str]()
+    for name in names:
+        shown = form.labels.get(name, name)
+        if called.setdefault(shown, name) != name:
+            both = " and ".join(sorted((called[shown], name)))
+            raise UsageError(f"{both} would both be called {shown!r}; give each a label of its own")
     imported = frozenset(published) & frozenset(names)
     return Setting(
         **one, coverage=coverage(scores), ranked=names, oracle=oracles(scores), published=imported,

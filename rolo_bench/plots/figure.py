@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from rolo_bench.plots.fonts import runs
 from rolo_bench.plots.style import MARKERS, PLAIN, STYLES, Form, Look
 
 FORMATS = ("png", "pdf", "svg")
+MOST_PIXELS = 1 << 28
+"""Of a .png, so that it fits into memory."""
 EDGE = 0.08  # inches that stay free at the edges of a page
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,12 +61,17 @@ def save(figure: Figure, path: Path | str, dpi: int = 150) -> Path:
     The same figure gives the same bytes: no dates and no random identifiers inside.
 
     Raises:
-        UsageError: another ending.
+        UsageError: another ending, or more pixels than `MOST_PIXELS`.
     """
     path = Path(path)
     kind = path.suffix.lower().lstrip(".")
     if kind not in FORMATS:
         raise UsageError(f"{path}: figures are written as .png, .pdf or .svg")
+    pixels = math.prod(side * dpi for side in figure.get_size_inches())
+    if kind == "png" and pixels > MOST_PIXELS:
+        raise UsageError(
+            f"{path}: {pixels / 1e6:,.0f} million pixels are too many; give a smaller size or --dpi"
+        )
     dateless: dict[str, dict[str, Any]] = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None, "Producer": None, "Creator": None},

@@ -7,6 +7,7 @@ or code) is refused there, not mixed in.
 
 from __future__ import annotations
 
+import json
 import pickle
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -44,6 +45,20 @@ class ImageData:
         return decode(self.files[index], f"frame {index + 1}")
 
 
+def _address(named: str) -> str:
+    """The address of a scheduler that is named by it, or by its scheduler file.
+
+    Raises:
+        ValueError: the file is no scheduler file.
+    """
+    if not named.endswith(".json"):
+        return named
+    told = json.loads(Path(named).read_text(encoding="utf-8"))
+    if not (isinstance(told, dict) and isinstance(told.get("address"), str)):
+        raise ValueError("no scheduler file")
+    return str(told["address"])
+
+
 def packed(frames: FrameSource) -> FrameSource:
     """Frames that can be sent: contents in the place of files."""
     return (
@@ -64,12 +79,14 @@ class Cluster:
     def __init__(self, address: str, setup: Setup, limits: Limits, send: bool = False) -> None:
         try:
             from distributed import Client
+            from distributed.comm import get_address_host_port
         except ImportError:
             raise UsageError("--scheduler needs Dask: pip install 'rolo-bench[cluster]'") from None
         if address.endswith(".json") and not Path(address).is_file():
             raise UsageError(f"--scheduler {address}: no such scheduler file")
         where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
-        try:
+        try:  # looked at first, as a client that cannot begin waits long before it ends
+            get_address_host_port(_address(address))
             self.client: Client = Client(**where, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:
             words = str(error).splitlines()[0] if str(error) else type(error).__name__
