@@ -121,8 +121,50 @@ def test_frames_that_were_cut_short_are_taken_anew(film, tmp_path):
     assert not part.exists()
 
 
+def test_work_that_ends_on_a_full_disk_is_begun_again(film, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="No space"):
+            open_annotation(str(film), tmp_path / "out")
+    made = open_annotation(str(film), tmp_path / "out")
+    assert len(made.frames) == 20 and all(p.is_file() for p in made.frames)
+    page, line = Annotator(made), b'{"keys": {"1": [1, 2, 3, 4]}, "version": 0}'
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("rolo_bench.run.annotate.write_atomic", full)
+            with pytest.raises(urllib.error.HTTPError, match="400"):
+                sent(page.url, line)
+        told = json.loads(urllib.request.urlopen(f"{page.url}state", timeout=5).read())
+        assert told["keys"] == {} and told["version"] == 0
+        assert sent(page.url, line)["version"] == 1
+        assert open_annotation(str(film), tmp_path / "out").keys == {1: (1, 2, 3, 4)}
+    finally:
+        page.close()
+
+
+def test_two_do_not_annotate_the_same(film, tmp_path):
+    made = open_annotation(str(film), tmp_path / "out")
+    page = Annotator(made)
+    with pytest.raises(UsageError, match="is annotated by another process"):
+        Annotator(made)
+    page.close()
+    Annotator(made).close()
+
+
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"keys": {"99": [1, 2, 3, 4]}}', '{"keys": {"1": [1, 2]}}']
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"keys": {"1": [1e999, 2, 3, 4]}}',
+        "[" * 99999,
+        '{"keys": {"99": [1, 2, 3, 4]}}',
+        '{"keys": {"1": [1, 2]}}',
+    ],
 )
 def test_damaged_work_is_one_line_and_left_alone(film, tmp_path, content):
     made = open_annotation(str(film), tmp_path / "out")

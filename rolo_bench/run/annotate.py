@@ -12,12 +12,14 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from filelock import FileLock, Timeout
 
 from rolo_bench.boxes import Array, valid
 from rolo_bench.boxfiles import format_boxes
@@ -87,10 +89,17 @@ class Annotation:
         return between(self.keys, len(self.frames))
 
     def change(self, keys: Keys) -> None:
-        """Take other keys, and write them and the truth that follows from them before this returns."""
-        self.keys = keys
+        """Take other keys, and write them and the truth that follows from them before this returns.
+
+        Where they cannot be written they are not taken, so that what a page is told is on disk.
+        """
+        before, self.keys = self.keys, keys
+        try:
+            self.save()
+        except BaseException:
+            self.keys = before
+            raise
         self.version += 1
-        self.save()
 
     def save(self) -> None:
         """Write what was drawn, then the truth; of a video without any box there is no truth."""
@@ -142,25 +151,38 @@ def open_annotation(
     path = Path(source)
     stem = path.parent.name if path.name in ("img", "color") or "*" in path.name else path.stem
     place = folder / check_name("sequence", name or re.sub(r"[^\w.+\-() ]", "_", stem) or "video")
-    if (place / KEYS).is_file():
+    stopped = _stopped(place)
+    if (place / KEYS).is_file() and not stopped:
         found = _resumed(place)
         if found.source != path.name:
             raise UsageError(
                 f"{place}: annotates {found.source}, not {path.name}; choose another name with --name"
             )
         return found
-    if place.exists() and any(not p.name.startswith(".") for p in place.iterdir()):
+    if place.exists() and not stopped and any(not p.name.startswith(".") for p in place.iterdir()):
         raise UsageError(
             f"{place}: is there already, and was not begun by annotate; choose another name with --name"
         )
-    rate = _take_frames(source, place, progress)
-    made = Annotation(place, path.name, rate, tuple(frame_paths(place / "img").values()))
-    made.save()
+    rate, part = _take_frames(source, place, progress)
+    made = Annotation(place, path.name, rate, tuple(frame_paths(part).values()))
+    made.save()  # first, as a folder of images alone would be somebody else's
+    part.replace(place / "img")
+    made.frames = tuple(frame_paths(place / "img").values())
     return made
 
 
-def _take_frames(source: str, place: Path, progress: Callable[[int, int | None], None] | None) -> float:
-    """Put the frames of a video into ``img``, which is there when it is whole; its rate."""
+def _stopped(place: Path) -> bool:
+    """Whether `open_annotation` ended there before the frames were in their place."""
+    with suppress(OSError, ValueError, RecursionError):
+        kept = json.loads((place / KEYS).read_text(encoding="utf-8"))
+        return not (place / "img").exists() and isinstance(kept, dict) and kept.get("keys") == {}
+    return False
+
+
+def _take_frames(
+    source: str, place: Path, progress: Callable[[int, int | None], None] | None
+) -> tuple[float, Path]:
+    """The rate of a video, and the folder beside ``img`` into which its frames were put."""
     part = place / ".img.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -179,8 +201,7 @@ def _take_frames(source: str, place: Path, progress: Callable[[int, int | None],
                 progress(number, footage.count)
     if not number:
         raise DataError(f"{source}: holds no readable frame")
-    part.replace(place / "img")
-    return rate
+    return rate, part
 
 
 def _resumed(place: Path) -> Annotation:
@@ -192,7 +213,7 @@ def _resumed(place: Path) -> Annotation:
         return Annotation(
             place, str(kept["source"]), float(kept["rate"]), frames, _checked(kept["keys"], len(frames))
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{place / KEYS}: damaged ({error}); mend it, or begin anew under another --name"
         ) from None
@@ -218,9 +239,20 @@ def _checked(keys: Any, count: int) -> Keys:
 
 
 class Annotator:
-    """The page on which an `Annotation` is drawn; ``done`` is set when its user says so."""
+    """The page on which an `Annotation` is drawn; ``done`` is set when its user says so.
+
+    Raises:
+        UsageError: another process is at it, or the port is not to be had.
+    """
 
     def __init__(self, annotation: Annotation, port: int = 0) -> None:
+        self.held = FileLock(annotation.folder / ".lock", timeout=0)
+        try:
+            self.held.acquire()
+        except Timeout:
+            raise UsageError(
+                f"{annotation.folder}: is annotated by another process; end that first"
+            ) from None
         self.annotation, self.done, self.lock = annotation, threading.Event(), threading.Lock()
         self.page = Page(self._get, self._post, port)
         self.url = self.page.url
@@ -228,6 +260,7 @@ class Annotator:
     def close(self) -> None:
         """Serve no more."""
         self.page.close()
+        self.held.release()
 
     def _get(self, path: str) -> Answer | None:
         if path == "/":
@@ -251,7 +284,7 @@ class Annotator:
         try:
             sent = json.loads(content)
             keys, version = _checked(sent["keys"], len(self.annotation.frames)), sent["version"]
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"not keys: {error}") from None
         with self.lock:
             if version == self.annotation.version:  # else another window has changed them since
