@@ -398,3 +398,21 @@ def test_oracles_alone_can_be_drawn():
     store, suite = made_up(("a", "b"))
     scores = score(store, suite).assign(oracle=True)
     assert plots.sequences(scores).axes
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_a_figure_on_a_full_disk_is_one_line_and_the_old_one_stays(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    EPOCHS.to_csv(tmp_path / "curves.csv", index=False)
+    (tmp_path / f"a.{kind}").write_text("old")
+    monkeypatch.setattr("os.fsync", full)
+    assert main(["plot", "curves", str(tmp_path / "curves.csv"), "-o", str(tmp_path / f"a.{kind}")]) == 1
+    assert capsys.readouterr().err == (
+        "rolo-bench: No space left on device; check the path, rights and free space\n"
+    )
+    assert (tmp_path / f"a.{kind}").read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([f"a.{kind}", "curves.csv"])

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from rolo_bench.cli import main
 from rolo_bench.datasets.suites import load_suite
 from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError, UsageError
-from rolo_bench.nn.train import rolo, rolo_loss
+from rolo_bench.nn.train import loop, rolo, rolo_loss
 from rolo_bench.nn.train.runs import DetectedVideo
 from rolo_bench.nn.train.tracks import video_group
 from rolo_bench.paper.transfer import Variant, measure, runs, summary, transfer
@@ -159,3 +164,59 @@ def test_the_command_trains_on_the_other_recordings_and_measures(tmp_path, monke
 
     trained = [set(load_rolo(p)[1]["videos"]) for p in weights]
     assert all(len(names) == 2 for names in trained) and set.union(*trained) == {"One", "Other", "Third"}
+
+
+KILLED = """
+import os, signal, sys
+from rolo_bench.cli import main
+from rolo_bench.nn.train import loop, rolo_loss
+from rolo_bench.paper import transfer
+
+where, at, *line = sys.argv[1:]
+module, name = {"training": (loop, "update"), "measuring": (transfer, "run_auc")}[where]
+plain, whole, calls = getattr(module, name), rolo_loss.RoloRecipe, []
+
+def counted(*given):
+    calls.append(0)
+    if len(calls) == int(at):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(*given)
+
+setattr(module, name, counted)
+rolo_loss.RoloRecipe = lambda seed: whole(pretrain=4, finetune=4, batch=8, check=2, seed=seed)
+main(line)
+"""
+
+
+def outcome(folder):
+    """Tables and weights of a study."""
+    found = {p.name: p.read_bytes() for p in folder.glob("*.csv")}
+    for path in folder.glob("transfer/*/rolo.safetensors"):  # whose order of keys is not always the same
+        found |= {f"{path.parent.name} {name}": w.tobytes() for name, w in load_file(path).items()}
+    return found
+
+
+def test_killed_in_training_or_in_measuring_the_same_command_goes_on(tmp_path, monkeypatch):
+    """Training goes on from its checkpoint, finished networks stay; what was measured is measured again."""
+    monkeypatch.setenv("ROLO_BENCH_CACHE", str(tmp_path / "cache"))
+    whole, update, steps = rolo_loss.RoloRecipe, loop.update, []
+    monkeypatch.setattr(
+        rolo_loss, "RoloRecipe", lambda seed: whole(pretrain=4, finetune=4, batch=8, check=2, seed=seed)
+    )
+    monkeypatch.setattr(loop, "update", lambda *given: steps.append(0) or update(*given))
+    otb_folder(tmp_path / "videos", ("One", "Other"), 20)
+    (tmp_path / "bright.py").write_text(DETECTOR)
+    line = ["study", "transfer", "rolo", "yolo", "--data", str(tmp_path / "videos"), "--folds", "2"]
+    line += ["--detector", str(tmp_path / "bright.py"), "--results"]
+    assert main([*line, str(tmp_path / "whole")]) == 0 and len(steps) == 16
+    wanted = outcome(tmp_path / "whole" / "study")
+    # the twelfth step is the fourth of the second network, whose checkpoint is of two; of measuring, the second run of the
+    # second fold
+    for where, at, left in (("training", 12, 8 - 2), ("measuring", 10, 0)):
+        folder = tmp_path / where
+        words = [sys.executable, "-c", KILLED, where, str(at), *line, str(folder)]
+        assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGKILL
+        assert not list((folder / "study").glob("*.csv"))
+        steps.clear()
+        assert main([*line, str(folder)]) == 0 and len(steps) == left
+        assert outcome(folder / "study") == wanted
