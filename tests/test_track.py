@@ -106,6 +106,19 @@ def test_a_failure_in_the_first_frame_writes_nothing_and_keeps_what_is_there(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.txt", "fail.py", "square.avi"]
 
 
+@pytest.mark.parametrize("names", [("square_static.txt",), ("square_static_1.txt", "square_static_2.txt")])
+def test_box_files_that_are_there_are_kept(video, tmp_path, monkeypatch, capsys, names):
+    """Also the names that nobody gave, and of several targets the last alone."""
+    monkeypatch.chdir(tmp_path)
+    Path(names[-1]).write_text("mine")
+    line = ["track", str(video), "--tracker", "static", *["--init", "10,20,24,18"] * len(names)]
+    assert main(line) == 2
+    assert f"{names[-1]}: is there already" in capsys.readouterr().err
+    assert Path(names[-1]).read_text() == "mine" and sorted(tmp_path.glob("*.txt")) == [tmp_path / names[-1]]
+    assert main([*line, "--force"]) == 0
+    assert all(len(read_boxes(Path(name))) == 20 for name in names)
+
+
 def test_the_library_returns_the_error_beside_the_boxes(video, tmp_path):
     class Lost:
         def init(self, image, box):

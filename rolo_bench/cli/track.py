@@ -65,12 +65,13 @@ def track(
 
     from rolo_bench.run.live import screen
     from rolo_bench.run.plugins import find_plugin, parse_options
-    from rolo_bench.run.video import check_display, parse_box, track_video
+    from rolo_bench.run.video import box_files, check_display, parse_box, track_video
 
     first = np.stack([parse_box(text) for text in inits]) if inits else None
     plugin = find_plugin(tracker)
     target = boxes or Path(f"{Path(source).stem.strip('*') or 'frames'}_{plugin.name}.txt")
-    for path in (target, video):
+    files = box_files(target, max(len(inits), 1))
+    for path in (*files, video):
         _check_free(path, source, force)
     if first is None:
         check_display()
@@ -80,8 +81,9 @@ def track(
             found, seconds, error = track_video(
                 made, source, first, target, video, plugin.name, frames, view, progress
             )
-    files = target if len(made) == 1 else f"{target.with_stem(target.stem + '_1')} to _{len(made)}"
-    where = f"boxes in {files}" + (f", video in {video}" if video else "")
+    where = f"boxes in {target if len(files) == 1 else f'{files[0]} to _{len(files)}'}" + (
+        f", video in {video}" if video else ""
+    )
     if error:
         raise TrackerError(
             f"{error}; the {counted(len(found), 'frame before it is', 'frames before it are')} kept, {where}"

@@ -229,11 +229,16 @@ def _sure(boxes: Array, scores: Array) -> str:
     return "  " + " ".join(filter(None, words)) if any(words) else ""
 
 
+def box_files(path: Path, targets: int) -> list[Path]:
+    """Where the boxes of each target go: the file, of several targets ``_1``, ``_2`` … beside it."""
+    return [path] if targets == 1 else [path.with_stem(f"{path.stem}_{i + 1}") for i in range(targets)]
+
+
 def _write_boxes(path: Path | None, table: Array, scores: Array) -> None:
     """Write boxes ``(N, K, 4)``, with scores ``(N, K)`` of trackers that give any; of several targets a file each."""
     for i in range(table.shape[1] if path else 0):
         assert path is not None
-        one = path if table.shape[1] == 1 else path.with_stem(f"{path.stem}_{i + 1}")
+        one = box_files(path, table.shape[1])[i]
         write_atomic(one, format_boxes(table[:, i], scores=given_scores(scores[:, i])))
 
 
