@@ -169,7 +169,7 @@ def test_the_command_trains_on_the_other_recordings_and_measures(tmp_path, monke
 KILLED = """
 import os, signal, sys
 from rolo_bench.cli import main
-from rolo_bench.nn.train import loop, rolo_loss
+from rolo_bench.nn.train import loop, rolo, rolo_loss
 from rolo_bench.paper import transfer
 
 where, at, *line = sys.argv[1:]
@@ -183,6 +183,8 @@ def counted(*given):
     return plain(*given)
 
 setattr(module, name, counted)
+prepare = rolo.prepare_runs
+rolo.prepare_runs = lambda *given, **more: prepare(*given, **more | {"simulated": 12})
 rolo_loss.RoloRecipe = lambda seed: whole(pretrain=4, finetune=4, batch=8, check=2, seed=seed)
 main(line)
 """
@@ -203,6 +205,8 @@ def test_killed_in_training_or_in_measuring_the_same_command_goes_on(tmp_path, m
     monkeypatch.setattr(
         rolo_loss, "RoloRecipe", lambda seed: whole(pretrain=4, finetune=4, batch=8, check=2, seed=seed)
     )
+    prepare = rolo.prepare_runs
+    monkeypatch.setattr(rolo, "prepare_runs", lambda *a, **more: prepare(*a, **more | {"simulated": 12}))
     monkeypatch.setattr(loop, "update", lambda *given: steps.append(0) or update(*given))
     otb_folder(tmp_path / "videos", ("One", "Other"), 20)
     (tmp_path / "bright.py").write_text(DETECTOR)
@@ -210,8 +214,8 @@ def test_killed_in_training_or_in_measuring_the_same_command_goes_on(tmp_path, m
     line += ["--detector", str(tmp_path / "bright.py"), "--results"]
     assert main([*line, str(tmp_path / "whole")]) == 0 and len(steps) == 16
     wanted = outcome(tmp_path / "whole" / "study")
-    # the twelfth step is the fourth of the second network, whose checkpoint is of two; of measuring, the second run of the
-    # second fold
+    # the twelfth step is the fourth of the second network, whose checkpoint is of two; the tenth run that is
+    # measured is the second of the second fold
     for where, at, left in (("training", 12, 8 - 2), ("measuring", 10, 0)):
         folder = tmp_path / where
         words = [sys.executable, "-c", KILLED, where, str(at), *line, str(folder)]

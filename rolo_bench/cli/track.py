@@ -81,9 +81,8 @@ def track(
             found, seconds, error = track_video(
                 made, source, first, target, video, plugin.name, frames, view, progress
             )
-    where = f"boxes in {target if len(files) == 1 else f'{files[0]} to _{len(files)}'}" + (
-        f", video in {video}" if video else ""
-    )
+    where = f"boxes in {files[0]}" + (f" to _{len(files)}" if len(files) > 1 else "")
+    where += f", video in {video}" if video else ""
     if error:
         raise TrackerError(
             f"{error}; the {counted(len(found), 'frame before it is', 'frames before it are')} kept, {where}"
