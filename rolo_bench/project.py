@@ -121,6 +121,8 @@ def _checked(path: Path, table: Any) -> Project:
         wanted = KINDS.get(key, str)
         if not isinstance(value, wanted) or value == "":
             raise UsageError(f"{path}: {key} must be {WORDS[wanted]}, not {_kind(value)}")
+        if isinstance(value, str) and "\0" in value:
+            raise UsageError(f"{path}: {key} holds a character that no name has, NUL")
         given[key] = value
     for key in {"labels", "colours"} & given.keys():
         for tracker, value in given[key].items():

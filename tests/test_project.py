@@ -62,6 +62,7 @@ def test_home_is_spelled_out(tmp_path, monkeypatch):
         ("zzz = 1", "unknown key 'zzz'; known: suite, data"),
         ("suite = 3", "suite must be a text in quotes, not 3"),
         ("suite = ''", "suite must be a text in quotes, not an empty text"),
+        ('results = "\\u0000x"', "results holds a character that no name has, NUL"),
         ("data = ['a']", "data must be a text in quotes, not a list"),
         ("partial = 'yes'", "partial must be true or false, not 'yes'"),
         ("labels = 'x'", "labels must be a table of trackers, not 'x'"),
