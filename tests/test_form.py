@@ -15,7 +15,7 @@ from rolo_bench import plots
 from rolo_bench.cli import main
 from rolo_bench.errors import UsageError
 from rolo_bench.plots.fonts import other_font, runs
-from rolo_bench.plots.speed_plots import _limit
+from rolo_bench.plots.speed_plots import _limit, _speed_text
 from rolo_bench.plots.style import COLOURS, KNOWN, ORACLE_COLOUR, PLAIN, SLOTS, STYLES, Form, looks
 from rolo_bench.scores import published as reference
 from rolo_bench.scores.score import score
@@ -218,6 +218,21 @@ def test_the_built_in_trackers_have_a_colour_and_marker_each():
     )
     assert len({(tuple(line._dash_pattern[1] or ()), line.get_marker()) for line in lines}) >= 12
     assert all(v.colour in COLOURS for v in found.values())
+
+
+@pytest.mark.parametrize(
+    ("fps", "words"),
+    [
+        (0.1234, "0.123"),
+        (33.3, "33.3"),
+        (999.4, "999"),
+        (999.5, "1,000"),
+        (1000.0, "1,000"),
+        (2.5e6, "2,500,000"),
+    ],
+)
+def test_speeds_are_plain_numbers(fps, words):
+    assert _speed_text(fps) == words
 
 
 def test_one_much_faster_tracker_does_not_stretch_the_axis():

@@ -128,7 +128,7 @@ def _limit(values: pd.Series) -> float:
 
 
 def _speed_text(value: float) -> str:
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
 def _speed_notes(table: pd.DataFrame, device: str) -> list[str]:

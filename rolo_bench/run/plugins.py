@@ -162,7 +162,7 @@ def locate(tracker: str | Path | type) -> Place:
         return _place_of(_plugin_file(Path(name)))
     own, values = folder_plugins(plugin_folder()), installed_names()
     known = sorted({*builtin_names(), *values, *own})
-    here = next((str(p) for p in (Path(name), Path(f"{name}.py")) if p.exists()), None)
+    here = next((str(p) for p in (Path(name), Path(f"{name}.py")) if name and p.exists()), None)
     if here and same_name(name, known) is None:
         raise UsageError(f"unknown tracker {name!r}; write ./{here} for the plugin in this folder")
     name = find_name("tracker", name, known, "or the path of a plugin file")
