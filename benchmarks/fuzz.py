@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import resource
@@ -212,6 +213,7 @@ def main() -> None:
     parser.add_argument("--findings", type=Path, default=FOUND, help="folder of what is found")
     parser.add_argument("--output", type=Path, help="write the table of counts to this file")
     asked = parser.parse_args()
+    logging.getLogger("rolo_bench").setLevel(logging.ERROR)  # that damage was mended is no news
     chosen = {name: READERS[name] for name in asked.reader or READERS}
     memory = Path("/dev/shm")  # faster than a disk, where there is one
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as root:

@@ -953,9 +953,6 @@ def read_detections(folder: Path, data: bytes) -> None:
     for old in store.folder.glob("*.segment"):
         old.unlink()
     (store.folder / "a.segment").write_bytes(data)
-    import logging
-
-    logging.getLogger("rolo_bench").setLevel(logging.ERROR)
     for got in store(NoDetector.images):
         expect(same(got.boxes, ROWS[:3]) and same(got.scores, NoDetector.found.scores), "other detections")
         expect(same(got.classes, NoDetector.found.classes), "other classes")

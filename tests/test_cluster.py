@@ -41,7 +41,7 @@ def cluster(tmp_path):
     scheduler = subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", *common], **quiet)
     workers = [
         subprocess.Popen([*dask, "worker", "--no-nanny", "--nthreads", "1", *common], **quiet)
-        for _ in range(3)
+        for _ in range(2)
     ]
     from distributed import Client
 
@@ -49,7 +49,7 @@ def cluster(tmp_path):
     while not file.is_file() and time.monotonic() < deadline:
         time.sleep(0.1)
     with Client(scheduler_file=str(file), set_as_default=False) as client:
-        client.wait_for_workers(3, timeout=60)
+        client.wait_for_workers(2, timeout=60)
     yield str(file), workers
     for process in (*workers, scheduler):
         process.kill()
@@ -66,7 +66,7 @@ def test_a_cluster_one_of_whose_machines_is_killed_gives_the_same_bytes(cluster,
     file, workers = cluster
     (tmp_path / "slow.py").write_text(SLOW)
     names = tuple("ABCDEFGHIJ")
-    suite = load_suite(str(otb_folder(tmp_path / "videos", names, count=30)))
+    suite = load_suite(str(otb_folder(tmp_path / "videos", names, count=15)))
     one, many = Store(tmp_path / "one"), Store(tmp_path / "many")
     list(run_suite(tmp_path / "slow.py", suite, one))
     done = []
@@ -77,7 +77,7 @@ def test_a_cluster_one_of_whose_machines_is_killed_gives_the_same_bytes(cluster,
     assert {o.what for o in done} == {"done"} and len(done) == 10
     assert snapshot(one.root) == snapshot(many.root) and len(snapshot(one.root)) == 10
     meta = many.meta("videos", "ope", "slow")
-    assert {r["jobs"] for r in meta["runs"].values()} == {3}
+    assert {r["jobs"] for r in meta["runs"].values()} == {2}
     again = list(run_suite(tmp_path / "slow.py", suite, many))  # the same stamp wherever it was made
     assert {o.what for o in again} == {"skipped"}
     sent = Store(tmp_path / "sent")
