@@ -161,9 +161,8 @@ def parse_fixed(data: bytes, columns: int) -> Array | None:
         if not ((before == ord(",")) | (before == ord("\n"))).all():
             return None
         marks, kinds = marks[~minus], kinds[~minus]
-    pattern = np.frombuffer(b".," * (columns - 1) + b".\n", dtype=np.uint8)
-    rows, rest = divmod(len(marks), len(pattern))
-    if not rows or rest or (kinds.reshape(rows, -1) != pattern).any():
+    rows, rest = divmod(len(marks), 2 * columns)
+    if not rows or rest or kinds.tobytes() != rows * (b".," * (columns - 1) + b".\n"):
         return None
     decimals = marks[1::2] - marks[::2] - 1
     if (

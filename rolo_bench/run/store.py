@@ -383,8 +383,13 @@ class Store:
 
     def stems(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
         """Names, without ending, of all files of boxes."""
-        names = (p.name for p in self.folder(suite, protocol, tracker).glob("*.txt"))
-        return tuple(sorted(n[:-4] for n in names if not n.startswith(".") and not n.endswith("_time.txt")))
+        names: list[str] = []
+        with suppress(OSError):
+            names = os.listdir(self.folder(suite, protocol, tracker))
+        boxes = (
+            n for n in names if n.endswith(".txt") and not n.startswith(".") and not n.endswith("_time.txt")
+        )
+        return tuple(sorted(n[:-4] for n in boxes))
 
     def read(
         self,
