@@ -285,7 +285,7 @@ def test_a_streaming_network_learns_to_go_on_through_misses():
     runs = simulated_runs(paths, 60, 50, np.random.default_rng(0), noise)
     test = simulated_runs(paths, 20, 50, np.random.default_rng(1), noise)
     test.accepted[:, 20:30] = np.nan
-    recipe = RoloRecipe(pretrain=150, batch=24, rate=1e-2, context=40)
+    recipe = RoloRecipe(pretrain=100, batch=16, rate=1e-2, context=30)
     network = train(config, recipe, runs, None).network
     truth = torch.from_numpy(test.truth[:, 20:30])
     known = ~torch.isnan(truth[..., 0])
@@ -303,7 +303,7 @@ def test_predictions_are_those_of_the_tracker_and_are_learnt():
     noise = Noise(bias=(0.0,) * 4, wander=0.0, jitter=(0.01,) * 4, outliers=0.0)
     config = RoloConfig(feature_size=0, hidden=16, steps=0, motion="output", limit=3.0)
     runs = simulated_runs(paths, 40, 50, np.random.default_rng(0), noise)
-    short = {"pretrain": 60, "batch": 16, "rate": 1e-2, "context": 30, "drop": 0.0}
+    short = {"pretrain": 40, "batch": 12, "rate": 1e-2, "context": 20, "drop": 0.0}
     errors = []
     for weight in (0.0, 1.0):
         network = train(config, RoloRecipe(predict=weight, **short), runs, None).network
@@ -338,7 +338,7 @@ def test_a_network_learns_to_reject_what_is_not_the_target():
         found.scores[wrong & (found.scores > 0)] = 0.1
         return found, wrong & ~np.isnan(found.accepted[..., 0])
 
-    recipe = RoloRecipe(pretrain=240, batch=12, rate=1e-2, context=25, drop=0.1, predict=1.0)
+    recipe = RoloRecipe(pretrain=200, batch=12, rate=1.5e-2, context=15, drop=0.1, predict=1.0)
     network = train(config, recipe, runs(0)[0], None).network
     found, wrong = runs(1)
     fed = rollout(network, found)
