@@ -31,6 +31,9 @@ class Misfit(Enum):
     FROM_ONE = "its pixels seem to count from 1, not from 0; import it without --zero-based"
     LATE = "it seems to lack its first {} rows: its first box is the truth of frame {}"
     EARLY = "it seems to begin {} frames early: the first true box is in its row {}"
+    CENTRES = "its x and y look like the middle of the box; subtract half its size"
+    SWAPPED = "its rows look like y, x, h, w"
+    FRACTIONS = "its numbers look like fractions of the image; multiply them by width and height"
     OTHER = "its first box is that of {}: results of another sequence?"
     UNKNOWN = "its first box is not the truth (overlap {}): another range, sequence or type?"
 
@@ -70,6 +73,7 @@ def find_misfit(boxes: Array, truth: Array, firsts: Mapping[str, Array] | None =
         or _counted(boxes, truth, off)
         or _shifted(boxes, truth)
         or _other(boxes[0], firsts or {})
+        or _written_otherwise(boxes, truth[0])
         or _far(boxes[0], truth[0])
     )
 
@@ -120,6 +124,17 @@ def _other(first: Array, firsts: Mapping[str, Array]) -> Finding | None:
     names = (name for name, box in firsts.items() if (np.abs(first - box) <= ROUNDED).all())
     name = next(names, None)
     return None if name is None else Finding(Misfit.OTHER, (name,))
+
+
+def _written_otherwise(boxes: Array, first: Array) -> Finding | None:
+    """Whether the rows make sense as another way to write a box, for which `import` has no option."""
+    if np.nanmax(np.abs(boxes)) <= 1 < first[2:].min():
+        return Finding(Misfit.FRACTIONS)
+    centre = np.append(first[:2] + first[2:] / 2, first[2:])
+    for kind, there in ((Misfit.CENTRES, centre), (Misfit.SWAPPED, first[[1, 0, 3, 2]])):
+        if (np.abs(boxes[0] - there) <= 1.5).all():
+            return Finding(kind)
+    return None
 
 
 def _far(first: Array, truth: Array) -> Finding | None:

@@ -45,6 +45,12 @@ def test_each_cause_is_named() -> None:
     assert str(find_misfit(other, TRUTH)) == (
         "its first box is not the truth (overlap 0.00): another range, sequence or type?"
     )
+    for wrong, misfit in (
+        (TRUTH + [12, 18, 0, 0], Misfit.CENTRES),
+        (TRUTH[:, [1, 0, 3, 2]], Misfit.SWAPPED),
+        (TRUTH / [320, 240, 320, 240] - [1, 1, 0, 0], Misfit.FRACTIONS),
+    ):
+        assert kind(wrong) is misfit
     lost = np.vstack([np.full((1, 4), np.nan), TRUTH[1:]])
     assert "(overlap none)" in str(find_misfit(lost, TRUTH))
 

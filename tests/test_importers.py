@@ -41,6 +41,7 @@ ENTRIES = (
 )
 RAW = np.array([[10.0 + i, 20.5 - i, 30, 40 + i] for i in range(FRAMES)])  # 1-based, as in files
 BOXES = RAW - [1, 1, 0, 0]
+SURE = np.linspace(0.75, 0.25, FRAMES)
 
 
 def struct_of(res: Any = RAW, **fields: Any) -> dict[str, Any]:
@@ -658,9 +659,6 @@ def test_text_layouts(tmp_path: Path) -> None:
     np.testing.assert_allclose(stored(tmp_path, "W")[0].boxes, RAW, atol=1e-6)
 
 
-SURE = np.linspace(0.75, 0.25, FRAMES)
-
-
 @pytest.mark.parametrize(
     ("format_", "files"),
     [
@@ -838,6 +836,69 @@ def test_text_refusals(tmp_path: Path, content: str, message: str) -> None:
     assert re.search(message, str(outcome.error))
     (tmp_path / "T" / "Alpha.txt").write_bytes(b"\xff\xfe1,2,3,4\n")
     assert "not a text file" in str(run("got10k", tmp_path / "T", tmp_path)[0].error)
+
+
+NUMBERED = np.column_stack([np.arange(1, FRAMES + 1), RAW])
+HALF = np.column_stack([RAW[:, 2:] / 2, np.zeros((FRAMES, 2))])
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
+BLUNDERS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
+    # what is wrong: format, files, and of each file refused the line, of each imported the remark (empty: none)
+    "frames counted in front": ("pysot", {"T/Alpha.txt": table(NUMBERED)}, {"Alpha": "counts the frames"}),
+    "frames from 0 in front": ("pysot", {"T/Alpha.txt": table(NUMBERED - [1, 0, 0, 0, 0])}, {"Alpha": "counts the fr"}),
+    "seven columns of MOT": ("pysot", {"T/Alpha.txt": table(np.column_stack([NUMBERED, RAW[:, :2]]))},
+        {"Alpha": "found 7"}),
+    "MOT from frame 0": ("pysot", {"T/Alpha.txt": table(np.column_stack(
+        [NUMBERED[:, :1] - 1, np.ones(FRAMES), RAW, np.ones((FRAMES, 4))]))}, {"Alpha": "starts at frame 0"}),
+    "middles": ("pysot", {"T/Alpha.txt": table(RAW + HALF)}, {"Alpha": "look like the middle of the box"}),
+    "y before x": ("pysot", {"T/Alpha.txt": table(RAW[:, [1, 0, 3, 2]])}, {"Alpha": "look like y, x, h, w"}),
+    "fractions": ("pysot", {"T/Alpha.txt": table(RAW / [320, 240, 320, 240])}, {"Alpha": "fractions of the image"}),
+    "a confidence on some rows": ("pysot", {"T/Alpha.txt": table(RAW[:1]) + table(NUMBERED[1:])},
+        {"Alpha": "row 2: expected 4"}),
+    "confidence in words": ("pysot", {"T/Alpha.txt": table(RAW).replace("\n", ",high\n")},
+        {"Alpha": "not a number: 'high'"}),
+    "confidence of a hundred": ("pysot", {"T/Alpha.txt": table(np.column_stack([RAW, 100 * SURE]))}, {"Alpha": ""}),
+    "the first frame left out": ("pysot", {"T/Alpha.txt": table(RAW[1:])}, {"Alpha": "5 rows for the 6 frames"}),
+    "written twice": ("pysot", {"T/Alpha.txt": table(RAW) * 2}, {"Alpha": "12 rows for the 6 frames"}),
+    "commas for points": ("pysot", {"T/Alpha.txt": table(RAW, "\t").replace(".", ",")},
+        {"Alpha": "expected 4 numbers, found 2"}),
+    "a comment on top": ("pysot", {"T/Alpha.txt": "# x y w h\n" + table(RAW)}, {"Alpha": "found 1: '# x y w h'"}),
+    "empty rows below": ("pysot", {"T/Alpha.txt": table(RAW) + "\n\n"}, {"Alpha": ""}),
+    "None for no box": ("pysot", {"T/Alpha.txt": table(RAW[:5]) + "None,None,None,None\n"},
+        {"Alpha": "not a number: 'None'"}),
+    "minus one for no box": ("pysot", {"T/Alpha.txt": table(RAW[:4]) + "-1,-1,-1,-1\n" * 2},
+        {"Alpha": "rows 5-6: taken as no box"}),
+    "a pointer of git-lfs": ("pysot", {"T/Alpha.txt": LFS}, {"Alpha": "version https://git-lfs"}),
+    "copies and notes beside": ("pysot", {"T/Alpha.txt": table(RAW), "T/Alpha (1).txt": table(RAW),
+        "T/._Alpha.txt": "\0",
+        "T/readme.txt": "hello\n"}, {"Alpha": "", "Alpha (1)": "unknown sequence", "readme": "found 1: 'hello'"}),
+    "a sequence in two cases": ("pysot", {"T/Alpha.txt": table(RAW), "T/alpha.txt": table(RAW + 1)},
+        {"Alpha": "", "alpha": "has results on Alpha from another file"}),
+    "one repetition empty": ("got10k", {"T/Alpha/Alpha_001.txt": table(RAW), "T/Alpha/Alpha_002.txt": ""},
+        {"T_000": "2 repetitions of T", "T_001": "is empty"}),
+    "one repetition short": ("vot", {"T/e/Alpha/Alpha_001.txt": table(BOXES),
+        "T/e/Alpha/Alpha_002.txt": table(BOXES[:4])},
+        {"T_000": "2 repetitions of T", "T_001": "4 rows for the 6 frames"}),
+    "json of another toolkit": ("otb-json", {"T/Alpha.json": json.dumps({"Alpha": RAW.tolist()})},
+        {"Alpha": "has no seqName"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BLUNDERS)
+def test_blunders_of_other_peoples_files(tmp_path: Path, name: str) -> None:
+    """Each file is read right, with a remark where its numbers are doubtful, or refused in one line."""
+    format_, files, wanted = BLUNDERS[name]
+    for path, content in files.items():
+        (tmp_path / "in" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / path).write_text(content)
+    outcomes = run(format_, tmp_path / "in", tmp_path, truths={"Alpha": BOXES})
+    said = {}
+    for outcome in outcomes:
+        key = outcome.tracker if outcome.tracker in wanted else outcome.source.stem
+        said[key] = "; ".join([*outcome.notes, *filter(None, [outcome.error])])
+        assert (outcome.error is None) == (outcome.what == "imported") and "\n" not in said[key]
+    assert said.keys() == wanted.keys()
+    for key, words in wanted.items():
+        assert words in said[key] if words else not said[key]
 
 
 def test_text_that_ends_without_a_line_end_is_noted(tmp_path: Path) -> None:

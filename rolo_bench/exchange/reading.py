@@ -195,6 +195,7 @@ def text_numbers(path: Path, columns: tuple[int, ...]) -> tuple[Array, tuple[str
     for number, cells in enumerate(rows, 1):
         if len(cells) not in columns or len(cells) != len(rows[0]):
             wanted = len(rows[0]) if len(rows[0]) in columns else columns[0]
-            raise DataError(f"{path}, row {number}: expected {wanted} numbers, found {len(cells)}")
+            shown = " ".join(cells)[:40]
+            raise DataError(f"{path}, row {number}: expected {wanted} numbers, found {len(cells)}: {shown!r}")
         values.append(row_numbers(cells, f"{path}, row {number}"))
     return np.array(values, dtype=np.float64), notes

@@ -57,10 +57,14 @@ def read_rectangles(
         sequence, tracker: names from the path.
 
     Raises:
-        DataError: not such a table, with its row.
+        DataError: not such a table, with its row, or one that begins with the frame's number.
     """
     values, notes = text_numbers(path, (4, 5, 8, *MOT_COLUMNS))
     given = values[:, 4] if values.shape[1] == 5 else None
+    if given is not None and _counts_frames(values[:, 0]):
+        raise DataError(
+            f"{path}: its first column counts the frames, where x is expected; leave that column out"
+        )
     values, _ = real_rows(values[:, :4] if given is not None else values, str(path))
     first, kind, columns = None, "rect", values.shape[1]
     if columns in MOT_COLUMNS:
@@ -82,6 +86,13 @@ def read_rectangles(
             path, sequence, tracker, boxes, kind, first=first, seconds=seconds, notes=notes, scores=scores
         )
     ]
+
+
+def _counts_frames(column: Array) -> bool:
+    """Whether a first column ``(N,)`` is the frame's number, from 0 or 1, and no place in the image."""
+    return (
+        len(column) > 1 and column[0] in (0, 1) and np.array_equal(column, column[0] + np.arange(len(column)))
+    )
 
 
 def _by_frame(values: Array, path: Path) -> tuple[Array, int]:
