@@ -231,6 +231,18 @@ def test_a_program_is_a_tracker(tmp_path):
     assert plugin.source_digest != external(tmp_path, "x += 0")[0].source_digest
 
 
+def test_nothing_is_left_of_a_program(tmp_path, monkeypatch):
+    """Neither the program nor its folder outlives the tracker, though a thread reads its lines."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    plugin, _ = external(tmp_path)
+    tracker, sequence = plugin.make({}), square_sequence()
+    run_sequence(tracker, sequence)
+    process = tracker.program.process
+    assert len(list(tmp_path.glob("rolo-bench-*"))) == 1 and process.poll() is None
+    del tracker
+    assert not list(tmp_path.glob("rolo-bench-*")) and process.poll() is not None
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

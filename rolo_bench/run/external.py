@@ -62,7 +62,7 @@ class Command:
         self.start()
         assert self.process is not None
         self.lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        threading.Thread(target=_read, args=(self.process.stdout, self.lines), daemon=True).start()
         self.ask("init " + " ".join(f"{v:.6f}" for v in box), image)
 
     def update(self, image: Image) -> Array | tuple[Array, float]:
@@ -116,11 +116,6 @@ class Command:
         last = (self.errors.read().strip().splitlines() or ["it said nothing on stderr"])[-1]
         return TrackerError(f"{self.words[0]} ended (exit code {status}): {last}")
 
-    def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            self.lines.put(line.rstrip("\r\n") or " ")
-        self.lines.put("")
-
     def close(self) -> None:
         """End the program."""
         process, self.process = self.process, None
@@ -139,6 +134,13 @@ class Command:
 
     def __del__(self) -> None:
         self.close()
+
+
+def _read(stream: IO[str], lines: queue.Queue[str]) -> None:
+    """Take a program's lines as they come; a thread that knew the `Command` would keep it from its end."""
+    for line in stream:
+        lines.put(line.rstrip("\r\n") or " ")
+    lines.put("")
 
 
 class Trax(Command):
