@@ -132,7 +132,7 @@ def convention_page(convention: Convention) -> str:
         f"`rolo-bench score --convention {name}` scores by it; [what all share](../conventions.md).",
         f"## In short\n\n| | {name} |\n|---|---|\n" + "\n".join(f"| {k} | {v} |" for k, v in facts),
         "## On eight frames\n\n" + example(shown),
-        f"## In the code\n\n::: rolo_bench.scores.conventions.{convention.score.__name__}\n"
+        f"## In the code\n\n::: rolo_bench.scores.conventions.{convention.curves.__name__}\n"
         "    options: {heading_level: 3}",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"

@@ -160,6 +160,8 @@ def test_the_site_has_a_page_for_each_convention_with_a_text_of_its_own():
         assert texts[name] and texts[name][:40] in page, f"docs/conventions.md has no section {name}"
         assert len(made["differences"](name)) == 6, f"the table of docs/conventions.md has no row {name}"
         assert convention.rule in page and convention.source in page
+        module, _, function = re.findall(r"^::: (\S+)", page, re.MULTILINE)[0].rpartition(".")
+        assert getattr(importlib.import_module(module), function) is convention.curves
     menu = made["without_sections"]((ROOT / "docs" / "conventions.md").read_text(encoding="utf-8"))
     assert "### otb" not in menu and "](conventions/rolo2016.md)" in menu
 
