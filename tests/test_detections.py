@@ -278,6 +278,9 @@ def test_trackers_of_a_run_share_detections_and_are_as_without(
         assert isinstance(shared, Shared) and shared.identity == alone.identity
         assert same(shared([image])[0], alone([image])[0])
     assert shared.hits == 1 and shared.misses == 0
+    low = open_detector("demo", threshold=0.01)  # sorting out its many candidates is no one else's time
+    low([image])
+    assert isinstance(low, Shared) and (low.hits, low.misses) == (0, 1)
     assert not isinstance(open_detector("demo", keep_maps=True), Shared)
     assert isinstance(open_detector("demo", cache=str(tmp_path / "own")), Cached)
     open_detector.cache_clear()

@@ -22,17 +22,17 @@ def suppress(boxes: Tensor, scores: Tensor, classes: Tensor | None, overlap: flo
     order = torch.argsort(scores, descending=True, stable=True)
     if len(order) < 2:
         return order
-    b = boxes[order].float()
-    area = (b[:, 2] - b[:, 0]).clamp(min=0) * (b[:, 3] - b[:, 1]).clamp(min=0)
-    corner_low = torch.maximum(b[:, None, :2], b[None, :, :2])  # (N, N, 2)
-    corner_high = torch.minimum(b[:, None, 2:], b[None, :, 2:])  # (N, N, 2)
-    inter = (corner_high - corner_low).clamp(min=0).prod(dim=2)  # (N, N)
-    hits = inter > overlap * (area[:, None] + area[None, :] - inter)
+    left, top, right, bottom = boxes[order].float().T.contiguous()
+    area = (right - left).clamp(min=0) * (bottom - top).clamp(min=0)
+    width = torch.minimum(right[:, None], right).sub_(torch.maximum(left[:, None], left)).clamp_(min=0)
+    height = torch.minimum(bottom[:, None], bottom).sub_(torch.maximum(top[:, None], top)).clamp_(min=0)
+    inter = width.mul_(height)  # (N, N)
+    hits = inter > (area[:, None] + area).sub_(inter).mul_(overlap)
     if classes is not None:
         c = classes[order]
-        hits &= c[:, None] == c[None, :]
-    hits = hits.triu(diagonal=1).float()  # row suppresses column
-    kept = torch.ones(len(order), device=b.device)
+        hits &= c[:, None] == c
+    hits = hits.triu_(diagonal=1).float()  # row suppresses column
+    kept = torch.ones(len(order), device=boxes.device)
     while True:
         settled = ((kept @ hits) == 0).float()
         if torch.equal(settled, kept):
