@@ -107,10 +107,10 @@ def of_lstm(folder: Path, rounds: int) -> Iterator[Line]:
 
     for threads in (1, 2):
         found = lstm.measure(threads, STEP, 4 * rounds)
-        yield Line(f"LSTM 4102 × 4102, {STEP} steps, {threads} threads, torch's LSTM over ours",
+        yield Line(f"LSTM 4102 × 4102, {STEP} steps, {threads} thread{'s' * (threads > 1)}, torch's LSTM over ours",
                    ratios(found.theirs, found.ours), "times as fast", "6" if threads == 2 else "",
                    f"{1 / statistics.median(found.ours):.1f} windows a second")  # fmt: skip
-        yield Line(f"the same over reading its weights once, {threads} threads",
+        yield Line(f"the same over reading its weights once, {threads} thread{'s' * (threads > 1)}",
                    ratios(found.ours, found.floor), "of its time", "1.25" if threads == 2 else "",
                    f"{1 / statistics.median(found.floor):.1f} products a second")  # fmt: skip
 
