@@ -17,7 +17,6 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 @pytest.fixture(scope="module")
 def fuzz() -> Iterator[ModuleType]:
-    pytest.importorskip("scipy")
     sys.path.insert(0, str(BENCHMARKS))
     try:
         import fuzz
