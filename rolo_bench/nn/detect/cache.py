@@ -35,9 +35,7 @@ from rolo_bench.sequence import Image
 
 log = logging.getLogger(__name__)
 STORED = 0.01  # least score of what is stored of a built-in detector
-TOGETHER = (
-    0.05  # of what trackers of one run share: those that ask for less, which takes longer, have a store apart
-)
+SHARED = 0.05  # of what trackers of one run share: who asks for less, which takes longer, has a store apart
 MAGIC = b"RBDET\x02\x00\x00"
 # magic, key of the image, checksum of header and payload, number of detections, lengths of feature and appearance
 HEADER = struct.Struct("<8s16s16sIII")

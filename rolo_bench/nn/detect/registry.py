@@ -17,7 +17,7 @@ from rolo_bench.boxes import Array
 from rolo_bench.detection import Detections, Detector
 from rolo_bench.errors import RoloBenchError, TrackerError, UsageError, did_you_mean
 from rolo_bench.folders import cache_folder, shared_folder
-from rolo_bench.nn.detect.cache import STORED, TOGETHER, Cached, Shared
+from rolo_bench.nn.detect.cache import SHARED, STORED, Cached, Shared
 from rolo_bench.nn.detect.options import THRESHOLD, DetectorOptions
 from rolo_bench.run.code import Source, read_code
 from rolo_bench.run.plugins import import_file, own_classes
@@ -46,7 +46,7 @@ def open_detector(name: str, *, cache: str | bool | None = None, **options: Any)
     least = THRESHOLD if wanted.threshold is None else wanted.threshold
     together = shared_folder() if cache is None and name in DETECTORS and not wanted.keep_maps else None
     if together is not None:
-        return Shared(make_detector(name, replace(wanted, threshold=min(least, TOGETHER))), together, least)
+        return Shared(make_detector(name, replace(wanted, threshold=min(least, SHARED))), together, least)
     # one store serves all thresholds of a built-in detector; a plugin's may mean something else
     shared = bool(cache) and name in DETECTORS
     low = replace(wanted, threshold=min(least, STORED))
