@@ -95,6 +95,7 @@ def test_nothing_answers_there(tmp_path, capsys):
     line += ["--results", str(tmp_path / "r"), "--scheduler", str(tmp_path / "none.json")]
     assert main([*line, "--jobs", "2"]) == 2
     assert "go without --jobs" in capsys.readouterr().err
+    assert main([*line, "--share"]) == 2 and "go without --share" in capsys.readouterr().err
     assert main(line) == 2
     assert "none.json: no such scheduler file" in capsys.readouterr().err.splitlines()[-1]
     Path(line[-1]).write_text("{}")

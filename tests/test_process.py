@@ -391,6 +391,7 @@ def test_a_signal_ends_a_run_and_all_its_processes(tmp_path, number):
         str(videos),
         "--jobs",
         "2",
+        "--share",
     ]
     process = subprocess.Popen([*line, "--results", "r"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     inside = psutil.Process(process.pid)
@@ -409,6 +410,11 @@ def test_a_signal_ends_a_run_and_all_its_processes(tmp_path, number):
     if number != signal.SIGKILL:
         assert err.splitlines()[-1].startswith("rolo-bench: interrupted; what is done is kept")
         assert not (tmp_path / "r").exists() or not list((tmp_path / "r").rglob(".*"))
+        return
+    (left,) = (tmp_path / "r/.run").iterdir()  # what trackers shared
+    with Store(tmp_path / "r").scratch() as own, Store(tmp_path / "r").scratch() as other:
+        assert not left.exists() and own.is_dir() and other.is_dir()
+    assert not (tmp_path / "r/.run").exists()
 
 
 def test_progress_is_told_from_other_processes(tmp_path):

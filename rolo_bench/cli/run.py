@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -132,7 +131,7 @@ def run(
 
     if others:
         raise UsageError(f"{' '.join(others)}: trackers are named with --tracker NAME, repeated for several")
-    _check_together(trackers, name, jobs, in_process, scheduler, show or serve is not None)
+    _check_together(trackers, name, jobs, in_process, scheduler, show or serve is not None, share)
     places = [locate(t) for t in trackers]
     how = How(
         jobs,
@@ -143,8 +142,9 @@ def run(
         scheduler,
         send_data,
     )
+    store = Store(results)
     asked = {
-        "store": Store(results), "options": parse_options(pairs), "name": name, "force": force, "seed": seed,
+        "store": store, "options": parse_options(pairs), "name": name, "force": force, "seed": seed,
         "protocol": protocol, "how": how,
     }  # fmt: skip
     loaded = load_suite(suite, data, partial, only=only, tolerant=True, attributes=attributes)
@@ -155,8 +155,8 @@ def run(
     failures = made = 0
     board = Board(frames_of(loaded, protocol), len(places) * repeat)
     said = screen(show, serve, lambda line: console.print(line, markup=False))
-    store = TemporaryDirectory(prefix="rolo-bench-") if share else nullcontext()
-    with store as folder, _terminated(), said as view, shown(board):
+    shared = store.scratch() if share else nullcontext()
+    with _terminated(), shared as folder, said as view, shown(board):
         asked["how"] = replace(how, view=view, shared=folder)
         runs = ((p, t, n) for p, t in zip(places, trackers) for n in range(repeat))
         for index, (place, tracker, number) in enumerate(runs):
@@ -187,6 +187,7 @@ def _check_together(
     in_process: bool,
     scheduler: str | None,
     live: bool,
+    share: bool,
 ) -> None:
     """Refuse options of `run` that do not go together."""
     if not trackers:
@@ -199,6 +200,10 @@ def _check_together(
         raise UsageError("--in-process and --scheduler go without --jobs")
     if scheduler and live:
         raise UsageError("--scheduler goes without --show and --serve")
+    if share and (in_process or scheduler):
+        raise UsageError(
+            "--in-process and --scheduler go without --share: each process then detects for itself"
+        )
 
 
 def _bytes(text: str | None) -> int | None:

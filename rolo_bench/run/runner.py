@@ -73,8 +73,8 @@ class How:
         scheduler: run them on the Dask cluster whose scheduler answers at this address or is told of by this file.
         send: send images with the jobs, to a cluster that does not see them.
         view: is shown what the first process does; none of a cluster's.
-        shared: folder of detections that trackers of several runs share, each in a process; the time of each is kept,
-            so that speeds are of detecting (`rolo_bench.nn.detect.cache.Shared`).
+        shared: folder of detections that trackers of several runs share, each in a process of this machine; the time
+            of each is kept, so that speeds are of detecting (`rolo_bench.nn.detect.cache.Shared`).
     """
 
     jobs: int = 1
@@ -85,7 +85,7 @@ class How:
     scheduler: str | None = None
     send: bool = False
     view: View | None = None
-    shared: str | None = None
+    shared: str | Path | None = None
 
 
 def run(

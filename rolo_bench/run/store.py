@@ -6,7 +6,8 @@ tracker time per frame) and ``run.json``.
 Segments of TRE and SRE carry their label: ``<Sequence>_tre03.txt``.
 
 ``run.json`` holds a record of each result: what it depends on (`rolo_bench.run.stamp`), the run that made it, and
-the SHA-256 of its files. While a run is at work, ``.run`` beside it holds a lock, who holds it, and working folders.
+the SHA-256 of its files. While a run is at work, ``.run`` beside it holds a lock, who holds it, and working folders;
+``<root>/.run`` holds what the trackers of one command share.
 What is not to be trusted is set aside into ``<root>/<suite>/<protocol>/.aside/<tracker>``, never deleted.
 """
 
@@ -18,6 +19,7 @@ import os
 import platform
 import re
 import shutil
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -300,15 +302,8 @@ class Store:
         """
         folder = self.folder(suite, protocol, tracker)
         work = folder / ".run"
-        work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work / "lock", timeout=0)
         try:
-            while True:
-                lock.acquire()
-                if (work / "lock").exists():
-                    break
-                lock.release()  # the last holder took the file with it
-                work.mkdir(exist_ok=True)
+            lock = _locked(work)
         except Timeout:
             raise UsageError(
                 f"{folder}: {_holder(work / 'holder.json')} is at work there; wait for it, or choose --name OTHER"
@@ -327,6 +322,25 @@ class Store:
             for empty in (work, folder, folder.parent, folder.parent.parent):  # of a run that made nothing
                 with suppress(OSError):
                     empty.rmdir()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for what the runs of one command share; those that killed commands have left are removed first."""
+        home = self.root / ".run"
+        own = home / uuid.uuid4().hex
+        for left in home.glob("*/"):
+            with suppress(Timeout):
+                lock = _locked(left)
+                shutil.rmtree(left, ignore_errors=True)
+                lock.release()
+        lock = _locked(own, wait=-1)  # another command may just be looking whether it is left over
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+            lock.release()
+            with suppress(OSError):
+                home.rmdir()
 
     def rename(self, suite: str, protocol: str, old: str, new: str) -> None:
         """File a tracker's results under another name.
@@ -502,6 +516,21 @@ def sequence_of(stem: str, protocol: str) -> str:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _locked(work: Path, wait: float = 0) -> FileLock:
+    """The lock of a working folder, which is made where it is missing.
+
+    Raises:
+        Timeout: another process holds it.
+    """
+    lock = FileLock(work / "lock", timeout=wait)
+    while True:
+        work.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        if (work / "lock").exists():
+            return lock
+        lock.release()  # the last holder took the file with it
 
 
 def _holder(path: Path) -> str:
