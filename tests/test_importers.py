@@ -361,7 +361,9 @@ def test_mat_refusals(tmp_path: Path, structs: list[Any], message: str) -> None:
 
 def test_not_mat_files(tmp_path: Path) -> None:
     good = save_mat(tmp_path / "good.mat", struct_of()).read_bytes()
+    plain = save_mat(tmp_path / "plain.mat", struct_of(), compress=False).read_bytes()
     for content, message in [
+        (plain.replace(b"startFrame\0", b"startFrame\1"), "damaged"),  # the name runs on into the next
         (b"", "is empty"),
         (b"hello", "not a MATLAB 5 file"),
         (b"\x89HDF\r\n\x1a\n" + bytes(200), "7.3"),

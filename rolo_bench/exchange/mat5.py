@@ -221,6 +221,6 @@ def _field_names(cursor: _Cursor) -> list[str]:
         raise _Damage
     raw = bytes(content)
     names = [raw[i : i + size].split(b"\0", 1)[0].decode("latin-1") for i in range(0, len(raw), size)]
-    if len(set(names)) != len(names) or not all(names):
+    if len(set(names)) != len(names) or not all(names) or any(raw[size - 1 :: size]):  # each ends with a zero
         raise _Damage
     return names
