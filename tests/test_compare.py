@@ -171,3 +171,21 @@ def test_command_writes_what_the_ending_says(folders, tmp_path, capsys):
     ]
     assert (tmp_path / "c.csv").read_text().splitlines() == rows
     assert main([*line, "-o", str(tmp_path / "c.xlsx")]) == 2
+
+
+def test_people_read_the_names_that_trackers_are_given_and_programs_their_own(
+    folders, tmp_path, monkeypatch, capsys
+):
+    data, old, new = folders
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rolo-bench.toml").write_text("[labels]\nsame = 'Same (ours)'\n")
+    line = ["compare", "same", "moved", "--results", str(new), "--suite", str(data)]
+    assert main([*line, "--label", "MOVED=Moved", "-o", "c.html"]) == main([*line, "-o", "c.csv"]) == 0
+    page, rows = (tmp_path / "c.html").read_text(), (tmp_path / "c.csv").read_text()
+    assert "Same (ours)" in page and "Moved (second)" in page and "Same" not in rows and "same,moved" in rows
+    assert main(["compare", str(old), str(new), "--suite", str(data)]) == 0
+    assert "Same (ours) in old" in capsys.readouterr().out
+    assert main([*line, "--label", "moved=Same (ours)"]) == main([*line, "--label", "moovd=x"]) == 2
+    said = capsys.readouterr().err
+    assert "moved and same would both be called 'Same (ours)'; give each a label of its own" in said
+    assert "unknown tracker 'moovd'; did you mean 'moved'?" in said

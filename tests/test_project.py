@@ -204,7 +204,7 @@ def test_init_never_overwrites_without_saying(here, capsys):
         (["--suite", "otb31"], "unknown suite 'otb31'; did you mean 'otb30'"),
         (["--convention", "otbb"], "unknown convention 'otbb'; did you mean 'otb'"),
         (["--colour", "rolo=red"], "colours.rolo must be written as"),
-        (["--label", "rolo"], "--label 'rolo': write it as TRACKER=TEXT"),
+        (["--label", "rolo"], "'--label': 'rolo': write NAME=TEXT, such as rolo=\"ROLO (ours)\""),
     ],
 )
 def test_init_refuses_what_would_be_refused_later(here, capsys, line, message):

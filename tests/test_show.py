@@ -257,6 +257,12 @@ def test_show_writes_sheet_video_and_failures(store, tmp_path, monkeypatch, caps
     out = capsys.readouterr()
     assert "bad on Square: 1 failure at frames 11" in out.err and "good on Square: 0 failures" in out.err
     assert Path("figures/Square_bad_0011.png").is_file()
+    Path("rolo-bench.toml").write_text("[labels]\ngood = 'Good'\n")
+    assert main([*common, "--failures", "--label", "BAD=Bad (ours)"]) == 0
+    said = capsys.readouterr().err
+    assert "Bad (ours) on Square: 1 failure" in said and "Good on Square: 0 failures" in said
+    assert main([*common, "--label", "bad=Good"]) == 2
+    assert "bad and good would both be called 'Good'; give each a label" in capsys.readouterr().err
 
 
 PLUGIN = """

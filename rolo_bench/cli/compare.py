@@ -13,6 +13,8 @@ from rolo_bench.cli.options import (
     console,
     convention_option,
     data_option,
+    label_option,
+    labelled,
     partial_option,
     protocol_option,
     results_option,
@@ -37,6 +39,7 @@ ENDINGS = {".html": "html", ".csv": "csv", ".json": "json", ".txt": "text"}
 @convention_option
 @sequence_option
 @attribute_option
+@label_option
 @click.option(
     "--format", "format_", type=click.Choice(["text", "csv", "json"]), default=None,
     help="text; csv: the sequences; json: all of it [default: text, or as the file's ending says].",
@@ -44,7 +47,10 @@ ENDINGS = {".html": "html", ".csv": "csv", ".json": "json", ".txt": "text"}
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write .html, .csv, .json or .txt."
 )  # fmt: skip
-def compare(first: str, second: str, format_: str | None, output: Path | None, **stored: Any) -> None:
+def compare(
+    first: str, second: str, labels: tuple[tuple[str, str], ...], format_: str | None, output: Path | None,
+    **stored: Any,
+) -> None:  # fmt: skip
     """Compare two trackers, two runs (their folders) or two folders of results.
 
     Differences per sequence, their mean with a 95 % interval, a paired test, and in what the runs differ: options,
@@ -58,7 +64,9 @@ def compare(first: str, second: str, format_: str | None, output: Path | None, *
     kind = format_ or (ENDINGS.get(output.suffix.lower()) if output else "text")
     if kind is None:
         raise UsageError(f"{output}: a comparison is written as {', '.join(ENDINGS)}")
-    found = comparing.compare_results(first, second, **stored)
+    called = labelled(labels, comparing.trackers_of(first, second, stored["results"]))
+    names = called if kind in ("html", "text") else {}  # programs read trackers' own
+    found = comparing.compare_results(first, second, labels=names, **stored)
     if kind == "html":
         from rolo_bench.report.comparison import render_comparison
 

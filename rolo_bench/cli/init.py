@@ -6,19 +6,8 @@ from pathlib import Path
 
 import click
 
-from rolo_bench.cli.options import console
+from rolo_bench.cli.options import Pair, console
 from rolo_bench.errors import UsageError
-
-
-def _pairs(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """``tracker=text`` pairs of a repeatable option."""
-    pairs = {}
-    for value in values:
-        tracker, sign, text = value.partition("=")
-        if not (sign and tracker and text):
-            raise UsageError(f"{option.opts[0]} {value!r}: write it as TRACKER=TEXT")
-        pairs[tracker] = text
-    return pairs
 
 
 @click.command(epilog="Example: rolo-bench init --suite otb30 --data ~/otb --label rolo='ROLO (ours)'")
@@ -28,17 +17,17 @@ def _pairs(ctx: click.Context, option: click.Parameter, values: tuple[str, ...])
 @click.option("--partial", is_flag=True, default=None, help="Take the sequences that are there.")
 @click.option("--convention", metavar="NAME", help="Scoring rule.")
 @click.option(
-    "--label", "labels", multiple=True, metavar="TRACKER=TEXT", callback=_pairs,
+    "--label", "labels", type=Pair(), multiple=True, metavar="NAME=TEXT",
     help="What figures call a tracker; repeat for several.",
 )  # fmt: skip
 @click.option(
-    "--colour", "colours", multiple=True, metavar="TRACKER=#RRGGBB", callback=_pairs,
+    "--colour", "colours", type=Pair("rolo=#d62728"), multiple=True, metavar="NAME=#RRGGBB",
     help="Its colour; repeat for several.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Write over a project file that is there.")
 def init(
     suite: str | None, data: str | None, results: str | None, partial: bool | None, convention: str | None,
-    labels: dict[str, str], colours: dict[str, str], force: bool,
+    labels: tuple[tuple[str, str], ...], colours: tuple[tuple[str, str], ...], force: bool,
 ) -> None:  # fmt: skip
     """Write rolo-bench.toml here: options that every command in this folder takes from it.
 
@@ -54,7 +43,7 @@ def init(
         raise UsageError(f"{there}: is there already; change it there, or write over it with --force")
     wanted = Project(
         suite=suite and find_suite(suite), data=data, results=results, partial=partial,
-        convention=convention and find_convention(convention).name, labels=labels, colours=colours,
+        convention=convention and find_convention(convention).name, labels=dict(labels), colours=dict(colours),
     )  # fmt: skip
     write_atomic(Path(FILE), project_text(wanted))
     click.echo(FILE)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from rolo_bench.errors import find_name
 from rolo_bench.project import read_project
 from rolo_bench.protocols import PROTOCOLS
 
@@ -35,6 +36,24 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{number} is not a finite number.", param, ctx)
         return number
+
+
+class Pair(click.ParamType):
+    """``NAME=TEXT`` as two texts; ``example`` is for the message."""
+
+    name = "name=text"
+
+    def __init__(self, example: str = 'rolo="ROLO (ours)"') -> None:
+        self.example = example
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:  # fmt: skip
+        """Name and text."""
+        name, sign, text = str(value).partition("=")
+        if not (name and sign and text.strip()):
+            self.fail(f"{value!r}: write NAME=TEXT, such as {self.example}.", param, ctx)
+        return name, text.strip()
 
 
 class FromProject(click.Option):
@@ -115,6 +134,18 @@ attribute_option = click.option(
     "--attribute", "attributes", multiple=True, metavar="NAME",
     help="Only sequences with this attribute, such as OCC; repeat for several, of which one will do.",
 )  # fmt: skip
+label_option = click.option(
+    "--label", "labels", type=Pair(), multiple=True, metavar="NAME=TEXT",
+    help='What a tracker is called, such as rolo="ROLO (ours)"; repeat for several.',
+)  # fmt: skip
+
+
+def labelled(labels: Iterable[tuple[str, str]], known: Iterable[str]) -> dict[str, str]:
+    """What trackers are called: as ``--label`` says, of trackers that are known, else the project file."""
+    names = list(known)
+    return {**read_project().labels, **{find_name("tracker", name, names): text for name, text in labels}}
+
+
 published_option = click.option(
     "--published",
     is_flag=True,

@@ -14,6 +14,8 @@ from rolo_bench.cli.options import (
     Whole,
     console,
     convention_option,
+    label_option,
+    labelled,
     published_option,
     scored_options,
     stored_options,
@@ -52,21 +54,6 @@ class Length(click.ParamType):
         return inches
 
 
-class Pair(click.ParamType):
-    """``NAME=TEXT`` as two texts."""
-
-    name = "name=text"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:  # fmt: skip
-        """Name and text."""
-        name, sign, text = str(value).partition("=")
-        if not (name and sign and text.strip()):
-            self.fail(f'{value!r}: write NAME=TEXT, such as rolo="ROLO (ours)".', param, ctx)
-        return name, text.strip()
-
-
 file_options = together(
     click.option(
         "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", multiple=True,
@@ -103,10 +90,7 @@ figure_options = together(
     published_option,
     click.option("--numbers", is_flag=True, help="Write the numbers behind the figure beside it, as CSV."),
     file_options,
-    click.option(
-        "--label", "labels", type=Pair(), multiple=True, metavar="NAME=TEXT",
-        help='What a tracker is called in the figure, such as rolo="ROLO (ours)"; repeat for several.',
-    ),
+    label_option,
     click.option(
         "--order", metavar="NAME,…", help="Trackers that come first, in this order; the others follow by rank."
     ),
@@ -131,8 +115,7 @@ def _named(
     def names(text: str | None) -> tuple[str, ...]:
         return tuple(find_name("tracker", n.strip(), known) for n in (text or "").split(",") if n.strip())
 
-    called = {find_name("tracker", n, known): text for n, text in labels}
-    return replace(form, labels={**form.labels, **called}, order=names(order), highlight=names(highlight))
+    return replace(form, labels=labelled(labels, known), order=names(order), highlight=names(highlight))
 
 
 @click.group(epilog="Example: rolo-bench plot success --suite demo")

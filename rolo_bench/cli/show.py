@@ -14,13 +14,15 @@ from rolo_bench.cli.options import (
     data_option,
     exclude_option,
     film_option,
+    label_option,
+    labelled,
     partial_option,
     results_option,
     suite_option,
     trackers_option,
 )
 from rolo_bench.errors import counted
-from rolo_bench.plots.style import Form
+from rolo_bench.plots.style import ORACLE, Form
 from rolo_bench.project import read_project
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 @data_option
 @partial_option
 @results_option
+@label_option
 @click.option("--frames", metavar="LIST", help="Frame numbers of the video, such as 1,50,100 or 10-200.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE", help="Contact sheet, .png or .jpg.")
 @film_option
@@ -76,6 +79,7 @@ def show(
     data: str | None,
     partial: bool,
     results: Path,
+    labels: tuple[tuple[str, str], ...],
     frames: str | None,
     sheet: Path | None,
     video: Path | None,
@@ -113,8 +117,10 @@ def show(
         stop = len(one) if failures else max(numbers) + 1
         rows, maps = pictures.run_with_maps(one, tracker, stop)
         boxes, oracle = {label: rows} | boxes, oracle + [label] * marked
-    project = read_project()
-    shown = pictures.tracks(one, boxes, oracle, Form(labels=project.labels, colours=project.colours))
+    form = Form(
+        labels=labelled(labels, (n.removesuffix(ORACLE) for n in boxes)), colours=read_project().colours
+    )
+    shown = pictures.tracks(one, boxes, oracle, form)
     if failures:
         _failures(one, shown, folder)
     if video:

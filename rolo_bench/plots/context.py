@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rolo_bench.boxes import Array
-from rolo_bench.errors import DataError, UsageError
+from rolo_bench.errors import DataError
 from rolo_bench.plots.style import DAGGER, PLAIN, Form, Look, looks
 from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.scores.conventions import ERROR_THRESHOLDS, NORM_THRESHOLDS, OVERLAP_THRESHOLDS
 from rolo_bench.scores.statistics import against_best
 from rolo_bench.scores.summary import coverage, matrix, oracles, ranked
-from rolo_bench.scores.tables import display_name
+from rolo_bench.scores.tables import called, display_name
 
 SUITE_NAMES = {
     "otb30": "OTB-30",
@@ -157,12 +157,8 @@ def describe(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = P
                 f"scores hold several values of {column}: {', '.join(values)}; choose one of them"
             )
         one[column] = str(values[0])
-    names, called = ranked(scores), dict[str, str]()
-    for name in names:
-        shown = form.labels.get(name, name)
-        if called.setdefault(shown, name) != name:
-            both = " and ".join(sorted((called[shown], name)))
-            raise UsageError(f"{both} would both be called {shown!r}; give each a label of its own")
+    names = ranked(scores)
+    called(names, form.labels)
     imported = frozenset(published) & frozenset(names)
     return Setting(
         **one, coverage=coverage(scores), ranked=names, oracle=oracles(scores), published=imported,

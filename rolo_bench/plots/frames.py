@@ -30,7 +30,7 @@ from rolo_bench.plots.style import ORACLE, PLAIN, TRUTH_COLOUR, Form, looks, rgb
 from rolo_bench.run.film import draw_box, draw_line
 from rolo_bench.run.store import Store
 from rolo_bench.run.worker import guarded, plain, track_frames
-from rolo_bench.scores.tables import display_name
+from rolo_bench.scores.tables import called, display_name
 from rolo_bench.sequence import Image, Sequence, prefetch
 from rolo_bench.tracker import LOST
 
@@ -70,9 +70,10 @@ def tracks(
         form: says what trackers are called and which colours they have in place of their own.
 
     Raises:
-        UsageError: a tracker has another number of boxes than the sequence has frames.
+        UsageError: a tracker has another number of boxes than the sequence has frames, or two would be called the same.
     """
     styles = looks(list(boxes), oracle, form.colours)
+    names = called([name.removesuffix(ORACLE) for name in boxes], form.labels)
     made = [Drawn("truth", sequence.truth, TRUTH_COLOUR)]
     for name, rows in boxes.items():
         if len(rows) != len(sequence):
@@ -82,8 +83,16 @@ def tracks(
         lost = np.isnan(rows[:, 0]) | (rows[:, 4] < LOST) if rows.shape[1] == 5 else None
         overlaps = np.where(valid(sequence.truth), np.nan_to_num(iou(rows[:, :4], sequence.truth)), np.nan)
         bare = name.removesuffix(ORACLE)
-        label = form.labels.get(bare, bare) + name[len(bare) :]
-        made.append(Drawn(label, rows[:, :4], styles[name].colour, overlaps, styles[name].dash, lost))
+        made.append(
+            Drawn(
+                names[bare] + name[len(bare) :],
+                rows[:, :4],
+                styles[name].colour,
+                overlaps,
+                styles[name].dash,
+                lost,
+            )
+        )
     return tuple(made)
 
 

@@ -11,6 +11,7 @@ from rolo_bench.errors import UsageError
 from rolo_bench.plots.context import DOT
 from rolo_bench.plots.figure import Entry, Shown, handle, line, log_ticks, marks, page, styled
 from rolo_bench.plots.style import COLOURS, DAGGER, DASHES, MARKERS, PLAIN, Form, Look, looks
+from rolo_bench.scores.tables import called
 
 
 @styled
@@ -50,7 +51,8 @@ def steps(
             "LSTM alone on a TITAN X."
         )
     seen = {n: replace(look, width=1.7) for n, look in looks(names, (), form.colours).items()}
-    entries = [Entry(form.labels.get(n, n), "", handle(seen[n], form)) for n in names]
+    shown = called(names, form.labels)
+    entries = [Entry(shown[n], "", handle(seen[n], form)) for n in names]
     if reference is not None:
         seen["paper"] = Look("#777777", DASHES[1], 1.2, 2.9, "X")
         entries.append(Entry("the paper", DAGGER, handle(seen["paper"], form)))

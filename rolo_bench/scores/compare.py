@@ -25,7 +25,7 @@ from rolo_bench.scores.score import score
 from rolo_bench.scores.scored import chosen_suite
 from rolo_bench.scores.statistics import TIE, bootstrap_interval, holm, paired_p
 from rolo_bench.scores.summary import MEANS, mean
-from rolo_bench.scores.tables import p_text, render
+from rolo_bench.scores.tables import called, p_text, render
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,7 +233,7 @@ def find_side(text: str, results: Path) -> Side:
         UsageError: it is none of them.
     """
     store, path = Store(results), Path(text)
-    known = {t for suite in store.suites() for p in PROTOCOLS for t in store.trackers(suite, p)}
+    known = _trackers(store)
     if text in known:
         return Side(store, text)
     folder = path.resolve()
@@ -247,26 +247,42 @@ def find_side(text: str, results: Path) -> Side:
     )
 
 
+def _trackers(store: Store) -> set[str]:
+    return {t for suite in store.suites() for p in PROTOCOLS for t in store.trackers(suite, p)}
+
+
+def trackers_of(
+    first: str | os.PathLike[str], second: str | os.PathLike[str], results: str | os.PathLike[str] = "results"
+) -> list[str]:
+    """The trackers that two named sides can be about; raises what `find_side` raises."""
+    sides = [find_side(os.fspath(text), Path(results)) for text in (first, second)]
+    return sorted({t for s in sides for t in ([s.tracker] if s.tracker else _trackers(s.store))})
+
+
 def compare_results(
     first: str | os.PathLike[str], second: str | os.PathLike[str], results: str | os.PathLike[str] = "results",
     suite: str | None = None, trackers: Iterable[str] = (), data: str | os.PathLike[str] | None = None,
     partial: bool = False, protocol: str = "ope", convention: str | None = None, only: Iterable[str] = (),
-    attributes: Iterable[str] = (),
+    attributes: Iterable[str] = (), labels: Mapping[str, str] | None = None,
 ) -> list[Comparison]:  # fmt: skip
     """Compare two trackers of ``results``, two folders of one run, or two results folders.
 
     Of two folders each tracker that both have is compared with itself, or those in ``trackers``. A tracker that is
     compared with a folder is compared with its namesake there.
 
+    Args:
+        labels: what trackers are called, by name.
+
     Raises:
-        UsageError: something named is not there, or the two cannot be compared.
+        UsageError: something named is not there, the two cannot be compared, or would be called the same.
         DataError: as `rolo_bench.scores.score.score`.
     """
     sides = tuple(find_side(os.fspath(text), Path(results)) for text in (first, second))
     label, protocol = _where(sides, suite, protocol)
     loaded = load_suite(label, data, partial, False, tuple(only), partial, tuple(attributes))
     pairs = _pairs(sides, loaded.name, protocol, tuple(trackers))
-    found = [_one_pair(sides, pair, loaded, protocol, convention, partial) for pair in pairs]
+    names = called((t for pair in pairs for t in pair), labels or {})
+    found = [_one_pair(sides, pair, names, loaded, protocol, convention, partial) for pair in pairs]
     corrected = holm([c.p for c in found])
     return [replace(c, p=float(p)) for c, p in zip(found, corrected)]
 
@@ -305,15 +321,17 @@ def _pairs(
 
 
 def _one_pair(
-    sides: tuple[Side, ...], pair: tuple[str, str], suite: Suite, protocol: str, convention: str | None,
-    partial: bool,
+    sides: tuple[Side, ...], pair: tuple[str, str], shown: Mapping[str, str], suite: Suite, protocol: str,
+    convention: str | None, partial: bool,
 ) -> Comparison:  # fmt: skip
     first, second = tables = [
         score(side.store, suite, tracker, protocol, convention, partial, "any")
         for side, tracker in zip(sides, pair)
     ]
     metas = [side.store.meta(suite.name, protocol, t) for side, t in zip(sides, pair)]
-    names = pair if pair[0] != pair[1] else tuple(f"{pair[0]} in {_place(s, sides)}" for s in sides)
+    names = [
+        shown[t] + (f" in {_place(s, sides)}" if pair[0] == pair[1] else "") for s, t in zip(sides, pair)
+    ]
     shared = set(first["sequence"]) & set(second["sequence"])
     same = {
         name: _same_boxes(*(s.store.load(suite.name, protocol, t, name, m) for s, t, m in zip(sides, pair, metas)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,21 @@ def format_of(path: Path | None, format_: str | None) -> str | None:
 def display_name(tracker: str, **marks: bool) -> str:
     """The name under which people read of a tracker, with what must be known of it: ``yolo (oracle)``."""
     return tracker + "".join(f" ({word})" for word, holds in marks.items() if holds)
+
+
+def called(trackers: Iterable[str], labels: Mapping[str, str]) -> dict[str, str]:
+    """What each tracker is called where it has a label: that, else its name.
+
+    Raises:
+        UsageError: two of them would be called the same.
+    """
+    names = {tracker: labels.get(tracker, tracker) for tracker in trackers}
+    owners: dict[str, str] = {}
+    for tracker, name in names.items():
+        if owners.setdefault(name, tracker) != tracker:
+            both = " and ".join(sorted((owners[name], tracker)))
+            raise UsageError(f"{both} would both be called {name!r}; give each a label of its own")
+    return names
 
 
 def render(table: pd.DataFrame, format_: str | None = None, decimals: int = 3, caption: str = "") -> str:
