@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from rolo_bench.datasets.suites import ATTRIBUTES, Suite
 from rolo_bench.plots.context import KINDS, Setting, significance
 from rolo_bench.plots.style import TRUTH_COLOUR
 from rolo_bench.report.pictures import Loss, as_values, reels
-from rolo_bench.run.store import Files, RunResult, Store
+from rolo_bench.run.store import Files, Results, RunResult
 from rolo_bench.scores.conventions import Convention, find_convention
 from rolo_bench.scores.provenance import imported, metas_of
 from rolo_bench.scores.score import CURVES, score, score_again
@@ -31,14 +32,32 @@ BINS = 100
 
 @dataclass(frozen=True)
 class ReadOnce:
-    """A results store that reads each file once; in all else it is the `Store` inside."""
+    """Results of which each file is read once; in all else they are the store inside."""
 
-    store: Store
+    store: Results
     _files: dict[tuple[str, ...], list[Files]] = field(default_factory=dict)
     _metas: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
+    @property
+    def root(self) -> Path:
+        """As `Store.root`."""
+        return self.store.root
+
+    def contents(self) -> list[tuple[str, str, str, int]]:
+        """As `Store.contents`."""
+        return self.store.contents()
+
+    def trackers(self, suite: str, protocol: str = "ope") -> tuple[str, ...]:
+        """As `Store.trackers`."""
+        return self.store.trackers(suite, protocol)
+
+    def sequences(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
+        """As `Store.sequences`."""
+        return self.store.sequences(suite, protocol, tracker)
+
+    def find_tracker(self, suite: str, protocol: str, tracker: str) -> str:
+        """As `Store.find_tracker`."""
+        return self.store.find_tracker(suite, protocol, tracker)
 
     def meta(self, suite: str, protocol: str, tracker: str) -> dict[str, Any]:
         """As `Store.meta`."""
@@ -80,7 +99,7 @@ class Collected:
     """
 
     suite: Suite
-    store: Store
+    store: Results
     scores: pd.DataFrame
     others: dict[str, pd.DataFrame]
     conventions: tuple[Convention, ...]
@@ -94,7 +113,7 @@ class Collected:
 
 
 def collect(
-    store: Store,
+    store: Results,
     suite: Suite,
     trackers: str | Iterable[str] = (),
     protocol: str = "ope",
@@ -108,7 +127,7 @@ def collect(
         DataError, UsageError: as `rolo_bench.scores.score.score`.
     """
     rules = tuple(dict.fromkeys(find_convention(c) for c in conventions))
-    once = cast(Store, ReadOnce(store))
+    once = ReadOnce(store)
     names = trackers if isinstance(trackers, str) else tuple(trackers)
     first = score(once, suite, names, protocol, rules[0].name, partial, all_speeds=all_speeds)
     others = {rule.name: score_again(first, once, suite, rule.name) for rule in rules[1:]}

@@ -29,7 +29,7 @@ from functools import cached_property
 from html import escape
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -171,6 +171,39 @@ class Files:
 
 def _label(tracker: str, sequence: str, segment: str | None) -> str:
     return f"{tracker} on {sequence}" + (f" {segment}" if segment else "")
+
+
+class Results(Protocol):
+    """What scoring and reports ask of a `Store`; each method is as there."""
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+
+    def contents(self) -> list[tuple[str, str, str, int]]:
+        """Suite, protocol, tracker and number of sequences of all results."""
+
+    def trackers(self, suite: str, protocol: str = "ope") -> tuple[str, ...]:
+        """Trackers that have results."""
+
+    def sequences(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
+        """Sequences that a tracker has results on."""
+
+    def find_tracker(self, suite: str, protocol: str, tracker: str) -> str:
+        """A tracker that has results, by its name."""
+
+    def meta(self, suite: str, protocol: str, tracker: str) -> dict[str, Any]:
+        """The contents of ``run.json``."""
+
+    def read(
+        self, suite: str, protocol: str, tracker: str, sequences: Iterable[str], meta: dict[str, Any] | None = None
+    ) -> Iterator[list[Files]]:  # fmt: skip
+        """The files of one tracker."""
+
+    def load(
+        self, suite: str, protocol: str, tracker: str, sequence: str, meta: dict[str, Any] | None = None
+    ) -> list[RunResult]:
+        """Results of one tracker on one sequence."""
 
 
 @dataclass(frozen=True, repr=False)

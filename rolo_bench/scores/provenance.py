@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rolo_bench.run.store import Store
+from rolo_bench.run.store import Results
 from rolo_bench.scores.notes import Note
 from rolo_bench.scores.summary import coverage, oracles
 
@@ -20,7 +20,7 @@ DEPENDS = ("code", "options", "weights", "seed", "threads", "versions", "loop")
 """What the boxes of a run depend on, beside the video: the parts of a making (`rolo_bench.run.stamp`)."""
 
 
-def metas_of(scores: pd.DataFrame, store: Store) -> dict[str, dict[str, Any]]:
+def metas_of(scores: pd.DataFrame, store: Results) -> dict[str, dict[str, Any]]:
     """``run.json`` of each tracker of a score table."""
     first = scores.iloc[0]
     return {t: store.meta(first["suite"], first["protocol"], t) for t in dict.fromkeys(scores["tracker"])}

@@ -54,7 +54,7 @@ from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError, UsageError, counted
 from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.stamp import changed_since, lost_plugin, mixed, timed, video
-from rolo_bench.run.store import Files, RunResult, Store
+from rolo_bench.run.store import Files, Results, RunResult, Store
 from rolo_bench.scores.conventions import Convention, Mask, Runs, find_convention, long_term, official
 from rolo_bench.scores.kept import Kept, Scored, key_of, sequence_digest
 from rolo_bench.scores.notes import Note, gathered, shortened
@@ -76,7 +76,7 @@ REQUIRE = {
 
 
 def score(
-    store: Store | str | os.PathLike[str],
+    store: Results | str | os.PathLike[str],
     suite: Suite | str | os.PathLike[str],
     trackers: str | Iterable[str] = (),
     protocol: str = "ope",
@@ -144,7 +144,7 @@ def score(
     return frame
 
 
-def score_again(scores: pd.DataFrame, store: Store, suite: Suite, convention: str) -> pd.DataFrame:
+def score_again(scores: pd.DataFrame, store: Results, suite: Suite, convention: str) -> pd.DataFrame:
     """A table of `score` for the same results under another convention, without its notes: they would be the same.
 
     Raises:
@@ -157,7 +157,7 @@ def score_again(scores: pd.DataFrame, store: Store, suite: Suite, convention: st
 
 
 def _frame(
-    store: Store, suite: Suite, protocol: str, chosen: dict[str, list[str]], metas: dict[str, dict[str, Any]],
+    store: Results, suite: Suite, protocol: str, chosen: dict[str, list[str]], metas: dict[str, dict[str, Any]],
     rule: Convention, segments: bool = False, cached: bool = True, all_speeds: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:  # fmt: skip
     """The scores of trackers on sequences, and a line for each result that does not begin with the truth."""
@@ -177,7 +177,7 @@ def _frame(
 
 
 def _selected(
-    store: Store, suite: Suite, protocol: str, named: tuple[str, ...], require: str, partial: bool
+    store: Results, suite: Suite, protocol: str, named: tuple[str, ...], require: str, partial: bool
 ) -> tuple[dict[str, list[str]], str, list[str], tuple[str, ...]]:
     """What `_chosen` gives of the trackers that were named, or of all; and those that have failed everywhere.
 
@@ -207,7 +207,7 @@ def _selected(
     return chosen, compared, uneven, idle
 
 
-def _elsewhere(store: Store) -> str:
+def _elsewhere(store: Results) -> str:
     """What there is instead, for a message."""
     others = dict.fromkeys(f"{suite} ({protocol})" for suite, protocol, _, _ in store.contents())
     return f"; there are some on {', '.join(others)}" if others else ""
@@ -297,7 +297,7 @@ def _compared(chosen: dict[str, list[str]], found: dict[str, list[str]], suite: 
     return line + (f"; left out: {left}" if left else "")
 
 
-def _lacking(store: Store, suite: Suite, protocol: str, tracker: str, have: list[str]) -> DataError:
+def _lacking(store: Results, suite: Suite, protocol: str, tracker: str, have: list[str]) -> DataError:
     """The error of a tracker that lacks results where it was asked for, or where nobody has them all."""
     absent = [s.name for s in suite.sequences if s.name not in have]
     listed = ", ".join(absent[:8]) + (" …" if len(absent) > 8 else "")
@@ -378,7 +378,7 @@ class Against:
 
 
 def _rows(
-    store: Store, against: Against, protocol: str, tracker: str, meta: dict[str, Any], have: list[str],
+    store: Results, against: Against, protocol: str, tracker: str, meta: dict[str, Any], have: list[str],
     segments: bool, misfits: list[str], kept: Kept | None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """A row per sequence or segment; what does not begin with the truth is added to ``misfits``."""
