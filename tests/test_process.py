@@ -68,7 +68,7 @@ GOES = {
     "time.sleep(1000)": "no answer for 3 s (--frame-timeout)",
     "exec('while True: pass')": "no answer for 3 s (--frame-timeout)",
     "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)": "no answer for 3 s (--frame-timeout)",
-    "self.held = np.ones((1 << 29,), np.uint8); time.sleep(9)": "more than 0.4 GB of memory (--memory)",
+    "self.held = np.ones((1 << 29,), np.uint8); time.sleep(9)": "more than 400 MB of memory (--memory)",
     "os.closerange(3, 99)": "its process ended itself with status 0",
     "sys.exit(0)": "SystemExit: 0",
     "raise KeyboardInterrupt": "KeyboardInterrupt: no message",

@@ -32,7 +32,7 @@ def clock():
 
 
 def test_the_time_left_is_that_of_all_trackers(clock):
-    board = Board(100, 2, clock)
+    board = Board(100, ["ncc", "mosse"], clock)
     board.begin(0, "ncc")
     clock.now += 7  # libraries are loaded: no part of the pace
     assert board.left() is None and board.words() == "0 %  0 of 200 frames  starting"
@@ -50,7 +50,7 @@ def test_the_time_left_is_that_of_all_trackers(clock):
 
 
 def test_what_is_skipped_or_failed_early_is_no_pace(clock):
-    board = Board(1000, 1, clock)
+    board = Board(1000, ["ncc"], clock)
     board.begin(0, "ncc")
     board.end("A", 500, 0)  # there already
     assert board.frames == 500 and board.left() is None
@@ -62,7 +62,7 @@ def test_what_is_skipped_or_failed_early_is_no_pace(clock):
 
 
 def test_a_cluster_tells_of_whole_sequences_alone(clock):
-    board = Board(400, 1, clock)
+    board = Board(400, ["ncc"], clock)
     board.begin(0, "ncc")
     clock.now += 10
     board.end("A", 100, 100)
@@ -70,7 +70,7 @@ def test_a_cluster_tells_of_whole_sequences_alone(clock):
 
 
 def test_each_tracker_has_a_pace_of_its_own(clock):
-    board = Board(100, 3, clock)
+    board = Board(100, ["fast", "slow", "slow", "other"], clock)
     board.begin(0, "fast")
     board.tick("A", 1, 100)
     clock.now += 1
@@ -80,11 +80,18 @@ def test_each_tracker_has_a_pace_of_its_own(clock):
     board.tick("A", 1, 100)
     clock.now += 10
     board.tick("A", 2, 100)
-    assert board.left() == pytest.approx(198 * 10)
+    mean = (10 + 1 / 99) / 2  # of one that nothing is known of
+    assert board.left() == pytest.approx(198 * 10 + 100 * mean)
+    clock.now += 980
+    board.end("A", 100, 100)
+    board.begin(2, "slow")
+    assert board.left() == pytest.approx(100 * 10 + 100 * mean)  # it has run before
+    board.begin(3, "other")
+    assert board.left() is None
 
 
 def test_a_tracker_that_cannot_be_made_takes_its_frames_along(clock):
-    board = Board(100, 2, clock)
+    board = Board(100, ["broken", "ncc"], clock)
     board.begin(0, "broken")
     board.begin(1, "ncc")
     assert board.frames == 100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -19,20 +19,29 @@ REFRESH = 4
 
 
 class Board:
-    """How far a run of several trackers is, in frames, and how long the rest will take.
+    """How far runs of trackers one after another are, in frames, and how long the rest will take.
 
     Args:
-        each: frames of one tracker.
-        count: so many trackers one after another.
+        each: frames of one run.
+        trackers: of each run, in their order; one that is repeated stands there as often.
         clock: seconds from any start.
     """
 
-    def __init__(self, each: int, count: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.each, self.count, self.clock = each, count, clock
-        self.begin(0, "")
+    def __init__(
+        self, each: int, trackers: Sequence[str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.each, self.trackers, self.count, self.clock = each, trackers, len(trackers), clock
+        self.paces: dict[str, float] = {}  # seconds a frame of each tracker that has run
+        self._start(0, "")
 
     def begin(self, index: int, title: str) -> None:
-        """The tracker of this number starts; its pace is not that of the one before."""
+        """The run of this number starts; its pace is not that of the one before."""
+        pace = self._pace()
+        if pace is not None:
+            self.paces[self.trackers[self.index]] = pace
+        self._start(index, title)
+
+    def _start(self, index: int, title: str) -> None:
         self.index, self.title, self.finished = index, title, index * self.each
         self.under_way: dict[str, tuple[int, int]] = {}
         self.begun, self.before, self.tracked = self.clock(), 0, 0
@@ -56,12 +65,24 @@ class Board:
         return self.finished + sum(frame for frame, _ in list(self.under_way.values()))
 
     def left(self) -> float | None:
-        """Seconds that the rest takes at the pace of the tracker at work; None until that has one."""
+        """Seconds that the rest takes: of trackers that have run at their pace, of others at the mean of these.
+
+        None until the tracker at work has a pace.
+        """
+        now = self.trackers[self.index] if self.trackers else ""
+        pace = self._pace() or self.paces.get(now)
+        if pace is None:
+            return None
+        paces = self.paces | {now: pace}
+        mean = sum(paces.values()) / len(paces)
+        later = sum(paces.get(t, mean) for t in self.trackers[self.index + 1 :])
+        return max((self.index + 1) * self.each - self.frames, 0) * pace + self.each * later
+
+    def _pace(self) -> float | None:
+        """Seconds a frame of the run at work; None until it has tracked some."""
         spent = self.clock() - (self.begun if self.since is None else self.since)
         tracked = self.tracked + self.frames - self.finished - self.before
-        if tracked <= 0 or spent <= 0:
-            return None
-        return max(self.each * self.count - self.frames, 0) * spent / tracked
+        return spent / tracked if tracked > 0 and spent > 0 else None
 
     def share(self) -> str:
         """Frames that are done as a share: ``41 %``."""

@@ -31,6 +31,8 @@ from rolo_bench.cli.progress import Board, animated, counted_frames, duration, s
 from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError, counted
 from rolo_bench.run.job import FRAME_LIMIT, START_LIMIT
 
+LEAST_MEMORY = 10**6
+
 if TYPE_CHECKING:
     from rolo_bench.datasets.suites import Suite
     from rolo_bench.run.runner import Outcome
@@ -153,7 +155,7 @@ def run(
     for note in loaded.notes:
         console.print(note, markup=False)
     failures = made = 0
-    board = Board(frames_of(loaded, protocol), len(places) * repeat)
+    board = Board(frames_of(loaded, protocol), [t for t in trackers for _ in range(repeat)])
     said = screen(show, serve, lambda line: console.print(line, markup=False))
     shared = store.scratch() if share else nullcontext()
     with _terminated(), shared as folder, said as view, shown(board):
@@ -207,14 +209,17 @@ def _check_together(
 
 
 def _bytes(text: str | None) -> int | None:
-    """``4GB``, ``500MB`` or a number of bytes."""
+    """``4GB``, ``500MB`` or a number of bytes, which are `LEAST_MEMORY` at least: no process does with less."""
     if text is None:
         return None
     match = re.fullmatch(r"([0-9.]+)\s*([kmgt]?)b?", text.strip().lower())
     try:
-        return int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " ")) if match else int("")
+        size = int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " ")) if match else 0
     except (ValueError, OverflowError):
-        raise UsageError(f"--memory {text[:60]!r}: write a size such as 4GB or 500MB") from None
+        size = 0
+    if size < LEAST_MEMORY:
+        raise UsageError(f"--memory {text[:60]!r}: write a size of 1MB or more, such as 4GB or 500MB")
+    return size
 
 
 @contextmanager

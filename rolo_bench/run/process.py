@@ -284,7 +284,7 @@ class Process:
         if now > self._deadline:
             raise self._failure(f"longer than {self.limits.sequence:g} s (--timeout)")
         if self.limits.memory is not None and _memory_of(self.child) > self.limits.memory:
-            raise self._failure(f"more than {self.limits.memory / 1e9:g} GB of memory (--memory)")
+            raise self._failure(f"more than {_size(self.limits.memory)} of memory (--memory)")
         if self.output.stat().st_size > TOO_MUCH:
             os.truncate(self.output, 0)
 
@@ -375,6 +375,11 @@ def _memory_file() -> int:
         return os.memfd_create("frames")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
+
+
+def _size(count: int) -> str:
+    """Bytes in words: ``4 GB``, ``500 MB``."""
+    return f"{count / 1e9:g} GB" if count >= 10**9 else f"{count / 1e6:g} MB"
 
 
 def _memory_of(child: subprocess.Popen[bytes] | None) -> int:
