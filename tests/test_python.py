@@ -92,6 +92,7 @@ def test_functions_named_in_the_guide_exist():
         ("import rolo_bench; dir(rolo_bench); rolo_bench.load_suite('demo')", HEAVY),
         ("import rolo_bench; rolo_bench.plots; repr(rolo_bench.Store('results'))", HEAVY),
         ("import rolo_bench.run; assert callable(rolo_bench.run)", f"{HEAVY} cv2"),
+        ("import rolo_bench.run.child", f"{HEAVY} cv2 PIL http av"),  # what each tracker's process loads
     ],
 )
 def test_names_are_loaded_when_they_are_used(code, absent):

@@ -474,6 +474,38 @@ def test_code_is_what_is_imported_from_beside(tmp_path, name):
     assert changed == ("apart" not in name)
 
 
+BLOCKS = """
+class A:
+    async def f(self, x):
+        try:
+            with x: import a
+            async with x: import b
+        except KeyError: import c
+        else: import d
+        finally:
+            for _ in x: import e
+            else:
+                while x: import f
+                else: import g
+        match x:
+            case 1: import h
+        if x: import i
+        elif y: import j
+        else:
+            async for _ in x: import k
+        return [(lambda: importlib.import_module("l"))() if x else __import__("m") for _ in x]
+    if TYPE_CHECKING:
+        import n
+"""
+
+
+def test_imports_are_found_wherever_they_stand(tmp_path):
+    (tmp_path / "main.py").write_text(BLOCKS)
+    assert read_code(Source(tmp_path / "main.py", folder=tmp_path)).libraries == {*"abcdefghijklm"}
+    (tmp_path / "main.py").write_text(BLOCKS.partition("        return")[0])
+    assert read_code(Source(tmp_path / "main.py", folder=tmp_path)).libraries == {*"abcdefghijk"}
+
+
 def test_code_of_built_in_trackers_is_the_part_of_rolo_bench_that_makes_their_boxes(monkeypatch):
     from rolo_bench.run import code
 

@@ -11,7 +11,7 @@ import ast
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -153,19 +153,37 @@ def _read(path: Path) -> tuple[str, tuple[str, ...]]:
 def _parsed(path: Path, size: int, modified: int) -> tuple[str, tuple[str, ...]]:
     """A file's program as text, and what it imports: ``a.b``, ``..a``, ``a.*`` for any module of a package."""
     tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         body = getattr(node, "body", None)
         if not isinstance(body, list):
             continue
         first = body[0].value if body and isinstance(body[0], ast.Expr) else None
         if isinstance(first, ast.Constant) and isinstance(first.value, str):
             del body[0]
-        body[:] = [n for n in body if not (isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")]
-    return ast.dump(tree), tuple(dict.fromkeys(_imports(tree)))
+        body[:] = [n for n in body if not (isinstance(n, ast.If) and _for_types(n.test))]
+    program = ast.dump(tree)
+    dynamic = any(f"'{name}'" in program for name in DYNAMIC)
+    return program, tuple(dict.fromkeys(_imports(ast.walk(tree) if dynamic else _statements(tree))))
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """A module and what it consists of down to statements; `ast.walk` goes into expressions, too, which takes long."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            part = getattr(node, name, None)
+            if isinstance(part, list):
+                todo += part
+
+
+def _for_types(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
+
+
+def _imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as Picture
 
 from rolo_bench.datasets.place import NoFrames
 from rolo_bench.errors import DataError, MissingError
@@ -93,6 +92,8 @@ def made_once(frames: FrameSource, folder: str | None, name: str) -> FrameSource
 
 def _check(path: Path, data: bytes) -> None:
     """Refuse what is no image, or too large an image to decode, by its first bytes."""
+    from PIL import Image as Picture
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -12,19 +12,21 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rolo_bench.errors import RoloBenchError
 from rolo_bench.protocols import Segment, segments
 from rolo_bench.run.job import Job, Setup, Tracked, given_scores
-from rolo_bench.run.live import View
 from rolo_bench.run.plugins import find_plugin
 from rolo_bench.run.stamp import Facts, facts_of
 from rolo_bench.run.worker import guarded, track_frames
 from rolo_bench.sequence import Sequence, prefetch
 from rolo_bench.tracker import is_oracle
+
+if TYPE_CHECKING:  # a tracker's own process shows nothing, and need not load what does
+    from rolo_bench.run.live import View
 
 
 def seed_all(seed: int) -> None:

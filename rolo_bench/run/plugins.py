@@ -160,15 +160,16 @@ def locate(tracker: str | Path | type) -> Place:
         return Place(command_tracker(name)[0], COMMAND, from_anywhere(name), None)
     if name.endswith(".py") or os.sep in name:
         return _place_of(_plugin_file(Path(name)))
-    own, values = folder_plugins(plugin_folder()), installed_names()
-    known = sorted({*builtin_names(), *values, *own})
+    own, ours = folder_plugins(plugin_folder()), builtin_names()
+    values = {} if name in own or name in ours else installed_names()  # which reads a file of every package
+    known = sorted({*ours, *values, *own})
     here = next((str(p) for p in (Path(name), Path(f"{name}.py")) if name and p.exists()), None)
     if here and same_name(name, known) is None:
         raise UsageError(f"unknown tracker {name!r}; write ./{here} for the plugin in this folder")
     name = find_name("tracker", name, known, "or the path of a plugin file")
     if name in own:
         return _place_of(own[name])
-    if name in builtin_names():
+    if name in ours:
         return Place(name, "built in", name, _module_source(f"{GROUP}.{name.replace('-', '_')}"))
     module = values[name].partition(":")[0]
     return Place(name, f"installed, {values[name]}", name, _module_source(module))
