@@ -77,3 +77,13 @@ def test_check_tracker_on_the_command_line(tmp_path, capsys):
     ]  # fmt: skip
     assert main(["check", "tracker", "ncc", "--suite", suite, "-o", "nope=1"]) == 1
     assert "unknown option 'nope'" in capsys.readouterr().out
+
+
+def test_the_suite_of_the_project_file_is_looked_over(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "suite"]) == 2
+    assert "name a suite (see `rolo-bench list suites`)" in capsys.readouterr().err
+    otb_folder(tmp_path / "videos", count=3)
+    (tmp_path / "rolo-bench.toml").write_text("suite = './videos'\n")
+    assert main(["check", "suite"]) == 0
+    assert "no faults" in capsys.readouterr().err

@@ -247,3 +247,33 @@ def test_a_file_that_is_there_will_do(tmp_path, monkeypatch, capsys):
     assert weights.fetch("net") == (path,)
     path.write_bytes(b"x")  # damaged: what is registered first would be fetched
     assert main(["fetch", "weights", "net"]) == 1
+
+
+@pytest.mark.parametrize(
+    "tracker, option, message",
+    [
+        ("mosse", "rate=7", "rate must be a number from 0 to 1, not 7"),
+        ("mosse", "padding=0", "padding must be a number from 0.5 to 20, not 0"),
+        ("mosse", "sigma=0", "sigma must be a number from 0.1 to 1000, not 0"),
+        ("mosse", "warps=-1", "warps must be a whole number from 0 to 1000, not -1"),
+        ("ncc", "search=0.5", "search must be a number from 1 to 1000, not 0.5"),
+        ("ncc", "least=1.5", "least must be a number from -1 to 1, not 1.5"),
+        ("rolo-plus", "context=-1", "context must be a number from 0.5 to 100, not -1"),
+        ("rolo-plus", "sharpness=0", "sharpness must be a number from 0.001 to 1000, not 0"),
+    ],
+)
+def test_numbers_of_built_in_trackers_have_ranges(tracker, option, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main(["run", "--tracker", tracker, "-o", option, "--suite", str(otb_folder(tmp_path, count=3))]) == 2
+    )
+    assert capsys.readouterr().err.splitlines()[-1] == f"rolo-bench: {message}"
+
+
+@pytest.mark.parametrize("tracker", ["rolo", "rolo-plus"])
+def test_networks_that_come_along_are_named(tracker, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = ["run", "--tracker", tracker, "-o", "network=abc", "-o", "detector=demo", "--suite", "demo"]
+    assert main(line) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "weights 'abc' come with rolo-bench; known: rolo" in said and "give a file" in said

@@ -269,3 +269,12 @@ def test_the_list_of_results_says_who_was_shown_the_truth(here, capsys):
     ]
     assert main(["results", "rm", "peek", "--suite", "./videos", "--sequence", "other"]) == 0
     assert "deleted peek on 1 sequence\n" in capsys.readouterr().err
+
+
+def test_training_takes_the_videos_of_its_suites_from_the_folder_of_the_project(here, capsys):
+    """Which suite is trained on stands in the command alone: that of the project is measured on."""
+    (here / "rolo-bench.toml").write_text("suite = 'otb30'\ndata = 'elsewhere'\n")
+    assert main(["train", "tracker", "--suite", "otb30-train", "--out", "runs"]) != 0
+    assert "elsewhere" in capsys.readouterr().err
+    assert main(["train", "tracker", "--out", "runs"]) != 0
+    assert "elsewhere" not in capsys.readouterr().err

@@ -240,11 +240,20 @@ def test_numbers_in_heat_tables_stand_out():
 def test_intervals_are_drawn_on_a_scale_that_they_fill():
     scale = scale_of([0.40, 0.44], [0.46, 0.49])
     assert 0.39 < scale.low < 0.40 and 0.49 < scale.high < 0.50
-    assert [text for text, _ in scale.ticks] == ["0.40", "0.42", "0.44", "0.46", "0.48"]
+    assert [text for text, _ in scale.ticks] == ["0.40", "0.44", "0.48"]
     assert scale.place(0.49) - scale.place(0.40) > 0.75 * scale.width
     assert scale.place(2) == scale.width - 8 and scale.place(-1) == 8
     flat = scale_of([0.5], [0.5])  # one sequence
     assert flat.low < 0.5 < flat.high and len(flat.ticks) >= 3
+    assert [text for text, _ in scale_of([0.1], [0.78]).ticks] == ["0.2", "0.4", "0.6", "0.8"]
+
+
+def test_ticks_of_a_scale_are_two_at_least_and_apart():
+    for span in np.geomspace(0.001, 1, 60):
+        for low in np.linspace(0, 1 - span, 23):
+            ticks = scale_of([low], [low + span]).ticks
+            gaps = np.diff([x for _, x in ticks])
+            assert len(ticks) >= 2 and gaps.min() > 6.2 * max(len(text) for text, _ in ticks), (low, span)
 
 
 def test_an_oracle_does_not_stretch_the_scale(page):

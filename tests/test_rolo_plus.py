@@ -295,7 +295,7 @@ def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
 
 
 def test_shipped_weights_load_and_are_small():
-    path = rolo_plus_file.shipped_path("rolo-plus-yolox-nano")
+    path = rolo_plus_file.network_path("rolo-plus-yolox-nano", "")
     judge, motion, about = rolo_plus_file.load_plus(path)
     assert about["videos"]
     assert path.stat().st_size < 1_000_000

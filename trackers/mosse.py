@@ -10,8 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from rolo_bench.association import check_numbers
 from rolo_bench.boxes import Array
 from rolo_bench.sequence import Image
+
+RANGES = {
+    "padding": (0.5, 20.0), "rate": (0.0, 1.0), "sigma": (0.1, 1e3), "least_psr": (0.0, 1e6), "warps": (0, 1000),
+}  # fmt: skip
 
 
 class MOSSE:
@@ -35,6 +40,7 @@ class MOSSE:
         least_psr: float = 7.0,
         warps: int = 8,
     ) -> None:
+        check_numbers(locals(), RANGES)
         self.padding = padding
         self.rate = rate
         self.sigma = sigma

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from rolo_bench.association import check_numbers
 from rolo_bench.boxes import Array
 from rolo_bench.sequence import Image
 
@@ -20,6 +21,7 @@ class NCC:
     """
 
     def __init__(self, search: float = 2.5, least: float = 0.2) -> None:
+        check_numbers(locals(), {"search": (1.0, 1e3), "least": (-1.0, 1.0)})
         self.search = search
         self.least = least
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
 from typing import Any
 
 import cv2
 import numpy as np
 
+from rolo_bench.association import check_numbers
 from rolo_bench.boxes import Array, as_boxes, iou
 from rolo_bench.errors import UsageError
 from rolo_bench.nn.plus.evidence import around, as_annotated, blend, evidence, habit
 from rolo_bench.sequence import Image
 
 GRID = 16  # boxes are kept in parts of a pixel, so that last digits do not add up from frame to frame
+RANGES = {
+    "context": (0.5, 100.0), "least": (1.0, 1e4), "detections": (0, 10**4), "sharpness": (1e-3, 1e3),
+    "learn": (-math.inf, math.inf), "regularisation": (1e-6, 1e6), "support": (0.1, 10.0), "sigma": (0.01, 10.0),
+    **dict.fromkeys(("habit", "follow", "first", "forget"), (0.0, 1.0)),
+}  # fmt: skip
+"""What its numbers may be, from the least to the most."""
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
 
 
@@ -52,9 +59,10 @@ class RoloPlus:
     ) -> None:  # fmt: skip
         from rolo_bench.files import digest
         from rolo_bench.nn.detect.registry import open_detector
-        from rolo_bench.nn.plus.file import load_plus, shipped_path
+        from rolo_bench.nn.plus.file import load_plus, network_path
         from rolo_bench.nn.plus.filter import FilterConfig
 
+        check_numbers(locals(), RANGES)
         self.context, self.least, self.share, self.limit = context, least, habit, detections
         self.follow, self.sharpness, self.learn = follow, sharpness, learn
         self.filter_config = FilterConfig(regularisation, sigma, first, forget, support)
@@ -63,11 +71,10 @@ class RoloPlus:
         )
         if not hasattr(self.detector, "network"):
             raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")
-        name = network or f"rolo-plus-{Path(detector).stem}"
-        path = Path(name) if Path(name).suffix == ".safetensors" else shipped_path(name)
+        path = network_path(network, detector)
         self.judge = self.motion = None
         self.weights_digests: dict[str, str] = {}
-        if network != "none" and (network is not None or path.is_file()):
+        if path:
             self.judge, self.motion, about = load_plus(path)
             self.trained_on = tuple(about.get("videos", ()))
             self.weights_digests = {path.name: digest(path)}

@@ -16,7 +16,8 @@ from rolo_bench.cli.options import (
     partial_option,
     sequence_option,
 )
-from rolo_bench.errors import DataError, TrackerError, counted
+from rolo_bench.errors import DataError, TrackerError, UsageError, counted
+from rolo_bench.project import read_project
 
 if TYPE_CHECKING:
     from rolo_bench.run.check import Remark
@@ -37,18 +38,23 @@ def _told(remarks: Iterable[Remark]) -> int:
 
 
 @check.command(epilog="Example: rolo-bench check suite otb30 --data ~/otb --partial")
-@click.argument("suite")
+@click.argument("suite", required=False)
 @data_option
 @partial_option
 @sequence_option
 @attribute_option
 def suite(
-    suite: str, data: str | None, partial: bool, only: tuple[str, ...], attributes: tuple[str, ...]
+    suite: str | None, data: str | None, partial: bool, only: tuple[str, ...], attributes: tuple[str, ...]
 ) -> None:
-    """Decode every image of SUITE and look at every row of its truth."""
+    """Decode every image of SUITE (by default that of the project file) and look at every row of its truth."""
     from rolo_bench.datasets.suites import load_suite
     from rolo_bench.run.check import check_suite
 
+    suite = suite or read_project().suite
+    if suite is None:
+        raise UsageError(
+            "name a suite (see `rolo-bench list suites`), a folder of sequences, or a .csv table"
+        )
     loaded = load_suite(suite, data, partial, True, only, True, attributes)
     if only or attributes:  # the others were not asked for
         loaded = replace(loaded, missing=())

@@ -56,12 +56,16 @@ class Pair(click.ParamType):
         return name, text.strip()
 
 
+KEYS = {"conventions": "convention", "videos": "data"}
+"""Options of which the project file gives the default under another name."""
+
+
 class FromProject(click.Option):
-    """An option of the same name as a key of the project file, which gives its default."""
+    """An option of the same name as a key of the project file (or one of `KEYS`), which gives its default."""
 
     def get_default(self, ctx: click.Context, call: bool = True) -> Any:
         """The project file's value, else the option's own default."""
-        value = getattr(read_project(), "convention" if self.name == "conventions" else str(self.name))
+        value = getattr(read_project(), KEYS.get(str(self.name), str(self.name)))
         if value is None:
             return super().get_default(ctx, call)
         return (value,) if self.multiple else value

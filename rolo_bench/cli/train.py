@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rolo_bench.cli.options import Number, Whole, console, device_option
+from rolo_bench.cli.options import FromProject, Number, Whole, console, device_option
 from rolo_bench.errors import counted
 
 RECIPE = (
@@ -193,7 +193,8 @@ def backbone(
 @data_option
 @click.option("--suite", "suites", multiple=True, metavar="NAME",
               help="Built-in suite to train on, for instance otb30-train (experiment 1); repeatable.")  # fmt: skip
-@click.option("--videos", metavar="DIR", help="Folder of the suites' videos [default: $ROLO_BENCH_DATA].")
+@click.option("--videos", cls=FromProject, metavar="DIR",
+              help="Folder of the suites' videos [default: $ROLO_BENCH_DATA, else the cache].")  # fmt: skip
 @motion_option
 @click.option("--split", type=click.Choice(["all", "first-third", "third-truth"]), default="all",
               show_default=True, help="Which frames and truth: experiments 2 and 3 of the paper.")  # fmt: skip

@@ -64,10 +64,12 @@ def scale_of(lows: Iterable[float], highs: Iterable[float]) -> Scale:
     ends = [v for v in (*lows, *highs) if np.isfinite(v)] or [0.0, 1.0]
     low, high = min(ends), max(ends)
     room = max(0.03 * (high - low), 0.02 - (high - low) / 2)  # a width of 0.04 at least
-    bare = Scale(low - room, high + room, ())
-    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if bare.high - bare.low <= 5 * s or s == 0.5)
+    bare = Scale(max(low - room, 0.0), high + room, ())
+    steps = {0.01: 4, 0.02: 4, 0.04: 4, 0.05: 4, 0.1: 5, 0.2: 5, 0.5: 5}  # and how many of each have room
+    step = next(s for s, most in steps.items() if bare.high - bare.low <= most * s or s == 0.5)
+    places = 1 if step >= 0.1 else 2
     ticks = np.arange(np.ceil(bare.low / step), np.floor(bare.high / step) + 1) * step
-    return Scale(bare.low, bare.high, tuple((f"{v:.2f}", bare.place(float(v))) for v in ticks))
+    return Scale(bare.low, bare.high, tuple((f"{v:.{places}f}", bare.place(float(v))) for v in ticks))
 
 
 def summary_rows(scores: pd.DataFrame, setting: Setting) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rolo_bench.errors import UsageError, did_you_mean
 from rolo_bench.files import write_atomic
 from rolo_bench.folders import shipped_folder
 from rolo_bench.nn.detect.weight_file import pack, unpack, usable
@@ -43,6 +44,23 @@ def load_plus(path: Path) -> tuple[Judge, Motion, dict[str, Any]]:
     return judge.eval().requires_grad_(False), motion.eval().requires_grad_(False), notes.get("about", {})
 
 
-def shipped_path(name: str) -> Path:
-    """Where weights that come with the package lie."""
-    return shipped_folder() / f"{name}.safetensors"
+def network_path(name: str | None, detector: str) -> Path | None:
+    """The weights file of a rolo-plus: a file or the name of one that comes along, or that of a detector.
+
+    None for ``none``, and where none comes along for the detector.
+
+    Raises:
+        UsageError: unknown name; the message lists the known ones.
+    """
+    if name == "none" or (name and Path(name).suffix == ".safetensors"):
+        return None if name == "none" else Path(name)
+    folder = shipped_folder()
+    path = folder / f"{name or f'rolo-plus-{Path(detector).stem}'}.safetensors"
+    if path.is_file():
+        return path
+    if name is None:
+        return None
+    known = [*sorted(p.stem for p in folder.glob("rolo-plus*.safetensors")), "none"]
+    raise UsageError(
+        f"no rolo-plus weights {name!r} come with rolo-bench{did_you_mean(name, known, 'or give a file')}"
+    )
