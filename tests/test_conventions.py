@@ -234,7 +234,7 @@ def draw_run(draw: st.DrawFn) -> tuple:
     return boxes, truth, absent, draw(st.none() | st.tuples(st.integers(1, 900), st.integers(1, 900)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.composite(draw_run)(), min_size=1, max_size=5))
 @pytest.mark.parametrize("name", CONVENTIONS)
 def test_runs_scored_together_are_as_each_alone(name: str, parts: list) -> None:

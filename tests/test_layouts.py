@@ -44,7 +44,7 @@ def test_each_layout_runs_and_scores_from_the_command_line(
     root, results = tmp_path / name, str(tmp_path / "results")
     SAMPLES[name][1](root, TRUTH)
     suite, options = suites.load_suite(str(root)), ["--suite", str(root), "--results", results]
-    assert main(["run", "--tracker", "static", *options]) == 0
+    assert main(["run", "--tracker", "static", "--in-process", *options]) == 0
     for sequence in suite.sequences:
         perfect = RunResult("perfect", sequence.name, "ope", sequence.truth, np.full(FRAMES, 0.1))
         Store(Path(results)).save(suite.name, perfect)
@@ -136,7 +136,7 @@ def test_a_first_box_alone_runs_and_has_no_score(tmp_path: Path, capsys: pytest.
         for label in root.rglob("*.label"):
             label.unlink()
         options = ["--suite", str(root), "--results", str(tmp_path / "results")]
-        assert main(["run", "--tracker", "static", *options]) == 0
+        assert main(["run", "--tracker", "static", "--in-process", *options]) == 0
         assert main(["score", *options]) == 1
         assert "only its first box is known" in capsys.readouterr().err
 
@@ -196,7 +196,7 @@ def test_each_named_data_set_runs_and_scores_from_the_command_line(tmp_path: Pat
     sample, where = WHERE[name]
     SAMPLES[sample][1](tmp_path / where, TRUTH)
     options = ["--suite", name, "--data", str(tmp_path), "--results", str(tmp_path / "results"), "--partial"]
-    assert main(["run", "--tracker", "static", *options]) == 0
+    assert main(["run", "--tracker", "static", "--in-process", *options]) == 0
     assert main(["score", *options]) == 0
     assert main(["list", "suites"]) == 0
     with pytest.raises(UsageError, match="get it from its authors"):
@@ -269,7 +269,10 @@ def test_names_in_any_language(tmp_path: Path) -> None:
         otb(tmp_path / suite, TRUTH)
         (tmp_path / suite / "Walk").rename(tmp_path / suite / name)
         options = ["--suite", str(tmp_path / suite), "--results", str(tmp_path / "results")]
-        assert main(["run", "--tracker", "static", *options]) == 0 and main(["score", *options]) == 0
+        assert (
+            main(["run", "--tracker", "static", "--in-process", *options]) == 0
+            and main(["score", *options]) == 0
+        )
 
 
 def test_pixels_turned_by_exif_are_taken_as_stored(

@@ -54,7 +54,7 @@ def test_score_takes_some_sequences(common, capsys):
 @pytest.mark.usefixtures("short_demo")
 def test_attributes_choose_sequences(capsys, tmp_path):
     results = ["--results", str(tmp_path)]
-    line = ["run", "--tracker", "static", "--suite", "demo", *results]
+    line = ["run", "--tracker", "static", "--in-process", "--suite", "demo", *results]
     assert main([*line, "--attribute", "occ"]) == 0
     assert (
         main(["score", *results, "--suite", "demo", "--partial", "--attribute", "OCC", "--format", "json"])

@@ -169,14 +169,14 @@ def test_commands_take_their_options_from_the_file(here, capsys):
     ]
     assert main(line) == 0
     assert read_project(here).convention == "otb"
-    assert main(["run", "--tracker", "static"]) == 0
+    assert main(["run", "--tracker", "static", "--in-process"]) == 0
     assert (here / "kept" / "videos" / "ope" / "static" / "Square.txt").is_file()
     capsys.readouterr()
     assert main(["score"]) == 0
     assert "convention otb" in capsys.readouterr().err
     assert main(["score", "--convention", "got10k"]) == 0  # what is typed comes first
     assert "convention got10k" in capsys.readouterr().err
-    assert main(["run", "--tracker", "static", "--results", "other"]) == 0
+    assert main(["run", "--tracker", "static", "--in-process", "--results", "other"]) == 0
     assert (here / "other" / "videos").is_dir()
 
 
@@ -229,7 +229,7 @@ def test_a_command_that_was_meant(capsys):
 
 
 def test_results_on_another_suite_are_pointed_at(here, capsys):
-    assert main(["run", "--tracker", "static", "--suite", "./videos"]) == 0
+    assert main(["run", "--tracker", "static", "--in-process", "--suite", "./videos"]) == 0
     assert main(["score", "--suite", "demo"]) == 1
     assert "no results on demo (ope) in results; there are some on videos (ope)" in capsys.readouterr().err
 
@@ -238,7 +238,7 @@ def test_score_says_what_changed_since(here, capsys):
     (here / "mine.py").write_text(
         "class Mine:\n    def init(self, image, box): self.box = box\n    def update(self, image): return self.box\n"
     )
-    assert main(["run", "--tracker", "./mine.py", "--suite", "./videos"]) == 0
+    assert main(["run", "--tracker", "./mine.py", "--in-process", "--suite", "./videos"]) == 0
     (here / "mine.py").write_text(
         (here / "mine.py").read_text().replace("return self.box", "return self.box + 0")
     )

@@ -80,7 +80,7 @@ def test_a_tiny_yolov1_overfits_eight_images(tmp_path):
         shapes,
         tmp_path,
         DetectorRecipe(batch=8, strength=0.0, half=False),
-        Schedule(steps=120, rate=2e-3, warmup=10, average=0.9, every=40),
+        Schedule(steps=100, rate=2e-3, warmup=10, average=0.9, every=50),
         plan=TINY,
         test=shapes,
     )
@@ -224,7 +224,7 @@ def test_a_network_with_logits_learns_shapes(tmp_path):
     plan = Plan(
         "c12-3-2 c24-3-2 s c32-3-2 r u c24-3", size=112, cells=28, classes=2, last="cell", logits=True
     )
-    schedule = Schedule(steps=150, rate=4e-3, warmup=10, average=0.9, every=50)
+    schedule = Schedule(steps=110, rate=4e-3, warmup=10, average=0.9, every=55)
     fit = train_detector(
         Shapes(), Shapes(), tmp_path, DetectorRecipe(batch=8, strength=0.0, half=False), schedule, plan=plan
     )

@@ -122,8 +122,10 @@ def test_one_line_in_track_and_show(footage, tmp_path, monkeypatch, capsys, answ
     assert len(Path("square_bad.txt").read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize("code", ["", "0", "3", "'bye'"])
-@pytest.mark.parametrize("where", ["import", "constructor", "init"])
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [("import", ""), ("import", "'bye'"), ("constructor", "0"), ("init", "3"), ("init", "'bye'")],
+)
 def test_a_plugin_cannot_end_the_program(footage, tmp_path, capsys, where, code):
     text = "import sys\nclass Ends:\n    def __init__(self): pass\n    def init(self, image, box): pass\n"
     text += "    def update(self, image): return image\n"
