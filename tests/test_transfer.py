@@ -173,16 +173,22 @@ from rolo_bench.nn.train import loop, rolo, rolo_loss
 from rolo_bench.paper import transfer
 
 where, at, *line = sys.argv[1:]
-module, name = {"training": (loop, "update"), "measuring": (transfer, "run_auc")}[where]
-plain, whole, calls = getattr(module, name), rolo_loss.RoloRecipe, []
+calls, whole = {"training": 0, "measuring": 0}, rolo_loss.RoloRecipe
 
-def counted(*given):
-    calls.append(0)
-    if len(calls) == int(at):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return plain(*given)
+def count(what, module, name):
+    plain = getattr(module, name)
 
-setattr(module, name, counted)
+    def counted(*given):
+        calls[what] += 1
+        if calls[where] == int(at):
+            print(calls["training"], flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(*given)
+
+    setattr(module, name, counted)
+
+count("training", loop, "update")
+count("measuring", transfer, "run_auc")
 prepare = rolo.prepare_runs
 rolo.prepare_runs = lambda *given, **more: prepare(*given, **more | {"simulated": 12})
 rolo_loss.RoloRecipe = lambda seed: whole(pretrain=4, finetune=4, batch=8, check=2, seed=seed)
@@ -216,11 +222,12 @@ def test_killed_in_training_or_in_measuring_the_same_command_goes_on(tmp_path, m
     wanted = outcome(tmp_path / "whole" / "study")
     # the twelfth step is the fourth of the second network, whose checkpoint is of two; the tenth run that is
     # measured is the second of the second fold
-    for where, at, left in (("training", 12, 8 - 2), ("measuring", 10, 0)):
-        folder = tmp_path / where
+    folder = tmp_path / "killed"
+    for where, at, trained in (("training", 12, 12), ("measuring", 10, 8 - 2)):
         words = [sys.executable, "-c", KILLED, where, str(at), *line, str(folder)]
-        assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGKILL
+        done = subprocess.run(words, capture_output=True, check=False)
+        assert done.returncode == -signal.SIGKILL and int(done.stdout.split()[-1]) == trained
         assert not list((folder / "study").glob("*.csv"))
-        steps.clear()
-        assert main([*line, str(folder)]) == 0 and len(steps) == left
-        assert outcome(folder / "study") == wanted
+    steps.clear()
+    assert main([*line, str(folder)]) == 0 and not steps
+    assert outcome(folder / "study") == wanted

@@ -33,7 +33,11 @@ from rolo_bench.tracker import is_oracle
 LOOP = 1
 """Raised whenever the loop, the decoding or the files change the boxes of a tracker that stayed as it was."""
 ALWAYS = frozenset({"numpy", "cv2"})
-NAMES = {"cv2": ("opencv-python", "opencv-contrib-python", "opencv-python-headless"), "PIL": ("pillow",)}
+NAMES = {
+    "cv2": ("opencv-python", "opencv-contrib-python", "opencv-python-headless"), "PIL": ("pillow",),
+    "google": ("protobuf",),
+}  # fmt: skip
+"""Distributions that are not called as what they hold; others are found in the files of all, which takes longer."""
 WORDS = {"code": "tracker code", "options": "options", "seed": "seed", "weights": "weights", "threads": "threads",
          "versions": "versions", "loop": "rolo-bench"}  # fmt: skip
 
