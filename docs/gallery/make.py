@@ -111,8 +111,8 @@ def pictures_of_frames(results: Path, trackers: tuple[str, ...], scores, work: P
     call("show", loser, *named, *common, "--sheet", HERE / "sheet.jpg")
     call("show", loser, "--tracker", trackers[-2], *common, "--failures", "--folder", work)
     strips = sorted(work.glob("*.png"))
-    if strips:
-        with Picture.open(strips[len(strips) // 2]) as strip:
+    if strips:  # the first loss: a later one may be of a box that the target but passed
+        with Picture.open(strips[0]) as strip:
             strip.convert("RGB").save(HERE / "failure.jpg", quality=90)
 
 

@@ -149,8 +149,8 @@ def _curve_plot(
     for tracker in order:
         look = looks[tracker]
         every = sparse(look, len(kind.thresholds))
-        style = line(look, form) | marks(form)
-        ax.plot(kind.thresholds, curves[tracker][kind.curve], marker=look.marker, markevery=every, **style)
+        style = line(look, form) | marks(form) | {"marker": look.marker, "markevery": every}
+        ax.plot(kind.thresholds, curves[tracker][kind.curve], clip_on=False, **style)
     _frame_curves(ax, kind)
     for (name, (height, _)), x in zip(others.items(), _spread([h for h, _ in others.values()])):
         ax.plot([x], [height], marker=looks[name].marker, **_alone(looks[name], form))
