@@ -190,7 +190,7 @@ def number_frames(files: Iterable[Path], folder: Path) -> dict[int, Path]:
     numbers = {p: [int(n) for n in re.findall(r"\d+", p.stem)] for p in sorted(found)}
     numbers = {p: n for p, n in numbers.items() if n}
     if not numbers:
-        raise DataError(f"{folder}: holds no images; fetch the sequence again")
+        raise DataError(f"{folder}: holds no images; name the folder that does, or fetch the sequence again")
     place = -1
     if len({len(n) for n in numbers.values()}) == 1:
         groups = range(-1, -len(next(iter(numbers.values()))) - 1, -1)

@@ -117,7 +117,9 @@ class VocImages:
         else:
             listing = root / "ImageSets" / "Main" / f"{split}.txt"
             if not listing.is_file():
-                raise DataError(f"{listing}: no such split")
+                raise DataError(
+                    f"{listing}: no such split; name the folder that holds ImageSets, such as VOC2007"
+                )
             lines = read_text(listing).splitlines()
             self.stems = tuple(line.split()[0] for line in lines if line.strip())
         if not self.stems:

@@ -75,6 +75,8 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
 def did_you_mean(name: str, known: Iterable[str], more: str = "") -> str:
     """The end of a message about an unknown name: ``; did you mean 'rolo'?``, or else what is known."""
     names = list(dict.fromkeys(known))
+    if "," in name and all(same_name(part.strip(), names) for part in name.split(",")):
+        return "; name them one by one, each with its option"
     plain: dict[str, list[str]] = {}
     for each in names:
         plain.setdefault(_plain(each), []).append(each)

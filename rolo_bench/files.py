@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -43,13 +44,39 @@ def is_path(text: str) -> bool:
 def write_atomic(path: Path, data: str | bytes, durable: bool = True) -> None:
     """Write a file so that a reader sees the old or the new one, never a part; text as UTF-8.
 
+    What is no file, such as ``/dev/stdout`` or a pipe, is written to and stays what it is.
     Without ``durable`` a machine that loses power may be left with neither, which is a cache's to bear.
+
+    Raises:
+        OSError: it cannot be written; it carries the path, or that of a file in the place of its folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    content = data.encode() if isinstance(data, str) else data
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", error.filename) from None
+    try:
+        if _is_stream(path):
+            path.write_bytes(content)
+        else:
+            _write_whole(path, content, durable)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path is something that is written to, and no file that another can take the place of."""
+    link = os.readlink(path) if path.is_symlink() else ""
+    places = (os.path.realpath(path.parent), link)  # /dev/stdout leads to where the system lists what is open
+    return path.exists() and (not path.is_file() or any(p.startswith("/proc/") for p in places))
+
+
+def _write_whole(path: Path, content: bytes, durable: bool) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

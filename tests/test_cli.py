@@ -1,10 +1,14 @@
+import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import click
 import pytest
 
 from rolo_bench.cli import COMMANDS, cli, main
+from rolo_bench.files import write_atomic
 from tests.helpers_video import otb_folder
 
 
@@ -134,3 +138,54 @@ def test_list(capsys):
 def test_numbers_that_are_none_are_refused_by_the_option(line, capsys):
     assert main(line) == 2
     assert f"Invalid value for '{line[-2]}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (["--suite", "demo", "run"], "rolo-bench has no option --suite; those of a command come after its name"),
+        (["plot", "--suite", "demo", "success"], "rolo-bench plot has no option --suite; those of a command"),
+        (["run", "--tracker", "mosse,NCC"], "unknown tracker 'mosse,NCC'; name them one by one, each with its"),
+        (["run", "--tracker", "."], ".: a folder is a plugin if it has an __init__.py"),
+        (["plot", "steps", "."], ".: cannot be read (Is a directory); make it with `rolo-bench study steps`"),
+        (["track", ".", "--init", "1,1,2,2", "--tracker", "static"], ".: holds no images; name the folder that does"),
+        (["track", ".", "--init", "1,1,2,2", "--tracker", "static", "--boxes", "."], ".: is a folder; name a file"),
+        (["train", "detector", "--data", "voc:.", "--out", "o"], "no such split; name the folder that holds ImageSets"),
+        (["run", "--tracker", "ncc", "--memory", "1"], "--memory '1': write a size of 1MB or more, such as 4GB"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line_that_says_what_to_do(line, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(line) in (1, 2)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert message in said
+
+
+def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    videos = otb_folder(tmp_path / "videos", count=4)
+    assert main(["run", "--tracker", "static", "--suite", str(videos)]) == 0
+    line = ["score", "--suite", str(videos), "--format", "csv", "-o"]
+    (tmp_path / "file").write_text("")
+    for path, words in (("/proc/x.csv", "/proc/x.csv: "), ("file/x.csv", "file: is a file, not a folder; "),
+                        ("n" * 260, "n: File name too long; ")):  # fmt: skip
+        assert main([*line, path]) == 1
+        assert words in capsys.readouterr().err
+
+
+def test_a_pipe_is_written_to_and_a_device_stays_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    got: list[str] = []
+    reader = threading.Thread(target=lambda: got.append(Path("pipe").read_text(encoding="utf-8")))
+    reader.start()
+    write_atomic(Path("pipe"), "boxes")
+    reader.join(10)
+    assert got == ["boxes"] and Path("pipe").is_fifo()
+    Path("out").symlink_to("/proc/self/fd/1")  # as /dev/stdout is
+    code = (
+        "from pathlib import Path; from rolo_bench.files import write_atomic; write_atomic(Path('out'), 'x')"
+    )
+    with open("kept", "w", encoding="utf-8") as kept:
+        subprocess.run([sys.executable, "-c", code], stdout=kept, check=True)
+    assert Path("kept").read_text(encoding="utf-8") == "x" and Path("out").is_symlink()

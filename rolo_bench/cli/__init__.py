@@ -102,8 +102,11 @@ def main(argv: list[str] | None = None) -> int:
         click.echo(stop.format_message())
         return 0
     except click.UsageError as error:
-        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
-        click.echo(f"rolo-bench: {error.format_message()}{hint}", err=True)
+        path = error.ctx.command_path if error.ctx else ""
+        words = error.format_message()
+        if isinstance(error, click.NoSuchOption) and error.ctx and isinstance(error.ctx.command, click.Group):
+            words = f"{path} has no option {error.option_name}; those of a command come after its name"
+        click.echo(f"rolo-bench: {words}" + f" (see `{path} --help`)" * bool(path), err=True)
         return 2
     except click.Abort:
         click.echo(

@@ -229,7 +229,9 @@ def _read_csv(path: Path, hint: str) -> pd.DataFrame:
         return pd.read_csv(path, comment="#")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; {hint}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {hint}") from None
+    except ValueError as error:
         raise DataError(
             f"{path}: not a readable CSV table ({str(error).splitlines()[0][:80]}); {hint}"
         ) from None

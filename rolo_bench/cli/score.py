@@ -41,7 +41,7 @@ from rolo_bench.scores.summary import VIEWS
     "--no-cache", "cached", is_flag=True, default=True, flag_value=False,
     help="Score everything anew, also what was scored before and has not changed.",
 )  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", 
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the table to a file, .csv, .md, .tex, .json or .txt.")  # fmt: skip
 def score(format_: str | None, view: str, published: bool, output: Path | None, **stored: Any) -> None:
     """Score results: one row a tracker, best first, with intervals and paired tests against the best."""

@@ -92,7 +92,9 @@ def track(
 
 
 def _check_free(path: Path | None, source: str, force: bool) -> None:
-    """Refuse to write over a file; that it is the video itself is said later, whatever is forced."""
+    """Refuse to write over a file or a folder; that it is the video itself is said later, whatever is forced."""
+    if path is not None and path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
     if path is None or not path.exists() or force:
         return
     if not (os.path.exists(source) and os.path.samefile(path, source)):

@@ -158,7 +158,7 @@ def locate(tracker: str | Path | type) -> Place:
     name = str(tracker)
     if " " in name and not Path(name).is_file():
         return Place(command_tracker(name)[0], COMMAND, from_anywhere(name), None)
-    if name.endswith(".py") or os.sep in name:
+    if name.endswith(".py") or os.sep in name or name in (os.curdir, os.pardir):
         return _place_of(_plugin_file(Path(name)))
     own, ours = folder_plugins(plugin_folder()), builtin_names()
     values = {} if name in own or name in ours else installed_names()  # which reads a file of every package

@@ -422,10 +422,10 @@ class Store:
         known = self.trackers(suite, protocol)
         found = same_name(tracker, known)
         if found is None:
-            where = f"on {suite} ({protocol}) in {self.root}"
-            raise UsageError(
-                f"no results of {tracker} {where}{did_you_mean(tracker, known, 'run or import others')}"
-            )
+            places = [f"{s} ({p})" for s, p, t, _ in self.contents() if same_name(tracker, [t])]
+            near = did_you_mean(tracker, known, "run or import others")
+            there = f"; there are some on {', '.join(places)}" if places else near
+            raise UsageError(f"no results of {tracker} on {suite} ({protocol}) in {self.root}{there}")
         return found
 
     def stems(self, suite: str, protocol: str, tracker: str) -> tuple[str, ...]:
