@@ -189,3 +189,16 @@ def test_a_pipe_is_written_to_and_a_device_stays_one(tmp_path, monkeypatch):
     with open("kept", "w", encoding="utf-8") as kept:
         subprocess.run([sys.executable, "-c", code], stdout=kept, check=True)
     assert Path("kept").read_text(encoding="utf-8") == "x" and Path("out").is_symlink()
+
+
+def test_an_output_that_the_shell_closed_is_no_traceback():
+    for redirect in (">&-", "2>&-", ">&- 2>&-"):
+        line = f'"{sys.executable}" -m rolo_bench list trackers {redirect}'
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_reader_that_goes_away_ends_it_quietly():
+    line = f'"{sys.executable}" -m rolo_bench list suites | true'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert done.stderr == ""

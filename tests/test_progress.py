@@ -227,3 +227,12 @@ def test_a_plain_terminal_has_no_colours(tmp_path):
     assert "\x1b" not in plain and "static on videos: 2 sequences, 16 frames" in plain
     uncoloured = on_a_terminal([*command, "--tracker", "./fails.py"], tmp_path, NO_COLOR="1")
     assert "failed: Other, frame 4" in uncoloured and "\x1b[31m" not in uncoloured
+
+
+def test_options_are_read_whole_on_a_terminal_and_lists_are_short(tmp_path):
+    command = [sys.executable, "-m", "rolo_bench", "list", "trackers"]
+    lines = on_a_terminal([*command, "mosse"], tmp_path).splitlines()
+    assert max(map(len, lines)) <= 80 and "-o padding=2.0" in lines[0] and "…" not in "".join(lines)
+    assert "finds faster motion.)" in " ".join(line.strip() for line in lines)
+    short = on_a_terminal(command, tmp_path).splitlines()
+    assert max(map(len, short)) <= 80 and any(line.endswith("…") for line in short)

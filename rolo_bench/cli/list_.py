@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
     from rolo_bench.run.store import Store
 
 
-def tell(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], format_: str) -> None:
-    """Print rows: as aligned text, on a terminal cut to its width, or for programs with the names of the columns."""
+def tell(
+    columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], format_: str, whole: bool = False
+) -> None:
+    """Print rows: as aligned text, or for programs with the names of the columns.
+
+    On a terminal a row is cut to its width or, where it is to be read ``whole``, goes on below.
+    """
     listed = list(rows)
     if format_ != "text":
         import pandas as pd
@@ -30,9 +36,13 @@ def tell(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], format_: str
         return
     widths = [max((len(row[i]) for row in listed), default=0) for i in range(len(columns) - 1)]
     wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    room = max(wide - sum(widths) - 2 * len(widths), 20)
     for row in listed:
-        line = "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[-1]]).rstrip()
-        click.echo(line if len(line) <= wide else line[: wide - 1] + "…")
+        first, *more = (textwrap.wrap(row[-1], room) if whole else []) or [row[-1]]
+        line = "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), first]).rstrip()
+        click.echo(line if len(line) <= wide or whole else line[: wide - 1] + "…")
+        for words in more:
+            click.echo(" " * (wide - room) + words)
 
 
 @click.group(name="list", epilog="Example: rolo-bench list trackers")
@@ -60,6 +70,7 @@ def trackers(names: tuple[str, ...], options: bool, format_: str) -> None:
         ("tracker", "option", "what"),
         [(n, f"-o {o}={default}", words) for n, o, default, words in rows],
         format_,
+        whole=True,
     )
 
 

@@ -54,7 +54,7 @@ def score(format_: str | None, view: str, published: bool, output: Path | None, 
     console.print(scores.attrs["compared"], markup=False)
     table = summary.view(scores, view, published, format_ in ("csv", "json"))
     notes = [*map(str, scores.attrs["stale"]), *scores.attrs["misfits"], *scores.attrs["trained"]]
-    if view == "summary" and format_ is None and not output and sys.stdout.isatty():
+    if view in ("summary", "pairs") and format_ is None and not output and sys.stdout.isatty():
         table, hidden = tables.fit(table, shutil.get_terminal_size().columns)
         if hidden:
             notes.append(f"too wide for this terminal: {', '.join(hidden)}; --format md shows them")

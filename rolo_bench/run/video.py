@@ -200,13 +200,13 @@ def track_video(
         images = islice(chain([first], frames), limit)
         try:
             for image, rows, sure, spent in _in_step(trackers, images, start, source, bool(add or view)):
-                found.append(rows)
-                scores.append(sure)
-                seconds.append(spent)
-                number = len(found)
+                number = len(found) + 1
                 text = f"{label} {number}  {1 / max(spent, 1e-6):.0f} fps{_sure(rows, sure)}"
                 if add:
                     add(captioned(image, rows, text), times[number - 1] if times else None)
+                found.append(rows)  # when it is in the film, which may not be empty
+                scores.append(sure)
+                seconds.append(spent)
                 if progress:
                     progress(number, count, sum(seconds))
                 if view and not view(image, rows, text):

@@ -397,7 +397,7 @@ def metric_rows(found: Comparison) -> pd.DataFrame:
         interval = f"{_signed(row['low'])} to {_signed(row['high'])}" if np.isfinite(row["low"]) else ""
         counts = {k: "" if pd.isna(row[k]) else str(row[k]) for k in ("better", "worse", "equal")}
         values = {side: f"{row[side]:.{places}f}" for side in ("first", "second")}
-        change = {"difference": _signed(row["difference"], places), "interval_95": interval}
+        change = {"change": _signed(row["difference"], places), "interval_95": interval}
         rows.append({"metric": row["metric"]} | values | change | counts)
     return pd.DataFrame(rows)
 

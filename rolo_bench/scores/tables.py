@@ -22,8 +22,10 @@ FORMATS = ("csv", "md", "latex", "json")
 ENDINGS = {".csv": "csv", ".md": "md", ".tex": "latex", ".json": "json", ".txt": None}
 """Of files that tables are written to; None is what a terminal shows."""
 DECIMALS = {"printed": 3, "fps": 1, "seconds": 1, "mean_rank": 2, "p": 4, "p_holm": 4, "p_best": 4}
-LEAST = ("success75", "failures", "norm_precision", "mean_iou", "success50", "vs_best", "auc_95", "dropped")
-"""Columns of a summary that a narrow terminal does without, the first to go first."""
+LEAST = (
+    "success75", "failures", "norm_precision", "mean_iou", "success50", "on", "tied", "vs_best", "auc_95", "dropped",
+)  # fmt: skip
+"""Columns of a summary, or of pairs, that a narrow terminal does without, the first to go first."""
 MARKS = {
     "oracle": ("tracker", "oracle"),
     "published": ("tracker", "published"),
