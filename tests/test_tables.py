@@ -197,5 +197,7 @@ def test_fit_drops_the_least_columns_first() -> None:
     assert list(whole) == list(table) and left_out == []
     narrow, left_out = fit(table, len("tracker    auc  failures  fps"))
     assert left_out == ["success75"] and list(narrow) == ["tracker", "auc", "failures", "fps"]
+    pairs = pd.DataFrame({"tracker": ["a"], "tied": [0], "on": ["16 sequences"]})
+    assert fit(pairs, 27)[1] == [] and fit(pairs, 26)[1] == ["on"]  # cells count, not heads alone
     narrow, left_out = fit(table, 10)  # what cannot fit keeps what matters
     assert left_out == ["success75", "failures"] and list(narrow) == ["tracker", "auc", "fps"]

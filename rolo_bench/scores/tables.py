@@ -149,7 +149,7 @@ def fit(table: pd.DataFrame, width: int, least: tuple[str, ...] = LEAST) -> tupl
     """A table whose lines fit a terminal of ``width`` columns, and the columns that were left out for it."""
     left_out: list[str] = []
     for name in least:
-        if len(render(table).split("\n", 1)[0]) <= width:
+        if max(map(len, render(table).splitlines())) <= width:
             break
         if name in table:
             table = table.drop(columns=name)
