@@ -72,6 +72,24 @@ class Meaning:
         return 0.0 if self.zero_based else 1.0
 
 
+@dataclass(frozen=True)
+class Found:
+    """A file to import, and the names that its path gives.
+
+    Attributes:
+        number: of several runs of a tracker in the file, which one is wanted; 0 where it holds one.
+        run: what tells a repetition from the others, at the end of the tracker's name: ``_000``, ``_001`` …
+        notes: what is to be said of it.
+    """
+
+    path: Path
+    sequence: str
+    tracker: str
+    number: int = 0
+    run: str = ""
+    notes: tuple[str, ...] = ()
+
+
 def spans(rows: NDArray[np.int_]) -> str:
     """Row numbers (given from 0) as text from 1: ``3, 7-9``; at most eight groups, then a count."""
     if not len(rows):
