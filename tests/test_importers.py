@@ -541,10 +541,32 @@ def test_rows_that_hold_more_than_a_box(tmp_path: Path) -> None:
     for rows, message in (
         (mot[::-1], "row 2: frame 5 is not after"),
         (mot + [0, 1, *[0] * 8] * (number > 3), "2 targets"),
+        (mot + [0, 0.5, *[0] * 8], "1.5 in its second column is no number of a target"),
+        (mot + [0.5, *[0] * 9], "1.5 is no number of a frame"),
     ):
         (tmp_path / "Alpha.txt").write_text(table(rows))
         with pytest.raises(DataError, match=message):
             text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
+
+
+def test_confidence_of_mot_rows(tmp_path: Path) -> None:
+    number, one = np.arange(1, FRAMES + 1.0), np.ones(FRAMES)
+    sure = np.linspace(0.9, -0.1, FRAMES)
+    for column, wanted in ((sure, sure), (one, None), (-one, None)):
+        mot = np.column_stack([number, one, RAW, column, -one, -one, -one])
+        for columns in (7, 9, 10):
+            (tmp_path / "Alpha.txt").write_text(table(mot[:, :columns]))
+            (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
+            np.testing.assert_allclose(found.boxes, BOXES)
+            assert (found.scores is None) == (wanted is None)
+            if wanted is not None:
+                np.testing.assert_allclose(found.scores, wanted)
+    mot = np.column_stack([number, one, RAW, sure, -one, -one, -one])
+    (tmp_path / "Alpha.txt").write_text(table(mot[[0, 1, 4, 5]]))
+    (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
+    assert (
+        found.scores is not None and np.isnan(found.scores).tolist() == np.isnan(found.boxes[:, 0]).tolist()
+    )
 
 
 def test_a_run_whose_rows_mostly_hold_no_box_is_named(tmp_path: Path) -> None:
@@ -847,8 +869,10 @@ BLUNDERS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
     # what is wrong: format, files, and of each file refused the line, of each imported the remark (empty: none)
     "frames counted in front": ("pysot", {"T/Alpha.txt": table(NUMBERED)}, {"Alpha": "counts the frames"}),
     "frames from 0 in front": ("pysot", {"T/Alpha.txt": table(NUMBERED - [1, 0, 0, 0, 0])}, {"Alpha": "counts the fr"}),
-    "seven columns of MOT": ("pysot", {"T/Alpha.txt": table(np.column_stack([NUMBERED, RAW[:, :2]]))},
-        {"Alpha": "found 7"}),
+    "seven columns that are not MOT": ("pysot", {"T/Alpha.txt": table(np.column_stack([NUMBERED, RAW[:, :2]]))},
+        {"Alpha": "holds 6 targets"}),
+    "frames in front, confidence behind": ("pysot", {"T/Alpha.txt": table(np.column_stack([NUMBERED, SURE]))},
+        {"Alpha": "found 6"}),
     "MOT from frame 0": ("pysot", {"T/Alpha.txt": table(np.column_stack(
         [NUMBERED[:, :1] - 1, np.ones(FRAMES), RAW, np.ones((FRAMES, 4))]))}, {"Alpha": "starts at frame 0"}),
     "middles": ("pysot", {"T/Alpha.txt": table(RAW + HALF)}, {"Alpha": "look like the middle of the box"}),

@@ -22,6 +22,7 @@ from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import NUMBER, row_numbers
 from rolo_bench.datasets import masks
 from rolo_bench.datasets.alignment import from_corners
+from rolo_bench.datasets.place import frame_numbers
 from rolo_bench.datasets.vot import bounding_box
 from rolo_bench.errors import DataError, RoloBenchError
 from rolo_bench.exchange import vot_binary
@@ -40,8 +41,8 @@ SUFFIXES = {"vot": (".txt", ".bin")}
 SCORES = ("_confidence.value", "_object_presence_scores.txt", "_all_scores.txt")
 """Files of confidence beside boxes: of VOT and pysot, of pytracking, of those who took over its code."""
 ASIDE = ("_time", "_object_presence_scores", "_all_scores", "_all_boxes")
-MOT_COLUMNS = (9, 10)
-"""Numbers of a row of MOT results: frame, id, x, y, w, h, confidence, and two or three that are not used."""
+MOT_COLUMNS = (7, 9, 10)
+"""Numbers of a row of MOT results: frame, id, x, y, w, h, then confidence, then two or three that are not used."""
 
 
 def read_rectangles(
@@ -50,7 +51,7 @@ def read_rectangles(
     """One file of got10k, pysot or pytracking: rows x, y, w, h.
 
     Rows of five numbers end with a confidence; eight are the corners of a polygon, of which the
-    bounding box is taken; nine or ten are rows of MOT, with the number of their frame.
+    bounding box is taken; seven, nine or ten are rows of MOT, with the number of their frame.
 
     Args:
         path: the file.
@@ -60,21 +61,23 @@ def read_rectangles(
         DataError: not such a table, with its row, or one that begins with the frame's number.
     """
     values, notes = text_numbers(path, (4, 5, 8, *MOT_COLUMNS))
-    given = values[:, 4] if values.shape[1] == 5 else None
-    if given is not None and _counts_frames(values[:, 0]):
-        raise DataError(
-            f"{path}: its first column counts the frames, where x is expected; leave that column out"
-        )
-    values, _ = real_rows(values[:, :4] if given is not None else values, str(path))
-    first, kind, columns = None, "rect", values.shape[1]
+    first, kind, columns, given = None, "rect", values.shape[1], None
+    real_rows(
+        values[:, 2:6] if columns in MOT_COLUMNS else values[:, :4] if columns == 5 else values, str(path)
+    )
     if columns in MOT_COLUMNS:
-        values, first = _by_frame(values, path)
+        values, given, first = _by_frame(values, path)
         kind = "MOT"
+    elif columns == 5:
+        if _counts_frames(values[:, 0]):
+            raise DataError(
+                f"{path}: its first column counts the frames, where x is expected; leave that column out"
+            )
+        values, given = values[:, :4], values[:, 4]
+        kind = "rect and confidence"
     elif columns == 8:
         values = np.array([bounding_box(row, str(path)) for row in values])
         kind = "polygon"
-    elif given is not None:
-        kind = "rect and confidence"
     if meaning.corners:
         values = from_corners(values)
     boxes, invalid = drop_invalid(values - np.array([meaning.offset, meaning.offset, 0.0, 0.0]))
@@ -95,22 +98,27 @@ def _counts_frames(column: Array) -> bool:
     )
 
 
-def _by_frame(values: Array, path: Path) -> tuple[Array, int]:
-    """Boxes ``(N, 4)`` from rows of MOT, a row per frame and NaN where there is none, and the first frame's number.
+def _by_frame(rows: Array, path: Path) -> tuple[Array, Array | None, int]:
+    """Boxes ``(N, 4)`` of rows of MOT, a row per frame and NaN where there is none, scores, the first frame's number.
+
+    A confidence that is the same in all rows, the 1 or -1 of MOT, says nothing.
 
     Raises:
         DataError: several targets, or frames that are not in order.
     """
-    frames, ids = values[:, 0], np.unique(values[:, 1])
+    frames, ids = rows[:, 0], np.unique(rows[:, 1])
     if len(ids) > 1:
         raise DataError(f"{path}: holds {len(ids)} targets; one file per target can be imported")
-    wrong = np.flatnonzero((frames != np.floor(frames)) | (np.diff(frames, prepend=-1) <= 0) | (frames < 0))
+    if ids[0] != np.floor(ids[0]):
+        raise DataError(f"{path}: {ids[0]:g} in its second column is no number of a target")
+    index = frame_numbers(frames, str(path))
+    wrong = np.flatnonzero(np.diff(index, prepend=-1) <= 0)
     if len(wrong):
         raise DataError(f"{path}, row {wrong[0] + 1}: frame {frames[wrong[0]]:g} is not after the one before")
-    index = (frames - frames[0]).astype(int)
-    boxes = np.full((index[-1] + 1, 4), np.nan)
-    boxes[index] = values[:, 2:6]
-    return boxes, int(frames[0])
+    table = np.full((index[-1] - index[0] + 1, 5), np.nan)
+    told = rows.shape[1] > 6 and bool((rows[:, 6] != rows[0, 6]).any())
+    table[index - index[0], : 4 + told] = rows[:, 2 : 6 + told]
+    return table[:, :4], table[:, 4] if told else None, int(index[0])
 
 
 def read_vot(path: Path, sequence: str, tracker: str) -> list[Reading]:
