@@ -60,6 +60,7 @@ from rolo_bench.scores.summary import view
 from rolo_bench.sequence import Sequence, decode
 
 ROWS = np.array([[10.0 + i, 20.5 - i, 30, 40 + i] for i in range(8)])
+TRACKED = b"".join(b"%d,1,%d,20,30,40,0.%d,-1,-1,-1\n" % (n, n, n) for n in (1, 2, 3, 5, 6))
 WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf}
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -210,16 +211,22 @@ def read_result_text(folder: Path, data: bytes) -> None:
     lines = [line for line in re.sub(r"[\r\n\t ]+$", "", whole).split("\n")]
     cells = [[c.strip() for c in line.split(separator)] if separator else line.split() for line in lines]
     rows = np.array([[plain_number(c) for c in row] for row in cells])
-    if rows.shape[1] >= 9:
+    given = None
+    if rows.shape[1] in (7, 9, 10):
         boxes = np.full((int(rows[-1, 0] - rows[0, 0]) + 1, 4), np.nan)
+        sure = np.full(len(boxes), np.nan)
         for row in rows:
             boxes[int(row[0] - rows[0, 0])] = row[2:6]
+            sure[int(row[0] - rows[0, 0])] = row[6]
+        given = None if all(row[6] == rows[0, 6] for row in rows) else sure
     elif rows.shape[1] == 8:
         corners = rows.reshape(-1, 4, 2)
         boxes = np.hstack([corners.min(axis=1), corners.max(axis=1) - corners.min(axis=1)])
     else:
         boxes = rows[:, :4].copy()
+        given = rows[:, 4].copy() if rows.shape[1] == 5 else None
     same_reading(found, boxes)
+    same_scores(found, given)
 
 
 def same_reading(found: Reading, boxes: Array) -> None:
@@ -233,6 +240,33 @@ def same_reading(found: Reading, boxes: Array) -> None:
     )
     silent = not found.notes and found.kind != "MOT"
     expect(not (silent and np.isnan(found.boxes).any()), "no word on a row without a box")
+
+
+def same_scores(found: Reading, given: Array | None) -> None:
+    """Scores of a reading against plain ones, of which those that are not finite are none."""
+    if given is not None:
+        given[~np.isfinite(given)] = np.nan
+        given = None if np.isnan(given).all() else given
+    expect((found.scores is None) == (given is None), "scores where the file has none, or none where it has")
+    expect(found.scores is None or same(found.scores, given), "other scores than the file says")
+
+
+def read_confidence(folder: Path, data: bytes) -> None:
+    """Files of confidence beside boxes, a number a row; of VOT the first row is empty."""
+    path = folder / "Alpha_001.txt"
+    path.write_bytes(rows_text(ROWS))
+    path.with_name("Alpha_001_confidence.value").write_bytes(data)
+    (found,) = text.read_vot(path, "Alpha", "T")
+    if any("not used" in note for note in found.notes):
+        return
+    given = []
+    for line in plain_text(data).removesuffix("\n").split("\n"):
+        try:
+            given.append(plain_number(re.split(r"[,;\s]+", line.strip())[0]))
+        except (Wrong, ValueError):
+            given.append(math.nan)
+    expect(len(ROWS) - len(given) in (0, 1), "scores of another number of rows")
+    same_scores(found, np.array([math.nan] * (len(ROWS) - len(given)) + given))
 
 
 def plain_region(line: str) -> list[float]:
@@ -1087,12 +1121,23 @@ READERS = {
     "times": Reader("times", lambda: text_seeds(ROWS[:, :1]), read_times, share=4),
     "results": Reader(
         "result files of got10k, pysot, pytracking and MOT",
-        lambda: [*vot_seeds()[:6], MOT[: MOT.index(b"1,2,")], rows_text(np.hstack([ROWS, ROWS[:, :1]]))],
+        lambda: [
+            *vot_seeds()[:6],
+            MOT[: MOT.index(b"1,2,")],
+            rows_text(np.hstack([ROWS, ROWS[:, :1]])),
+            TRACKED,
+        ],
         read_result_text,
         share=10,
     ),
     "vot": Reader("annotations of VOT: rectangles, polygons, masks", vot_seeds, read_vot_truth, share=8),
     "vot-results": Reader("trajectories of VOT as text", vot_seeds, read_vot_result, share=8),
+    "confidence": Reader(
+        "confidence beside boxes",
+        lambda: [rows_text(ROWS[:, :1]), rows_text(ROWS[1:, :1]), b"\n" + rows_text(ROWS[1:, :1])],
+        read_confidence,
+        share=3,
+    ),
     "vot-binary": Reader(
         "trajectories of VOT in binary form", binary_seeds, read_vot_binary, damage_bytes, 8
     ),

@@ -27,8 +27,8 @@ def fuzz() -> Iterator[ModuleType]:
 
 
 NAMES = (
-    "boxes scored-boxes times results vot vot-results vot-binary mat json labels nfs mot pysot table span vid voc "
-    "images cfg weights tensors checkpoint onnx detections records scored kept project archives words"
+    "boxes scored-boxes times results vot vot-results confidence vot-binary mat json labels nfs mot pysot table span "
+    "vid voc images cfg weights tensors checkpoint onnx detections records scored kept project archives words"
 )
 OTHERS = ("scored-boxes", "vot", "cfg", "weights", "tensors", "images", "records", "scored")
 """Readers of which some seeds are not for them."""

@@ -539,10 +539,11 @@ def test_rows_that_hold_more_than_a_box(tmp_path: Path) -> None:
     (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
     assert np.isnan(found.boxes[:, 0]).tolist() == [False, False, True, True, False] and found.first == 1
     for rows, message in (
-        (mot[::-1], "row 2: frame 5 is not after"),
+        (mot[::-1], "row 2: frame 5 after 6; not in order"),
         (mot + [0, 1, *[0] * 8] * (number > 3), "2 targets"),
         (mot + [0, 0.5, *[0] * 8], "1.5 in its second column is no number of a target"),
         (mot + [0.5, *[0] * 9], "1.5 is no number of a frame"),
+        (mot + [2e5, *[0] * 9] * (number > 3), "row 4: frame 200004 after 3; not in order, or damaged"),
     ):
         (tmp_path / "Alpha.txt").write_text(table(rows))
         with pytest.raises(DataError, match=message):
@@ -858,8 +859,10 @@ def test_text_refusals(tmp_path: Path, content: str, message: str) -> None:
     (outcome,) = run("got10k", tmp_path / "T", tmp_path)
     assert outcome.what == "refused"
     assert re.search(message, str(outcome.error))
-    (tmp_path / "T" / "Alpha.txt").write_bytes(b"\xff\xfe1,2,3,4\n")
-    assert "not a text file" in str(run("got10k", tmp_path / "T", tmp_path)[0].error)
+    (tmp_path / "T" / "Alpha.txt").write_bytes(b"1,2,3,4\xff\n")
+    assert "not a readable text file" in str(run("got10k", tmp_path / "T", tmp_path)[0].error)
+    (tmp_path / "T" / "Alpha.txt").write_bytes(table(RAW).encode("utf-16"))
+    assert run("got10k", tmp_path / "T", tmp_path)[0].what == "imported"
 
 
 NUMBERED = np.column_stack([np.arange(1, FRAMES + 1), RAW])

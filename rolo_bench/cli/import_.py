@@ -28,42 +28,42 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--protocol", type=click.Choice(list(PROTOCOLS), case_sensitive=False), default=None,
-    help="Protocol [default: what the files hold; a .mat file of TRE gives OPE, by its first start].",
+    help="Take the files as this protocol [default: what they hold; of a .mat file of TRE the first start, as ope].",
 )  # fmt: skip
 @results_option
 @data_option
 @click.option(
     "--pad", type=click.Choice(["none", "hold"]), default=None,
-    help="Accept short results: the missing rows at the end are 'no box', or hold the last box.",
+    help="Accept files that are too short: rows missing at the end are 'no box' (none) or repeat the last box (hold).",
 )  # fmt: skip
 @click.option(
     "--cut", type=click.Choice(["auto", "before", "after"]), is_flag=False, flag_value="auto",
-    help="Leave out rows outside the benchmark's range, those before it or after it [without a word: by counts and "
-    "the first box].",
+    help="Accept files that are too long: leave out the rows before the benchmark's range or after it; --cut alone "
+    "decides by their number and the first box.",
 )  # fmt: skip
 @click.option(
     "--hold",
     is_flag=True,
-    help="In rows without a box repeat the last one, as OTB's MATLAB code of 2013 does.",
+    help="Repeat the last box in rows without one, as OTB's MATLAB code of 2013 does.",
 )
 @click.option(
     "--zero-based/--one-based", default=None,
-    help="got10k, pysot, pytracking: the files count pixels from 0, or from 1 [default: as the suite's annotation].",
+    help="Pixels in files of got10k, pysot and pytracking count from 0, or from 1 [default: as the suite's truth].",
 )  # fmt: skip
 @click.option(
-    "--corners", is_flag=True, help="The same formats: rows are x1, y1, x2, y2 in place of x, y, w, h."
+    "--corners", is_flag=True, help="Rows in files of those three are x1, y1, x2, y2 in place of x, y, w, h."
 )
-@click.option("--force", is_flag=True, help="Replace results that are there already.")
+@click.option("--force", is_flag=True, help="Replace results of the same name that are there already.")
 def import_(
     format_: str, path: Path, suite: str, tracker: str | None, protocol: str | None, results: Path,
     data: str | None, pad: str | None, cut: str | None, hold: bool, zero_based: bool | None, corners: bool, force: bool,
 ) -> None:  # fmt: skip
     """Take in results of other toolkits; what is wrong in a file is named, by file and row.
 
-    FORMAT is otb-mat, otb-json, got10k, pysot, pytracking or vot; PATH a file or folder. Rows that hold no
-    box (NaN, zero size, complex numbers) are kept as "no box". A file whose length does not fit, or that is
-    damaged, is refused with one line, and the others go on. With --data, first boxes are held against the
-    truth.
+    FORMAT is otb-mat, otb-json, got10k, pysot, pytracking or vot; PATH is a file, or a folder with everything
+    below it. Rows without a box (NaN, zero size, complex numbers) are kept as "no box". A file that is damaged,
+    or of another length than its sequence, is refused in one line, and the others are imported. With --data each
+    first box is compared with the true one; where they differ, the likely cause is named.
     """
     from rolo_bench.datasets.suites import counts_from_zero, suite_label
     from rolo_bench.exchange.fit import Repairs

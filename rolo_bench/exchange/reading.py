@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rolo_bench import boxfiles
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import row_numbers
 from rolo_bench.errors import DataError
 
 FARTHEST = 100_000.0
-"""Coordinates beyond this many pixels lie outside any image and are refused as damage."""
+"""Coordinates beyond this many pixels lie outside any image and are refused as damage, like gaps of so many frames."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +168,9 @@ def read_text(path: Path) -> str:
     """A result file as text.
 
     Raises:
-        DataError: as `read_bytes`, or not UTF-8, or with control characters.
+        DataError: as `read_bytes`; neither UTF-8 nor marked UTF-16, or with control characters.
     """
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file (byte {error.start})") from None
+    text = boxfiles.read_text(path, read_bytes(path))
     odd = re.search(r"[^\S \t\r\n]|[\x00-\x08\x0e-\x1f\x7f]", text)
     if odd:
         raise DataError(f"{path}: not a plain text file (control character at {odd.start()})")

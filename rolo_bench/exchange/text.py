@@ -112,9 +112,13 @@ def _by_frame(rows: Array, path: Path) -> tuple[Array, Array | None, int]:
     if ids[0] != np.floor(ids[0]):
         raise DataError(f"{path}: {ids[0]:g} in its second column is no number of a target")
     index = frame_numbers(frames, str(path))
-    wrong = np.flatnonzero(np.diff(index, prepend=-1) <= 0)
+    steps = np.diff(index)
+    wrong = np.flatnonzero((steps <= 0) | (steps > FARTHEST))
     if len(wrong):
-        raise DataError(f"{path}, row {wrong[0] + 1}: frame {frames[wrong[0]]:g} is not after the one before")
+        k = wrong[0]
+        raise DataError(
+            f"{path}, row {k + 2}: frame {index[k + 1]} after {index[k]}; not in order, or damaged"
+        )
     table = np.full((index[-1] - index[0] + 1, 5), np.nan)
     told = rows.shape[1] > 6 and bool((rows[:, 6] != rows[0, 6]).any())
     table[index - index[0], : 4 + told] = rows[:, 2 : 6 + told]
