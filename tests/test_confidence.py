@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from rolo_bench.boxfiles import format_boxes, read_scored_boxes
 from rolo_bench.cli import main
+from rolo_bench.datasets.place import NoFrames
+from rolo_bench.datasets.suites import Suite
 from rolo_bench.errors import DataError, TrackerError, UsageError
 from rolo_bench.plots import frames as show
 from rolo_bench.run.in_process import run_sequence
@@ -20,6 +23,7 @@ from rolo_bench.scores.conventions import Runs, long_term, long_term_curve
 from rolo_bench.scores.score import score
 from rolo_bench.scores.summary import longterm, longterm_curves, view
 from rolo_bench.sequence import Sequence
+from tests.golden import make_longterm
 from tests.helpers_video import square_sequence
 
 SURE = """
@@ -134,6 +138,29 @@ def test_long_term_curves_are_those_of_the_formula() -> None:
         assert curve[1:] == pytest.approx(plain, abs=1e-12)
 
 
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "longterm.json").read_text())
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: f"{case['kind']}-{case['seed']}")
+def test_long_term_measures_are_those_of_vot_toolkit(case: dict, tmp_path: Path) -> None:
+    """Golden numbers of its own code (golden/make_longterm.py) on runs drawn from a seed, to 1e-6."""
+    store, sequences = Store(tmp_path), []
+    for number, run in enumerate(make_longterm.draw(case["kind"], case["seed"])):
+        count = len(run["truth"])
+        sequences.append(Sequence(f"v{number}", NoFrames(count), run["truth"]))
+        result = RunResult("T", f"v{number}", "ope", run["boxes"], np.ones(count), scores=run["scores"])
+        store.save("videos", result)
+    scores = score(store, Suite("videos", tuple(sequences), tuple(s.name for s in sequences)))
+    thresholds, precision, recall, _ = longterm_curves(scores)["T"]
+    values, (row,) = case["values"], longterm(scores).itertuples()
+    assert thresholds[1:-1] == pytest.approx(values["thresholds"], abs=1e-6)
+    assert precision == pytest.approx(values["precision_curve"], abs=1e-6)
+    assert recall == pytest.approx(values["recall_curve"], abs=1e-6)
+    assert [row.precision, row.recall, row.f] == pytest.approx(
+        [values[k] for k in ("precision", "recall", "f")], abs=1e-6
+    )
+
+
 def test_at_its_own_decision_the_curve_ends_where_the_measure_without_scores_is() -> None:
     sequence = square_sequence(count=20)
     boxes = sequence.truth + np.array([3.0, 0, 0, 0])
@@ -159,8 +186,6 @@ def scored_store(tmp_path: Path) -> tuple[Store, Sequence]:
 
 
 def test_the_best_threshold_counts(tmp_path: Path) -> None:
-    from rolo_bench.datasets.suites import Suite
-
     store, sequence = scored_store(tmp_path)
     suite = Suite("videos", (sequence,), (sequence.name,))
     for _ in range(2):  # the second time other scores come from the cache
@@ -179,7 +204,6 @@ def test_the_best_threshold_counts(tmp_path: Path) -> None:
 
 
 def test_the_figure_has_a_curve_and_a_point(tmp_path: Path) -> None:
-    from rolo_bench.datasets.suites import Suite
     from rolo_bench.plots import curve_plots
 
     store, sequence = scored_store(tmp_path)
