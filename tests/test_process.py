@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from rolo_bench.run.images import made_once
 from rolo_bench.run.in_process import InProcess
 from rolo_bench.run.job import Job, Limits, Setup
 from rolo_bench.run.pool import gpus
-from rolo_bench.run.process import Process
+from rolo_bench.run.process import MARK, Process
 from rolo_bench.run.runner import How, run, run_suite
 from rolo_bench.run.store import Store
 from rolo_bench.sequence import ArrayFrames, ImageFiles, Sequence
@@ -121,6 +122,30 @@ def test_whatever_it_does_costs_that_sequence_alone(bad, tmp_path):
     assert left == {"One.txt", "One_time.txt", "Two.txt", "Two_time.txt", "run.json", "run.log"}
     again = run_suite(tracker, suite, store, how=How(limits=LIMITS, retry_failed=False))
     assert {o.what for o in again} == {"skipped"}
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "__import__('shutil').rmtree(os.getcwd())",
+        "__import__('resource').setrlimit(__import__('resource').RLIMIT_NOFILE, (0, 0))",
+        "os.fork()",  # and both go on
+    ],
+)
+def test_what_it_did_in_one_sequence_costs_the_next_nothing(bad, tmp_path, what):
+    found = list(run_suite(bad(what), SUITE, Store(tmp_path / "r"), options={"at": 7}))
+    assert [(o.what, o.error) for o in found] == [("done", None)] * 3
+    assert children() == []
+
+
+def test_a_process_with_a_session_of_its_own_ends_too(bad, tmp_path):
+    start = "__import__('subprocess').Popen(['sleep', '1000'], start_new_session=True)"
+    for what, told in ((start, "done"), (f"({start}, os._exit(1))", "failed")):
+        found = {o.stem: o.what for o in run_suite(bad(what), SUITE, Store(tmp_path / told))}
+        assert found == {"One": "done", "Bad": told, "Two": "done"}
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                assert str(tmp_path) not in process.environ().get(MARK, "")
 
 
 def test_only_what_failed_is_tried_again(bad, tmp_path):

@@ -44,6 +44,7 @@ def main() -> None:
     os.set_inheritable(channel, False)
     os.set_inheritable(memory, False)
     connection = Connection(channel)
+    os.register_at_fork(after_in_child=connection.close)  # answers are this process's alone
     try:
         _serve(connection, memory)
     except (EOFError, OSError):  # the other end is gone

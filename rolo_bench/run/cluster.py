@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
@@ -176,7 +177,7 @@ def _process(setup: Setup, limits: Limits) -> Process:
         other.close()
     if found is not None:
         return found
-    folder = Path(get_worker().local_directory) / f"tracker-{threading.get_ident()}"
+    folder = Path(tempfile.mkdtemp(prefix="tracker-", dir=get_worker().local_directory))
     return Process(setup, limits, folder, folder.with_suffix(".log"), threading.Event())
 
 

@@ -1,7 +1,7 @@
 """Jobs in this process, for debugging and for classes that no other process could import.
 
-A worker, here and in `rolo_bench.run.process`, has three methods: ``open`` makes the tracker once and gives the facts
-of it, ``track`` runs a job, ``close`` ends it.
+A worker, here and in `rolo_bench.run.process`, has four methods: ``start`` has it begin to load, ``open`` makes the
+tracker once and gives the facts of it, ``track`` runs a job, ``close`` ends it.
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ class InProcess:
 
     def __init__(self, setup: Setup, view: View | None = None) -> None:
         self.setup, self.view = setup, view
+
+    def start(self) -> None:
+        """Nothing goes on here by itself."""
 
     def open(self) -> Facts:
         """Make the tracker once, to learn what its results depend on.

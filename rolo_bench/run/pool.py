@@ -24,6 +24,9 @@ TICK = 0.1
 class Worker(Protocol):
     """What runs jobs one after another."""
 
+    def start(self) -> None:
+        """Begin to load what it needs, without waiting for it."""
+
     def open(self) -> Facts:
         """Make the tracker once."""
 

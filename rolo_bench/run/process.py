@@ -45,6 +45,8 @@ KEPT = 1 << 16
 TOO_MUCH = 1 << 26
 """Bytes that it may print before they are thrown away."""
 SHOWN = 5
+MARK = "ROLO_BENCH_WORKER"
+"""Variable of the environment by which a worker's process, and all that it has started, are known: its folder."""
 
 
 class Stopped(Exception):
@@ -57,6 +59,10 @@ class WorkerError(TrackerError):
     def __init__(self, text: str, output: tuple[str, ...] = ()) -> None:
         super().__init__(text)
         self.output = output
+
+
+class Gone(WorkerError):
+    """The tracker's process has ended."""
 
 
 class Process:
@@ -95,7 +101,24 @@ class Process:
         self.facts: Facts | None = None
         self.output = work.with_name(f"{work.name}.out")
         self._name, self._deadline, self._looked = "", float("inf"), 0.0
+        self._ready = self._answered = False  # the tracker is made; the job's first frame is answered
         self._file, self._size, self._shared = -1, 0, mmap.mmap(-1, 1)
+
+    def start(self) -> None:
+        """Start the process, unless it has been, and have it begin to make the tracker; nothing is waited for.
+
+        Raises:
+            UsageError: an option that cannot be sent.
+        """
+        try:
+            setup = pickle.dumps(self.setup)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise UsageError(
+                f"options cannot be sent to another process ({error}); use --in-process"
+            ) from None
+        if self.child is None:
+            self._start()
+            self._send(setup)
 
     def open(self) -> Facts:
         """Start the process and have it make the tracker once.
@@ -104,17 +127,10 @@ class Process:
             UsageError: an option that the tracker does not have, or that cannot be sent.
             TrackerError: it cannot be found or made, or another one was made before.
         """
-        try:
-            setup = pickle.dumps(self.setup)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise UsageError(
-                f"options cannot be sent to another process ({error}); use --in-process"
-            ) from None
-        self._start()
+        self.start()
         name = Path(str(self.setup.tracker)).stem
         self._name, self._deadline = f"tracker {name} cannot be made", float("inf")
         try:
-            self._send(setup)
             facts = Facts(**self._told(self._receive(self.limits.start, "--start-timeout"))["facts"])
         except BaseException:
             self._keep("making the tracker")
@@ -126,7 +142,7 @@ class Process:
                 f"tracker {name}: its weights or options are others now than when the run began"
             )
         self._keep("making the tracker")
-        self.facts = facts
+        self.facts, self._ready = facts, True
         return facts
 
     def track(self, job: Job, tick: Callable[[int], None] | None = None) -> Tracked:
@@ -138,7 +154,8 @@ class Process:
             DataError: an image cannot be read.
             Stopped: the run is to end.
         """
-        if self.child is None:
+        stood, self._answered = self._ready, False
+        if not stood:
             self.open()
         self._name = part = job.part.name
         limit = self.limits.sequence
@@ -147,8 +164,12 @@ class Process:
             frames = made_once(job.sequence.frames, self.setup.shared, job.sequence.name)
             with closing(prefetch(frames, job.segment.start)) as images:
                 return self._track(job, images, tick)
-        except (WorkerError, Stopped, KeyboardInterrupt):
+        except (WorkerError, Stopped, KeyboardInterrupt) as error:
             self.kill()
+            if (
+                stood and not self._answered and isinstance(error, Gone)
+            ):  # which an earlier job may have caused
+                return self.track(job, tick)
             raise
         finally:
             self._keep(part if not job.segment.label else job.stem)
@@ -186,6 +207,7 @@ class Process:
             if answer[:1] != b"B":
                 self._told(answer)
             *boxes[done], scores[done], seconds[done] = ANSWER.unpack_from(answer, 1)
+            self._answered = True
             if self.view is not None and wanted and sent == done + 1:  # nothing is being tracked meanwhile
                 self.view.of_run(self.setup.tracker, part, done, image, boxes[done])
             if tick is not None:
@@ -218,12 +240,13 @@ class Process:
         return self._size, self._shared
 
     def _start(self) -> None:
+        _end_all(self.work)  # of a run that was killed
         self.work.mkdir(parents=True, exist_ok=True)
         self.output.write_bytes(b"")
         self._file, self._size = _memory_file(), 0
         ours, theirs = socket.socketpair()
         environment = _absolute(os.environ) | {
-            "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": "1",
+            MARK: str(self.work), "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": "1",
             **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(self.setup.threads)),
         }  # fmt: skip
         environment.pop("ROLO_BENCH_SHARED", None)
@@ -309,15 +332,15 @@ class Process:
         except subprocess.TimeoutExpired:
             return self._failure("its process closed the connection")
         if status >= 0:
-            return self._failure(f"its process ended itself with status {status}")
+            return self._failure(f"its process ended itself with status {status}", Gone)
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
         more = ", as the system does when memory runs out" if name == "SIGKILL" else ""
-        return self._failure(f"its process was ended by {name}{more}")
+        return self._failure(f"its process was ended by {name}{more}", Gone)
 
-    def _failure(self, what: str) -> WorkerError:
+    def _failure(self, what: str, kind: type[WorkerError] = WorkerError) -> WorkerError:
         lines = _tail(self.output, 4096).decode(errors="replace").splitlines()
         plain = ("".join(c if c.isprintable() else " " for c in line).rstrip()[:200] for line in lines)
-        return WorkerError(f"{self._name}: {what}", tuple(filter(None, plain))[-SHOWN:])
+        return kind(f"{self._name}: {what}", tuple(filter(None, plain))[-SHOWN:])
 
     def _keep(self, title: str) -> None:
         """Append what the process has printed to the log, and forget it."""
@@ -335,18 +358,20 @@ class Process:
         """End the process, and whatever it has started."""
         if self.child is not None:
             self._connection.close()
-            with suppress(subprocess.TimeoutExpired):
-                self.child.wait(2)
+            if self._ready:  # and may end what it has to end
+                with suppress(subprocess.TimeoutExpired):
+                    self.child.wait(2)
             self.kill()
 
     def kill(self) -> None:
         """End the process, and whatever it has started, at once."""
-        child, self.child = self.child, None
+        child, self.child, self._ready = self.child, None, False
         if child is None:
             return
         with suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+        _end_all(self.work)  # of those in groups of their own
         self._connection.close()
         os.close(self._file)
 
@@ -380,6 +405,16 @@ def _memory_file() -> int:
 def _size(count: int) -> str:
     """Bytes in words: ``4 GB``, ``500 MB``."""
     return f"{count / 1e9:g} GB" if count >= 10**9 else f"{count / 1e6:g} MB"
+
+
+def _end_all(work: Path) -> None:
+    """End every process that was started from a worker in this folder, whatever group it has moved to."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == str(work):
+                process.kill()
 
 
 def _memory_of(child: subprocess.Popen[bytes] | None) -> int:

@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ from rolo_bench.run.in_process import InProcess, run_sequence
 from rolo_bench.run.job import Job, Limits, Setup, Tracked
 from rolo_bench.run.live import View
 from rolo_bench.run.plugins import COMMAND, Place, kept_origin, locate
-from rolo_bench.run.pool import Step, Worker, gpus, in_turn, side_by_side
+from rolo_bench.run.pool import End, Step, Worker, gpus, in_turn, side_by_side
 from rolo_bench.run.process import Process, WorkerError
 from rolo_bench.run.stamp import Facts, differences, key_of, making, provenance, video
 from rolo_bench.run.store import RunResult, Store, check_name
@@ -170,9 +170,12 @@ def run_suite(
         here = how.in_process or isinstance(place.tracker, type)
         cluster = Cluster(how.scheduler, setup, how.limits, how.send) if how.scheduler and not here else None
         workers = [] if cluster else _workers(setup, how, work, stop)
-        first = cluster or workers[0]
-        stack.callback(first.close)
-        facts = first.open()
+        for worker in workers:
+            stack.callback(worker.close)
+            worker.start()  # all at once: what they load takes seconds
+        if cluster:
+            stack.callback(cluster.close)
+        facts = (cluster or workers[0]).open()
         made = making(place, facts, seed, how.threads)
         book = Book(
             store, suite, protocol, label, place, made, facts, cluster.slots() if cluster else how.jobs
@@ -186,15 +189,22 @@ def run_suite(
         tell = _teller(progress)
         if cluster is not None or how.jobs > 1:  # the longest first, so that none is left over at the end
             todo.sort(key=lambda job: -job.frames)
-        if cluster is not None:
-            ends = cluster.track(todo, made)
-        elif here:
-            ends = in_turn(todo, workers[0], tell)
-        else:
-            ends = side_by_side(todo, workers[: max(len(todo), 1)], stop, tell)
+        ends = cluster.track(todo, made) if cluster else _spread(todo, workers, stop, tell)
         stack.enter_context(closing(ends))
         for end in ends:
             yield book.file(end.job, end.result)
+
+
+def _spread(
+    todo: list[Job], workers: list[Worker], stop: threading.Event, tell: Callable[[Step], None] | None
+) -> Generator[End, None, None]:
+    """Jobs done by the workers of this machine; those for which there is none are closed."""
+    if isinstance(workers[0], InProcess):
+        return in_turn(todo, workers[0], tell)
+    needed = max(len(todo), 1)
+    for worker in workers[needed:]:
+        worker.close()
+    return side_by_side(todo, workers[:needed], stop, tell)
 
 
 def _teller(progress: Progress | None) -> Callable[[Step], None] | None:
