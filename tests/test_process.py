@@ -382,6 +382,7 @@ def test_file_handles_and_memory_stay_the_same(tmp_path):
     worker.open()
     try:
         worker.track(job)
+        time.sleep(0.5)  # until the child has let go of the memory of its job
         before = handles()
         for _ in range(20):
             worker.track(job)
