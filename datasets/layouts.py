@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import NoneType
@@ -189,9 +189,27 @@ def _nfs(root: Path, part: str) -> list[Place]:
             f"--suite nfs240 with --data {root}"
         )
     return [
-        Place(f.stem, partial(nfs_truth, f), partial(frame_paths, f.with_suffix("")))
+        Place(f.stem, partial(_nfs_matched, f, part), partial(frame_paths, f.with_suffix("")))
         for f in _found(root, f"*/{part}/*.txt")
     ]
+
+
+def _nfs_matched(path: Path, rate: str) -> Truth:
+    """`nfs_truth` on the images that are there: at 30 frames a second the authors give the annotation of 240.
+
+    Each eighth row is then of an image, and a last row beyond the images is left out, as in the GOT-10k toolkit.
+    """
+    truth, images = nfs_truth(path), path.with_suffix("")
+    assert truth.index is not None and truth.absent is not None
+    if not images.is_dir():
+        return truth
+    count, index = len(frame_paths(images)), truth.index
+    kept = np.ones(len(index), dtype=bool)
+    if rate == "30" and abs((index[-1] + 1) / count - 8) < 1:
+        kept, index = index % 8 == 0, index // 8
+    if index[-1] == count:
+        kept &= index < count
+    return replace(truth, boxes=truth.boxes[kept], index=index[kept], absent=truth.absent[kept])
 
 
 def nfs_truth(path: Path) -> Truth:

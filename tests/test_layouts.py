@@ -165,6 +165,25 @@ def test_sparse_truth_is_scored_where_it_is(tmp_path: Path) -> None:
         ]
 
 
+def test_nfs_at_30_frames_a_second_has_the_annotation_of_240(tmp_path: Path) -> None:
+    SAMPLES["nfs"][1](tmp_path, np.repeat(TRUTH, 8, axis=0)[:-3] + np.arange(61)[:, None] % 8)
+    folder, file = tmp_path / "toy" / "30" / "toy", tmp_path / "toy" / "30" / "toy.txt"
+    for image in sorted(folder.iterdir())[FRAMES:]:
+        image.unlink()
+    (sequence,) = suites.load_suite(str(tmp_path)).sequences
+    np.testing.assert_allclose(sequence.truth, TRUTH)
+    with file.open("a") as text:
+        text.writelines(
+            f'0 1 2 3 4 {k} 0 0 1 "x"\n' for k in range(61, 65)
+        )  # frame 64 lies beyond the images
+    (sequence,) = suites.load_suite(str(tmp_path)).sequences
+    np.testing.assert_allclose(sequence.truth, TRUTH)
+    with file.open("a") as text:
+        text.write('0 1 2 3 4 80 0 0 1 "x"\n')
+    with pytest.raises(DataError, match="speaks of frame 81, but there are 8 images"):
+        suites.load_suite(str(tmp_path))
+
+
 def test_ranges_of_uav123(tmp_path: Path) -> None:
     rows = {(r["suite"], r["name"]): r for r in table_rows("uav123.csv")}
     assert len(rows) == 143 and rows["UAV123", "bird1_2"]["first"] == "775"
