@@ -423,6 +423,9 @@ def video(name, count):
 def small_tracker(monkeypatch):
     """`train_tracker` on a detector and with a recipe that take no time."""
     monkeypatch.setattr("rolo_bench.nn.train.rolo.open_detector", lambda *a, **k: Fake())
+    monkeypatch.setattr(
+        "rolo_bench.nn.train.rolo.prepare_runs", lambda *a, **k: prepare_runs(*a, **k | {"simulated": 60})
+    )
     recipe = RoloRecipe(pretrain=10, finetune=20, batch=4, check=10, refresh=10)
     videos = [video(name, 30) for name in ("a", "b", "c")]
 

@@ -8,6 +8,7 @@ independent, videos are taken to be.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,14 +59,20 @@ def paired_p(a: ArrayLike, b: ArrayLike) -> float:
 
     Source: Wilcoxon 1945; ``scipy.stats.wilcoxon``.
     """
-    from scipy.stats import wilcoxon
-
     d = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     d = d[np.isfinite(d)]
     d = np.where(np.abs(d) <= TIE, 0.0, d)
     if not d.any():
         return 1.0
-    return float(wilcoxon(d[d != 0]).pvalue)
+    return _wilcoxon(d[d != 0].tobytes())
+
+
+@lru_cache(maxsize=1 << 14)
+def _wilcoxon(differences: bytes) -> float:
+    """The p of differences; kept, as each figure and table of a page asks it of the same trackers."""
+    from scipy.stats import wilcoxon
+
+    return float(wilcoxon(np.frombuffer(differences)).pvalue)
 
 
 def holm(p: ArrayLike) -> Array:
