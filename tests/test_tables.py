@@ -109,6 +109,8 @@ def test_latex_goes_over_the_page_or_into_several_floats_where_it_must() -> None
         and r"\rotatebox{90}{tracker-29}" in text
     )
     assert text.count(r"\begin{table*}") == text.count("mean &") == 2 and text.count("(continued)") == 1
+    heads = [line.count("rotatebox") for line in text.splitlines() if line.startswith("Sequence &")]
+    assert heads == [15, 15]
     long = pd.DataFrame({"sequence": [f"S{k}" for k in range(100)], "a": 0.5})
     assert render(long, "latex").count(r"\begin{table}") == 3
 

@@ -144,7 +144,7 @@ def ranks(scores: pd.DataFrame, published: Iterable[str] = (), form: Form = PLAI
         raise UsageError("a rank diagram needs two or more trackers and sequences; name more with --tracker")
     test = rank_test(table)
     order = [int(i) for i in np.argsort(test.mean_ranks, kind="stable")]
-    p = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
+    p = (f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001").replace(" ", "\N{NO-BREAK SPACE}")
     notes = [
         f"Mean rank of AUC over {len(table)} sequences, 1 is best. A thick bar joins trackers whose mean ranks "
         "differ by less than the critical difference (Nemenyi, level 0.05). "

@@ -198,12 +198,16 @@ def _row_blocks(grid: Grid) -> list[list[int]]:
 
 
 def _column_blocks(grid: Grid) -> list[list[int]]:
-    """Columns of each float; the first one, of names, is in all."""
+    """Columns of each float, about as many in each; the first one, of names, is in all."""
     blocks = [[0]]
     for column in range(1, len(grid.header)):
         if grid.part([*blocks[-1], column], []).width > PAGE and len(blocks[-1]) > 1:
             blocks.append([0])
         blocks[-1].append(column)
+    size = -(-(len(grid.header) - 1) // len(blocks))
+    even = [[0, *range(k, min(k + size, len(grid.header)))] for k in range(1, len(grid.header), size or 1)]
+    if even and all(grid.part(block, []).width <= PAGE for block in even):
+        return even
     return blocks if grid.header else [[]]
 
 
