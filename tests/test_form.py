@@ -108,6 +108,11 @@ def test_text_in_a_column_is_legible_apart_and_whole(name, style, twelve):
         )  # inches; boxes hold the room for letters that go below the line
 
 
+def test_every_kind_of_figure_is_measured():
+    kinds = {name.replace("-", "_") for name in plots.FIGURES}
+    assert {*FIGURES, "longterm"} == kinds | {"steps", "curves"}
+
+
 def test_a_test_of_overlap_notices_one():
     square = np.array([[0, 0], [0, 1], [1, 1], [1, 0.0]])
     turned = square @ np.array([[0.8, 0.6], [-0.6, 0.8]])
