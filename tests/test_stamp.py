@@ -353,6 +353,38 @@ def test_verify_finds_each_kind_and_prune_sets_it_aside(bench, tmp_path, capsys)
     assert bench() == DONE
 
 
+EDITS = {
+    "another seed in its making": lambda meta: next(iter(meta["makings"].values())).update(seed=1),
+    "a making that is not there": lambda meta: meta["sequences"]["Square"].update(making="x"),
+    "no digests": lambda meta: meta["sequences"]["Square"].pop("files"),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edited_record_is_found(bench, tmp_path, what):
+    bench()
+    store, path = Store(tmp_path / "r"), tmp_path / "r/videos/ope/offset/run.json"
+    meta = json.loads(path.read_text())
+    EDITS[what](meta)
+    path.write_text(json.dumps(meta))
+    found = list(find_faults(store))
+    assert "Square" in {f.stem for f in found} and {f.fault for f in found} == {Fault.EDITED}
+    prune(store, found)
+    assert bench()["Square"] == "done" and list(find_faults(store)) == []
+
+
+@pytest.mark.parametrize("name", ["Square.txt", "Square_time.txt", "run.json"])
+def test_nobody_waits_for_a_fifo(bench, tmp_path, name):
+    bench()
+    store, path = Store(tmp_path / "r"), tmp_path / "r/videos/ope/offset" / name
+    path.unlink()
+    os.mkfifo(path)
+    found = list(find_faults(store))
+    assert len(found) == 1 and name in found[0].files
+    prune(store, found)
+    assert bench()["Square"] == "done" and path.is_file()
+
+
 def test_verify_compares_with_the_videos(bench, tmp_path, capsys):
     bench()
     (tmp_path / "videos/Square/img/0002.jpg").write_bytes(

@@ -490,7 +490,8 @@ class Store:
         """
         path = self.folder(suite, protocol, tracker) / "run.json"
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            with open(path, encoding="utf-8", opener=_at_once) as file:
+                value = json.load(file)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError) as error:
@@ -581,13 +582,18 @@ def _folders(root: Path) -> tuple[str, ...]:
     return tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and NAME.fullmatch(p.name)))
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting, as one would for what may be written into a FIFO."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _contents(
     folder: Path, tracker: str, sequence: str, protocol: str, stem: str, entry: dict[str, Any]
 ) -> Files:
     data: list[bytes | None] = []
     for name in (f"{folder}{os.sep}{stem}.txt", f"{folder}{os.sep}{stem}_time.txt"):
         try:
-            with open(name, "rb", buffering=0) as file:  # half the time of `Path.read_bytes`
+            with open(name, "rb", buffering=0, opener=_at_once) as file:  # half the time of `Path.read_bytes`
                 data.append(file.read())
         except (FileNotFoundError, IsADirectoryError):
             data.append(None)

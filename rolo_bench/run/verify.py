@@ -11,7 +11,7 @@ from rolo_bench.boxfiles import parse_fast, read_scored_boxes
 from rolo_bench.datasets.suites import Suite
 from rolo_bench.errors import DataError
 from rolo_bench.protocols import PROTOCOLS
-from rolo_bench.run.stamp import changed_since, mixed, video
+from rolo_bench.run.stamp import changed_since, key_of, mixed, video
 from rolo_bench.run.store import Store, sequence_of
 from rolo_bench.sequence import Sequence
 
@@ -79,13 +79,13 @@ def _of_tracker(
         files = _files(stems)
         yield Finding(*where, Fault.RECORD, str(error), ("run.json", *files))
         return
-    entries = meta.get("sequences", {})
+    entries, sound = meta.get("sequences", {}), _sound(meta)
     known = set(_files(stems))
     for name in sorted(p.name for p in folder.glob("*_time.txt") if p.name not in known):
         yield Finding(*where, Fault.FOREIGN, f"{name}: times without boxes", (name,))
     for stem in dict.fromkeys((*stems, *entries)):
         files = (f"{stem}.txt", f"{stem}_time.txt")
-        fault = _of_result(store, where, stem, entries.get(stem))
+        fault = _of_result(store, where, stem, entries.get(stem), sound)
         if fault:
             yield Finding(*where, *fault, files, stem)
             continue
@@ -97,7 +97,7 @@ def _of_tracker(
 
 
 def _of_result(
-    store: Store, where: tuple[str, str, str], stem: str, entry: dict[str, Any] | None
+    store: Store, where: tuple[str, str, str], stem: str, entry: dict[str, Any] | None, sound: set[str] | None
 ) -> tuple[Fault, str] | None:
     boxes, times = store.files(*where, stem)
     if entry is None:
@@ -113,9 +113,20 @@ def _of_result(
             return Fault.UNREADABLE, f"{times.name}: not as many times as boxes"
     except DataError as error:
         return Fault.UNREADABLE, str(error)
+    if sound is not None and not (
+        entry.get("making") in sound and {"boxes", "times"} <= {*entry.get("files", ())}
+    ):
+        return Fault.EDITED, f"{stem}: its record in run.json is not as it was written"
     if entry.get("frames", rows) != rows:
         return Fault.EDITED, f"{boxes.name}: {rows} boxes, {entry['frames']} were made"
     return None
+
+
+def _sound(meta: dict[str, Any]) -> set[str] | None:
+    """The makings of a record that are as their names say; None of a record that holds no stamps."""
+    if "imported" in meta or "makings" not in meta:
+        return None
+    return {key for key, made in meta["makings"].items() if key_of(made) == key}
 
 
 def _of_video(suite: Suite, name: str, entry: dict[str, Any], videos: dict[str, dict[str, str]]) -> str:
