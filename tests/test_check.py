@@ -69,6 +69,16 @@ def test_what_only_shows_in_one_process(tmp_path):
     assert {"answers", "images"} <= about
 
 
+@pytest.mark.parametrize(("step", "told"), [(1, True), (0, False)])
+def test_its_own_box_that_moves_is_told_and_one_that_stands_is_not(tmp_path, step, told):
+    (tmp_path / "t.py").write_text(
+        HEAD + "    def init(self, image, box): self.box = np.array(box)\n"
+        f"    def update(self, image):\n        self.box += {step}\n        return self.box\n"
+    )
+    remarks = check_tracker(str(tmp_path / "t.py"), square_sequence(count=6))
+    assert ("answers" in {r.about for r in remarks}) is told
+
+
 def test_check_tracker_on_the_command_line(tmp_path, capsys):
     suite = str(otb_folder(tmp_path / "v", count=5))
     assert main(["check", "tracker", "ncc", "--suite", suite]) == 0

@@ -163,14 +163,15 @@ def _objects(tracker: str | type, suite: str, options: dict[str, Any], part: Seq
         if getattr(made, "oracle", False):
             yield Remark("oracle", True, "asks to be shown the truth; its results are marked, and not ranked")
             return
-        answers, painted = [], False
+        given: list[tuple[Array, Array]] = []  # arrays that were answered, and what they held then
+        painted = False
         for i, image in enumerate(prefetch(part.frames, 0, min(5, len(part)))):
             before = image.copy()
-            answers.append(made.update(image) if i else made.init(image, part.truth[0].copy()))
+            answer = made.update(image) if i else made.init(image, part.truth[0].copy())
+            if i and isinstance(answer, np.ndarray):
+                given.append((answer, answer.copy()))
             painted = painted or not np.array_equal(before, image)
-    arrays = [a for a in answers[1:] if isinstance(a, np.ndarray)]
-    moved = len(arrays) > 1 and all(a is arrays[0] for a in arrays)
-    if moved and getattr(made, "box", None) is not arrays[0]:
+    if any(a is given[0][0] and not np.array_equal(held, given[0][1]) for a, held in given[1:]):
         yield Remark("answers", True, "the same array each time; a caller who keeps it sees it change")
     if painted:
         yield Remark("images", True, "writes into the images it is given; they are its own copies")

@@ -195,7 +195,7 @@ def _plugin_file(path: Path) -> Path:
 
 
 def _beside_it(path: Path) -> str:
-    near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.py"))) if path.parent.is_dir() else ""
+    near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.py") if p.is_file()))
     return near if "did you" in near else ""
 
 
