@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from rolo_bench.datasets.suites import Suite
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.run import opencv, plugins
 from rolo_bench.run.in_process import seed_all
@@ -241,6 +242,15 @@ def test_nothing_is_left_of_a_program(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("rolo-bench-*"))) == 1 and process.poll() is None
     del tracker
     assert not list(tmp_path.glob("rolo-bench-*")) and process.poll() is not None
+
+
+def test_nothing_is_left_of_a_program_whose_worker_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    path = write(tmp_path / "follow.py", PROGRAM.format("import os; os.kill(os.getppid(), 9)"))
+    square = square_sequence()
+    (found,) = run(f"{sys.executable} {path}", Suite("made", (square,), ("Square",)), results=tmp_path / "r")
+    assert "was ended by SIGKILL" in (found.error or "")
+    assert not list(tmp_path.rglob("rolo-bench-*")) and not list((tmp_path / "r").rglob(".*"))
 
 
 @pytest.mark.parametrize(

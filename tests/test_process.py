@@ -19,9 +19,9 @@ from rolo_bench.errors import UsageError
 from rolo_bench.protocols import segments
 from rolo_bench.run.images import made_once
 from rolo_bench.run.in_process import InProcess
-from rolo_bench.run.job import Job, Limits, Setup
+from rolo_bench.run.job import MARK, Job, Limits, Setup
 from rolo_bench.run.pool import gpus
-from rolo_bench.run.process import MARK, Process
+from rolo_bench.run.process import Process
 from rolo_bench.run.runner import How, run, run_suite
 from rolo_bench.run.store import Store
 from rolo_bench.sequence import ArrayFrames, ImageFiles, Sequence

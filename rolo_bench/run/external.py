@@ -9,6 +9,7 @@ frame before it has answered for the one before. Programs for VOT's toolkit spea
 from __future__ import annotations
 
 import hashlib
+import os
 import queue
 import re
 import shlex
@@ -27,6 +28,7 @@ from rolo_bench.boxes import Array
 from rolo_bench.datasets.masks import box_of
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.files import digest
+from rolo_bench.run.job import MARK
 from rolo_bench.sequence import Image
 
 LACKING = "protocol=trax needs the package vot-trax: pip install 'rolo-bench[trax]'"
@@ -47,7 +49,8 @@ class Command:
 
     def start(self) -> subprocess.Popen[str]:
         """Start the program, in a folder for what lasts as long as it does."""
-        self.folder = tempfile.TemporaryDirectory(prefix="rolo-bench-")
+        home = os.environ.get(MARK)  # of a worker, which goes with the run, however that ends
+        self.folder = tempfile.TemporaryDirectory(prefix="rolo-bench-", dir=home)
         self.errors: IO[str] = open(  # noqa: SIM115 - closed in close
             Path(self.folder.name) / "stderr.txt", "w+", encoding="utf-8", errors="replace"
         )

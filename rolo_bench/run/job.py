@@ -15,6 +15,8 @@ FRAME_LIMIT = 300.0
 """Seconds that a tracker may take for one frame unless something else is asked for."""
 START_LIMIT = 600.0
 """Seconds that it may take until it is made: its libraries must be loaded, its weights may have to be fetched."""
+MARK = "ROLO_BENCH_WORKER"
+"""Variable of the environment by which a worker's process, and all that it has started, are known: its folder."""
 
 
 @dataclass(frozen=True)

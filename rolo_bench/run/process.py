@@ -31,7 +31,7 @@ from rolo_bench import errors
 from rolo_bench.errors import DataError, RoloBenchError, TrackerError, UsageError
 from rolo_bench.run.child import ANSWER, FRAME
 from rolo_bench.run.images import made_once
-from rolo_bench.run.job import Job, Limits, Setup, Tracked, given_scores
+from rolo_bench.run.job import MARK, Job, Limits, Setup, Tracked, given_scores
 from rolo_bench.run.live import View
 from rolo_bench.run.stamp import Facts
 from rolo_bench.sequence import Image, prefetch
@@ -45,8 +45,6 @@ KEPT = 1 << 16
 TOO_MUCH = 1 << 26
 """Bytes that it may print before they are thrown away."""
 SHOWN = 5
-MARK = "ROLO_BENCH_WORKER"
-"""Variable of the environment by which a worker's process, and all that it has started, are known: its folder."""
 
 
 class Stopped(Exception):
