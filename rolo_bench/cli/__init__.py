@@ -103,11 +103,7 @@ def main(argv: list[str] | None = None) -> int:
         click.echo(stop.format_message())
         return 0
     except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else ""
-        words = error.format_message()
-        if isinstance(error, click.NoSuchOption) and error.ctx and isinstance(error.ctx.command, click.Group):
-            words = f"{path} has no option {error.option_name}; those of a command come after its name"
-        click.echo(f"rolo-bench: {words}" + f" (see `{path} --help`)" * bool(path), err=True)
+        click.echo(f"rolo-bench: {_misused(error)}", err=True)
         return 2
     except click.Abort:
         click.echo(
@@ -133,6 +129,16 @@ def main(argv: list[str] | None = None) -> int:
             f"rolo-bench: {where}{error.strerror or error}; check the path, rights and free space", err=True
         )
         return 1
+
+
+def _misused(error: click.UsageError) -> str:
+    """What click says, and which help to see."""
+    if error.ctx is None:
+        return error.format_message()
+    path, words = error.ctx.command_path, error.format_message()
+    if isinstance(error, click.NoSuchOption) and isinstance(error.ctx.command, click.Group):
+        words = f"{path} has no option {error.option_name}; those of a command come after its name"
+    return f"{words} (see `{path} --help`)"
 
 
 def entry() -> None:

@@ -131,9 +131,7 @@ def run(
     from rolo_bench.run.runner import How, frames_of
     from rolo_bench.run.store import Store
 
-    if others:
-        raise UsageError(f"{' '.join(others)}: trackers are named with --tracker NAME, repeated for several")
-    _check_together(trackers, name, jobs, in_process, scheduler, show or serve is not None, share)
+    _check_together(others, trackers, name, jobs, in_process, scheduler, show or serve is not None, share)
     places = [locate(t) for t in trackers]
     how = How(
         jobs,
@@ -183,6 +181,7 @@ def run(
 
 
 def _check_together(
+    others: tuple[str, ...],
     trackers: tuple[str, ...],
     name: str | None,
     jobs: int,
@@ -191,7 +190,9 @@ def _check_together(
     live: bool,
     share: bool,
 ) -> None:
-    """Refuse options of `run` that do not go together."""
+    """Refuse what `run` does not take, and options that do not go together."""
+    if others:
+        raise UsageError(f"{' '.join(others)}: trackers are named with --tracker NAME, repeated for several")
     if not trackers:
         raise UsageError(
             "name a tracker with --tracker NAME (see `rolo-bench list trackers`) or a plugin file"

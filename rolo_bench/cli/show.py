@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,10 +118,7 @@ def show(
         stop = len(one) if failures else max(numbers) + 1
         rows, maps = pictures.run_with_maps(one, tracker, stop)
         boxes, oracle = {label: rows} | boxes, oracle + [label] * marked
-    form = Form(
-        labels=labelled(labels, (n.removesuffix(ORACLE) for n in boxes)), colours=read_project().colours
-    )
-    shown = pictures.tracks(one, boxes, oracle, form)
+    shown = pictures.tracks(one, boxes, oracle, _form(labels, boxes))
     if failures:
         _failures(one, shown, folder)
     if video:
@@ -129,6 +127,12 @@ def show(
         some = numbers if frames else pictures.spaced(len(one), count)
         made = pictures.sheet(one, shown, some, columns or 0, maps)
         click.echo(pictures.write_image(sheet or folder / f"{one.name}.png", made))
+
+
+def _form(labels: tuple[tuple[str, str], ...], names: Iterable[str]) -> Form:
+    """What the trackers that are drawn are called, and which colours they have in place of their own."""
+    called = labelled(labels, (name.removesuffix(ORACLE) for name in names))
+    return Form(labels=called, colours=read_project().colours)
 
 
 def _heatmap_tracker(name: str, pairs: tuple[str, ...], suite: str) -> tuple[Any, str, bool]:
