@@ -28,7 +28,7 @@ class Misfit(Enum):
     CORNERS = "its rows look like corners x1, y1, x2, y2; import it with --corners"
     FIRST_CORNERS = "its first row alone looks like corners x1, y1, x2, y2"
     FROM_ZERO = "its pixels seem to count from 0, not from 1; import it with --zero-based"
-    FROM_ONE = "its pixels seem to count from 1, not from 0; import it without --zero-based"
+    FROM_ONE = "its pixels seem to count from 1, not from 0; import it with --one-based"
     LATE = "it seems to lack its first {} rows: its first box is the truth of frame {}"
     EARLY = "it seems to begin {} frames early: the first true box is in its row {}"
     CENTRES = "its x and y look like the middle of the box; subtract half its size"

@@ -20,7 +20,7 @@ import numpy as np
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import parse_table, read_boxes, read_text, row_numbers
 from rolo_bench.datasets import otb, vot
-from rolo_bench.datasets.masks import davis_objects, davis_truth
+from rolo_bench.datasets.masks import VOID, davis_objects, davis_truth
 from rolo_bench.datasets.place import (
     Place,
     Truth,
@@ -198,12 +198,21 @@ def _nfs_matched(path: Path, rate: str) -> Truth:
     """`nfs_truth` on the images that are there: at 30 frames a second the authors give the annotation of 240.
 
     Each eighth row is then of an image, and a last row beyond the images is left out, as in the GOT-10k toolkit.
+
+    Raises:
+        DataError: as `nfs_truth`, or the images are not numbered from 1 without a gap.
     """
     truth, images = nfs_truth(path), path.with_suffix("")
     assert truth.index is not None and truth.absent is not None
     if not images.is_dir():
         return truth
-    count, index = len(frame_paths(images)), truth.index
+    numbers, index = list(frame_paths(images)), truth.index
+    count = len(numbers)
+    if numbers != list(range(1, count + 1)):  # rows are told to images by counting
+        gap = next(n for n in range(1, count + 2) if n not in numbers)
+        raise DataError(
+            f"{images}: holds images up to {numbers[-1]}, but not {gap}; fetch the sequence again"
+        )
     kept = np.ones(len(index), dtype=bool)
     if rate == "30" and abs((index[-1] + 1) / count - 8) < 1:
         kept, index = index % 8 == 0, index // 8
@@ -325,13 +334,14 @@ def _davis(root: Path, part: str) -> list[Place]:
     places = []
     for folder in _found(sizes[0], "*"):
         masks = frame_paths(folder)
-        targets = davis_objects(next(iter(masks.values())))
+        targets = davis_objects(next(iter(masks.values()))) or [
+            VOID
+        ]  # without any, no frame shows it: that is said
+        images = root / "JPEGImages" / sizes[0].name / folder.name
         for target in targets:
             name = folder.name if len(targets) == 1 else f"{folder.name}-{target}"
-            images = root / "JPEGImages" / sizes[0].name / folder.name
-            places.append(
-                Place(name, partial(davis_truth, masks, target, folder), partial(frame_paths, images))
-            )
+            truth = partial(davis_truth, masks, target, folder, images)
+            places.append(Place(name, truth, partial(frame_paths, images)))
     return places
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 import warnings
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
 from rolo_bench.boxes import Array
-from rolo_bench.datasets.place import Truth
+from rolo_bench.datasets.place import Truth, frame_paths
 from rolo_bench.errors import DataError
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 LARGEST = 1 << 24
 """Pixels of a side, and of a place, beyond which nothing is a mask."""
+MOST = 64
+"""Targets of a video; a mask of more colours was scaled, or compressed with loss."""
+VOID = 255
+"""Colour of pixels that belong to no target, where there are others."""
 
 
 def box_of(mask: np.ndarray) -> Array:
@@ -76,14 +81,47 @@ def encode(box: Array) -> str:
 
 
 def davis_objects(path: Path) -> list[int]:
-    """The targets of a mask image, by their colour's number."""
-    return [int(v) for v in np.unique(read_mask(path)) if v != 0]
+    """The targets of a mask image, by their colour's number; 255 beside others is "do not care", as in VOC.
+
+    Raises:
+        DataError: not a readable image, or one with more colours than any video has targets.
+    """
+    found = [int(v) for v in np.unique(read_mask(path)) if v != 0]
+    if len(found) > MOST:
+        raise DataError(
+            f"{path}: {len(found)} colours, one a target is expected; a mask must not be scaled or a JPEG"
+        )
+    return [v for v in found if v != VOID] or found
 
 
-def davis_truth(masks: dict[int, Path], target: int, folder: Path) -> Truth:
-    """Boxes around one target in the masks of a video, a file a frame."""
-    boxes = np.array([box_of(read_mask(path) == target) for path in masks.values()])
-    return Truth(boxes, folder, absent=np.isnan(boxes[:, 0]))
+def davis_truth(masks: dict[int, Path], target: int, folder: Path, images: Path) -> Truth:
+    """Boxes around one target in the masks of a video, a file a frame, that are as large as its images.
+
+    Raises:
+        DataError: they are not, or one cannot be read.
+    """
+    size, boxes = _image_size(images), []
+    for path in masks.values():
+        mask = read_mask(path)
+        size = size or mask.shape[::-1]
+        if mask.shape[::-1] != size:
+            raise DataError(
+                f"{path}: {mask.shape[1]} × {mask.shape[0]} pixels, its images have {size[0]} × {size[1]}"
+            )
+        boxes.append(box_of(mask == target))
+    there = np.array(boxes)
+    return Truth(there, folder, absent=np.isnan(there[:, 0]))
+
+
+def _image_size(folder: Path) -> tuple[int, int] | None:
+    """Width and height of the first image of a folder; None where that cannot be said, which its reader tells."""
+    from PIL import Image
+
+    with suppress(Exception), warnings.catch_warnings(action="ignore"):
+        image = Image.open(next(iter(frame_paths(folder).values())))
+        with image:
+            return image.size
+    return None
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -22,6 +22,8 @@ from rolo_bench.sequence import Image, ImageFiles, Sequence
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 LONGEST = 10_000_000
 """Frames of a video; a number beyond it is damage."""
+FARTHEST = 100_000.0
+"""Coordinates beyond this many pixels lie outside any image and are damage."""
 Flags = NDArray[np.bool_]
 
 
@@ -96,6 +98,10 @@ class Place:
             DataError: other files are missing, or numbers of rows and images do not fit.
         """
         truth = self.truth()
+        if (far := np.flatnonzero((np.abs(truth.boxes) > FARTHEST).any(axis=1))).size:
+            raise DataError(
+                f"{truth.source}: box {far[0] + 1} lies beyond {FARTHEST:.0f} pixels; the file is damaged"
+            )
         try:
             numbered = self.images()
         except DataError:

@@ -1,5 +1,7 @@
 """What `rolo-bench check` finds, and that it finds nothing where nothing is wrong."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from rolo_bench.cli import main
 from rolo_bench.datasets.suites import load_suite
 from rolo_bench.run.check import _is_cut, check_suite, check_tracker
 from rolo_bench.sequence import ArrayFrames, Sequence
+from tests.helpers_layouts import TRUTH, otb
 from tests.helpers_video import otb_folder, square_sequence
 
 
@@ -97,3 +100,12 @@ def test_the_suite_of_the_project_file_is_looked_over(tmp_path, monkeypatch, cap
     (tmp_path / "rolo-bench.toml").write_text("suite = './videos'\n")
     assert main(["check", "suite"]) == 0
     assert "no faults" in capsys.readouterr().err
+
+
+def test_corners_in_the_place_of_sizes(tmp_path: Path) -> None:
+    there = TRUTH + [20, 10, 0, 0]
+    otb(tmp_path / "right", there)
+    otb(tmp_path / "wrong", np.hstack([there[:, :2], there[:, :2] + there[:, 2:]]))
+    assert all(r.fine for r in check_suite(load_suite(str(tmp_path / "right"))))
+    (remark,) = check_suite(load_suite(str(tmp_path / "wrong")))
+    assert not remark.fine and "look like corners x1, y1, x2, y2" in remark.words

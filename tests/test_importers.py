@@ -930,6 +930,15 @@ def test_blunders_of_other_peoples_files(tmp_path: Path, name: str) -> None:
         assert words in said[key] if words else not said[key]
 
 
+@pytest.mark.parametrize("option", ["--zero-based", "--one-based", "--corners"])
+def test_formats_that_say_what_a_row_means_are_not_told(
+    tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for format_ in ("vot", "otb-json", "otb-mat"):
+        assert main(["import", format_, str(tmp_path), "--suite", "otb30", option]) == 2
+        assert "--corners are for got10k, pysot, pytracking" in capsys.readouterr().err
+
+
 def test_text_that_ends_without_a_line_end_is_noted(tmp_path: Path) -> None:
     (tmp_path / "Alpha.txt").write_text(table(RAW)[:-1])
     assert "may have been cut off" in text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")[0].notes[0]
@@ -980,6 +989,7 @@ def test_vot_masks_binary_and_multi_start(tmp_path: Path) -> None:
         (b"\2\0" + data[2:], "not a binary"),
         (data[:6] + b"\7" + data[7:], "row 1: a region of unknown kind 7"),
         (data[:2] + b"\xff" * 4, "damaged or cut off"),
+        (data[:2] + b"\0" * 4, "holds no regions"),
     ):
         (folder / "Alpha_00000000.bin").write_bytes(bad)
         assert message in str(run("vot", tmp_path / "T", tmp_path, force=True)[0].error)

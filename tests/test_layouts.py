@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -184,6 +185,27 @@ def test_nfs_at_30_frames_a_second_has_the_annotation_of_240(tmp_path: Path) -> 
         suites.load_suite(str(tmp_path))
 
 
+@pytest.mark.parametrize(("image", "gap"), [("00001.jpg", 1), ("00004.jpg", 4), ("00099.jpg", 9)])
+def test_images_of_nfs_are_counted_from_one(tmp_path: Path, image: str, gap: int) -> None:
+    SAMPLES["nfs"][1](tmp_path, TRUTH)
+    path = tmp_path / "toy" / "30" / "toy" / image
+    if path.exists():
+        path.unlink()
+    else:
+        images(path.parent, "{:05d}.jpg", range(99, 100))
+    with pytest.raises(DataError, match=f"but not {gap}; fetch"):
+        suites.load_suite(str(tmp_path))
+
+
+def test_a_box_out_of_this_world_is_damage(tmp_path: Path) -> None:
+    for name in ("otb", "vot", "nfs", "pysot"):
+        far = TRUTH.copy()
+        far[3, 0] = 1e7
+        SAMPLES[name][1](tmp_path / name, far)
+        with pytest.raises(DataError, match="box 4 lies beyond 100000 pixels; the file is damaged"):
+            suites.load_suite(str(tmp_path / name))
+
+
 def test_ranges_of_uav123(tmp_path: Path) -> None:
     rows = {(r["suite"], r["name"]): r for r in table_rows("uav123.csv")}
     assert len(rows) == 143 and rows["UAV123", "bird1_2"]["first"] == "775"
@@ -315,6 +337,35 @@ def test_masks() -> None:
     for text in ("m1,2", "m1,2,3,x", "m0,0,2,2,9", "m0,0,-1,2,0"):
         with pytest.raises(DataError, match=r"f, row 1: (not a mask|a mask whose run lengths)"):
             masks.parse(text, "f, row 1")
+
+
+def test_masks_of_davis(tmp_path: Path) -> None:
+    """255 beside a number is nobody's; masks of another size, of too many colours, or empty at first are told."""
+    SAMPLES["davis"][1](tmp_path, TRUTH)
+    files = sorted((tmp_path / "Annotations" / "480p" / "dog").iterdir())
+    masked = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files]
+
+    def lay(change: Callable[[np.ndarray, int], np.ndarray]) -> None:
+        for k, file in enumerate(files):
+            assert cv2.imwrite(str(file), change(masked[k].copy(), k))
+
+    lay(lambda mask, _: np.where(np.arange(48)[:, None] == 47, 255, mask // 255))
+    (sequence,) = suites.load_suite(str(tmp_path)).sequences
+    assert sequence.name == "dog" and sequence.truth.tolist() == TRUTH.tolist()
+    for change, message in (
+        (lambda mask, _: mask[::2, ::2], "00000.png: 32 × 24 pixels, its images have 64 × 48"),
+        (lambda mask, k: mask[::2] if k == 3 else mask, "00003.png: 64 × 24 pixels"),
+        (
+            lambda mask, _: cv2.blur(mask, (9, 9)) + np.arange(64).astype(np.uint8),
+            "colours, one a target is expected",
+        ),
+    ):
+        lay(change)
+        with pytest.raises(DataError, match=message):
+            suites.load_suite(str(tmp_path))
+    lay(lambda mask, k: mask * (k > 0))
+    (sequence,) = suites.load_suite(str(tmp_path)).sequences
+    assert np.isnan(sequence.truth[0]).all() and sequence.truth[1:].tolist() == TRUTH[1:].tolist()
 
 
 def test_ranges_inside_a_longer_video(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rolo_bench.cli.options import console, data_option, results_option, suite_option
-from rolo_bench.errors import DataError, counted
+from rolo_bench.errors import DataError, UsageError, counted
 from rolo_bench.exchange.importing import FORMATS
 from rolo_bench.protocols import PROTOCOLS
 
@@ -71,6 +71,11 @@ def import_(
     from rolo_bench.exchange.reading import Meaning
     from rolo_bench.run.store import Store
 
+    if (zero_based is not None or corners) and not FORMATS[format_].open:
+        raise UsageError(
+            f"{format_} says itself what a row means; --zero-based, --one-based and --corners are for "
+            + ", ".join(name for name, known in FORMATS.items() if known.open)
+        )
     entries, truths = targets(suite, data)
     meaning = Meaning(counts_from_zero(suite) if zero_based is None else zero_based, corners)
     outcomes = []

@@ -40,12 +40,14 @@ class Format:
 
     Attributes:
         find: of a folder or file and the known spellings of sequences.
-        read: of a file that was found, and what its numbers mean (where the format leaves that open).
+        read: of a file that was found, and what its numbers mean.
+        open: it leaves open what they mean.
     """
 
     words: str
     find: Callable[[Path, dict[str, Entry]], list[Found]]
     read: Callable[[Found, Meaning], list[Reading]]
+    open: bool = False
 
 
 def _files(root: Path, ending: str) -> list[Path]:
@@ -57,6 +59,7 @@ def _tables(format_: str, words: str) -> Format:
         words,
         lambda root, names: [Found(*row) for row in text.find_tables(root, format_)],
         lambda f, meaning: text.read_rectangles(f.path, f.sequence, f.tracker, meaning),
+        open=True,
     )
 
 
@@ -77,6 +80,7 @@ FORMATS = {
     "vot": replace(
         _tables("vot", "VOT: <tracker>/<experiment>/<Seq>/<Seq>_001.txt"),
         read=lambda f, meaning: text.read_vot(f.path, f.sequence, f.tracker),
+        open=False,
     ),
 }  # fmt: skip
 

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from rolo_bench import boxfiles
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import row_numbers
+from rolo_bench.datasets.place import FARTHEST
 from rolo_bench.errors import DataError
-
-FARTHEST = 100_000.0
-"""Coordinates beyond this many pixels lie outside any image and are refused as damage, like gaps of so many frames."""
 
 
 @dataclass(frozen=True)

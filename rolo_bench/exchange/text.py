@@ -22,12 +22,11 @@ from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import NUMBER, row_numbers
 from rolo_bench.datasets import masks
 from rolo_bench.datasets.alignment import from_corners
-from rolo_bench.datasets.place import frame_numbers
+from rolo_bench.datasets.place import FARTHEST, frame_numbers
 from rolo_bench.datasets.vot import bounding_box
 from rolo_bench.errors import DataError, RoloBenchError
 from rolo_bench.exchange import vot_binary
 from rolo_bench.exchange.reading import (
-    FARTHEST,
     Meaning,
     Reading,
     drop_invalid,

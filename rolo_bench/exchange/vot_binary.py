@@ -38,6 +38,8 @@ def read(path: Path) -> list[Array]:
         version, length = take("<hI")
         if version != 1:
             raise DataError(f"{path}: not a binary trajectory of the VOT toolkit")
+        if not length:
+            raise DataError(f"{path}: holds no regions")
         if length > len(data):
             raise DataError(
                 f"{path}: says that it holds {length} regions in {len(data)} bytes; damaged or cut off"
