@@ -144,7 +144,10 @@ def of_run(folder: Path, rounds: int) -> Iterator[Line]:
     found = workers.measure(folder, 300, rounds)
     yield Line("`run` with static on 640 × 480 JPEGs over a bare decode loop", found.ratios, "of its speed",
                "0.95", f"{1000 * statistics.median(found.bare):.2f} ms to decode a frame")  # fmt: skip
-    yield Line("two jobs over one, mosse", found.gains, "times as fast", "1.8")
+    for tracker, size, frames in workers.JOBS:
+        gain = workers.two_jobs(folder / tracker, tracker, size, frames, rounds)
+        yield Line(f"two jobs over one, {tracker} on {size[0]} × {size[1]}", gain.gains, "times as fast", "1.8",
+                   gain.note())  # fmt: skip
 
 
 def _run(command: list[str], folder: Path, **more: Any) -> None:

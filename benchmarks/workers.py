@@ -29,6 +29,9 @@ from rolo_bench.run.process import Process
 from rolo_bench.run.runner import How, run
 from rolo_bench.sequence import ImageFiles, Sequence
 
+JOBS = (("mosse", (640, 480), 1500), ("mil", (320, 240), 200))
+"""What two jobs are measured with, size and frames of a video: a tracker that waits for decoding, one that computes."""
+
 
 def write_images(folder: Path, count: int, size: tuple[int, int]) -> tuple[Path, ...]:
     """JPEGs of noise over a gradient, about as large as those of real video."""
@@ -70,12 +73,29 @@ def track(worker: Process | InProcess, sequence: Sequence) -> float:
 
 @dataclass
 class Found:
-    """Of each round: speed over that of decoding alone, seconds to decode, what a process adds, gain of two jobs."""
+    """Of each round: speed over that of decoding alone, seconds to decode, what a process adds."""
 
     ratios: list[float]
     bare: list[float]
     cost: list[float]
+
+
+@dataclass
+class Gain:
+    """Of each round: how many times as fast two jobs are as one, and how many cores one job keeps busy."""
+
+    tracker: str
     gains: list[float]
+    cores: list[float]
+
+    def most(self) -> float:
+        """What two jobs could gain here: one decodes ahead beside its tracker, and so takes more than one core."""
+        return min(2.0, (os.cpu_count() or 1) / statistics.median(self.cores))
+
+    def note(self) -> str:
+        """The cores of one job, and what follows."""
+        busy = statistics.median(self.cores)
+        return f"one keeps {busy:.2f} of {os.cpu_count()} cores busy: at most {self.most():.2f}"
 
 
 def measure(folder: Path, frames: int, rounds: int) -> Found:
@@ -89,33 +109,44 @@ def measure(folder: Path, frames: int, rounds: int) -> Found:
     here.open()
     still = sequence_of("Still", (paths[0],) * 2000)
     object.__setattr__(still, "frames", Same(cv2.imread(str(paths[0])), 2000))  # no decoding at all
-    found = Found([], [], [], [])
+    found = Found([], [], [])
     for _ in range(rounds):
         alone, through = decode(sequence), track(worker, sequence)
         found.bare.append(alone)
         found.ratios.append(alone / through)
         found.cost.append(track(worker, still) - track(here, still))
     worker.close()
-    names = tuple(f"V{k}" for k in range(4))
-    parts = Suite("made", tuple(sequence_of(n, paths * 5) for n in names), names)
-    run("mosse", parts, results=folder / "first")  # the digests of all images are known from now on
+    return found
+
+
+def two_jobs(folder: Path, tracker: str, size: tuple[int, int], frames: int, rounds: int) -> Gain:
+    """A tracker on four videos of so many frames of a size, with one job and with two in turns."""
+    cv2.setNumThreads(1)
+    folder.mkdir()
+    paths, names = write_images(folder, 100, size), tuple(f"V{k}" for k in range(4))
+    shown = tuple(paths[i % len(paths)] for i in range(frames))
+    suite = Suite("made", tuple(sequence_of(n, shown) for n in names), names)
+    run("static", suite, results=folder / "first")  # the digests of all images are known from now on
+    found = Gain(tracker, [], [])
     for n in range(rounds):
         spent = []
         for jobs in (1, 2):
-            begin = time.perf_counter()
-            run("mosse", parts, results=folder / f"r{n}{jobs}", how=How(jobs=jobs))
+            before, begin = os.times(), time.perf_counter()
+            run(tracker, suite, results=folder / f"r{n}{jobs}", how=How(jobs=jobs))
             spent.append(time.perf_counter() - begin)
+            if jobs == 1:
+                busy = sum(os.times()[:4]) - sum(before[:4])  # its own and that of processes which have ended
+                found.cores.append(busy / spent[0])
         found.gains.append(spent[0] / spent[1])
     return found
 
 
-def show(found: Found, frames: int) -> None:
+def show(found: Found) -> None:
     """Print medians over the rounds."""
-    bare, share, cost, gain = map(statistics.median, (found.bare, found.ratios, found.cost, found.gains))
+    bare, share, cost = map(statistics.median, (found.bare, found.ratios, found.cost))
     print(f"decoding alone: {1000 * bare:.2f} ms a frame of 640 x 480")
     print(f"static in a process of its own: {share:.3f} of the speed of decoding alone")
     print(f"without decoding, the process costs {1e6 * cost:.0f} µs a frame of 640 x 480")
-    print(f"two jobs against one, mosse on four videos of {5 * frames} frames: {gain:.2f} times as fast")
 
 
 class Same:
@@ -166,7 +197,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ROLO_BENCH_CACHE"] = str(Path(folder) / "cache")
         if order.rounds:
-            show(measure(Path(folder), order.frames, order.rounds), order.frames)
+            show(measure(Path(folder), order.frames, order.rounds))
+            for tracker, size, frames in JOBS:
+                gain = two_jobs(Path(folder) / tracker, tracker, size, frames, order.rounds)
+                fast = statistics.median(gain.gains)
+                print(f"two jobs against one, {tracker}: {fast:.2f} times as fast; {gain.note()}")
         if order.long:
             endure(Path(folder), order.long)
 
