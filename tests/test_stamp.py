@@ -102,6 +102,17 @@ def test_what_boxes_depend_on_is_named_when_it_changes(bench, tmp_path, what):
     assert bench(**more) == SKIPPED
 
 
+def test_a_file_that_is_the_default_of_an_option_counts_by_its_contents(bench, tmp_path):
+    weights = tmp_path / "net.bin"
+    weights.write_bytes(b"one")
+    own = PLUGIN.replace("by=0): self.by = by", f"by=0, net={str(weights)!r}): self.by = by")
+    (tmp_path / "offset.py").write_text(own)
+    assert bench() == DONE and bench() == SKIPPED
+    weights.write_bytes(b"two")
+    with pytest.raises(UsageError, match="made with other weights; keep them and choose --name OTHER"):
+        bench()
+
+
 def test_comments_and_layout_are_not_the_program(bench, tmp_path):
     assert bench() == DONE
     (tmp_path / "offset.py").write_text(

@@ -69,6 +69,10 @@ def facts_of(plugin: Plugin, tracker: Any, options: dict[str, Any]) -> Facts:
     detector: Any = getattr(tracker, "detector", None)
     if hasattr(detector, "identity"):  # holds the weights' digest, size, thresholds and precision
         weights[str(detector.name)] = str(detector.identity)
+    for name, value in plugin.options().items():  # files that it takes where it is told of no other
+        file = Path(value) if isinstance(value, str | Path) and is_path(str(value)) else Path()
+        if name not in options and file.suffix and file.is_file():
+            weights[f"{name} {file.name}"] = digest(file)
     device = str(getattr(tracker, "device", "cpu"))
     cached = bool(options.get("cache")) or (hasattr(detector, "hits") and not hasattr(detector, "take_lent"))
     videos = [str(name) for name in getattr(tracker, "trained_on", ())]
