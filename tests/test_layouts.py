@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,13 +230,33 @@ WHERE = {
     "lasot": ("lasot", ""), "lasot-all": ("lasot-flat", ""), "uav123": ("uav123", "UAV123"), "nfs30": ("nfs", ""),
     "trackingnet": ("trackingnet", "TEST"), "trackingnet-train": ("trackingnet", "TRAIN_3"), "tc128": ("tc128", ""),
     "dtb70": ("otb", ""), "visdrone-sot": ("visdrone", ""), "vot": ("vot", "sequences"), "davis": ("davis", "DAVIS"),
+    "uav20l": ("uav123", ""), "uav123-10fps": ("uav123", ""), "nfs240": ("nfs", ""),
 }  # fmt: skip
+RENAMED = {
+    "uav20l": ("anno/UAV123", "UAV20L"), "nfs240": ("toy/30", "240"), "uav123-10fps": ("*/UAV123", "UAV123_10fps"),
+}  # fmt: skip
+"""Folders of those samples that are of a data set's sister."""
+
+
+def test_the_table_of_data_sets_names_what_is_tested_here() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "data-and-results.md").read_text(encoding="utf-8")
+    table = page.partition("| data set | layout | command |")[2].partition("\n\n")[0]
+    rows = [row.split(" | ") for row in table.strip().splitlines()[1:]]
+    named = set(re.findall(r"`(?:--suite )?([a-z0-9-]+)(?: --data DIR)?`", " ".join(row[2] for row in rows)))
+    named |= {f"got10k{part}" for part in named if part in ("-train", "-test")} | {"trackingnet-train"}
+    assert all("--suite FOLDER" in row[2] for row in rows[:-1]) and len(rows) == len(LAYOUTS) + 1
+    assert named - {"-train", "-test"} == set(NAMED) == set(WHERE)
+    assert {layout for layout, _ in SAMPLES.values()} == set(LAYOUTS)
 
 
 @pytest.mark.parametrize("name", WHERE)
 def test_each_named_data_set_runs_and_scores_from_the_command_line(tmp_path: Path, name: str) -> None:
     sample, where = WHERE[name]
     SAMPLES[sample][1](tmp_path / where, TRUTH)
+    if name in RENAMED:
+        old, new = RENAMED[name]
+        for folder in tmp_path.glob(old):
+            folder.rename(folder.with_name(new))
     options = ["--suite", name, "--data", str(tmp_path), "--results", str(tmp_path / "results"), "--partial"]
     assert main(["run", "--tracker", "static", "--in-process", *options]) == 0
     assert main(["score", *options]) == 0
