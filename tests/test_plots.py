@@ -411,8 +411,7 @@ def test_a_figure_on_a_full_disk_is_one_line_and_the_old_one_stays(
     (tmp_path / f"a.{kind}").write_text("old")
     monkeypatch.setattr("os.fsync", full)
     assert main(["plot", "curves", str(tmp_path / "curves.csv"), "-o", str(tmp_path / f"a.{kind}")]) == 1
-    assert capsys.readouterr().err == (
-        "rolo-bench: No space left on device; check the path, rights and free space\n"
-    )
+    said = f"rolo-bench: {tmp_path / f'a.{kind}'}: No space left on device; check the path, rights and free space\n"
+    assert capsys.readouterr().err == said
     assert (tmp_path / f"a.{kind}").read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([f"a.{kind}", "curves.csv"])

@@ -67,7 +67,6 @@ GOES = {
     "os.kill(os.getpid(), signal.SIGTERM)": "its process was ended by SIGTERM",
     "os.abort()": "its process was ended by SIGABRT",
     "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)": "no answer for 6 s (--frame-timeout)",
-    "self.held = np.ones((1 << 29,), np.uint8); time.sleep(9)": "more than 400 MB of memory (--memory)",
     "os.closerange(3, 99)": "its process ended itself with status 0",
     "sys.exit(0)": "SystemExit: 0",
     "raise KeyboardInterrupt": "KeyboardInterrupt: no message",
@@ -77,7 +76,7 @@ GOES = {
     "raise ValueError('\\x1b[31mred\\nsecond')": "ValueError: [31mred",
 }
 # a busy machine takes long to notice what a process does, so the limit for a frame is not short
-LIMITS = Limits(frame=6.0, memory=400_000_000)
+LIMITS = Limits(frame=6.0)
 
 
 @pytest.fixture
@@ -146,6 +145,13 @@ def test_a_process_with_a_session_of_its_own_ends_too(bad, tmp_path):
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 assert str(tmp_path) not in process.environ().get(MARK, "")
+
+
+def test_too_much_memory_costs_that_sequence_alone(bad, tmp_path):
+    much = bad("self.held = np.ones((1 << 29,), np.uint8); time.sleep(60)")  # however long it takes to fill
+    outcomes = list(run_suite(much, SUITE, Store(tmp_path / "r"), how=How(limits=Limits(memory=400_000_000))))
+    assert [o.what for o in outcomes] == ["done", "failed", "done"]
+    assert outcomes[1].error == "Bad, frame 4: more than 400 MB of memory (--memory)" and children() == []
 
 
 def test_only_what_failed_is_tried_again(bad, tmp_path):
