@@ -11,6 +11,7 @@ from rolo_bench.cli import main
 from rolo_bench.errors import DataError, UsageError
 from rolo_bench.run.store import RunResult, Store
 from rolo_bench.scores.compare import as_record, compare, compare_results, find_side, in_text
+from rolo_bench.scores.notes import Note, gathered, joined
 from rolo_bench.scores.score import score
 from rolo_bench.scores.statistics import bootstrap_interval, paired_p
 from tests.helpers_scores import made_up
@@ -189,3 +190,13 @@ def test_people_read_the_names_that_trackers_are_given_and_programs_their_own(
     said = capsys.readouterr().err
     assert "moved and same would both be called 'Same (ours)'; give each a label of its own" in said
     assert "unknown tracker 'moovd'; did you mean 'moved'?" in said
+
+
+def test_what_both_are_told_is_told_once():
+    one, other = Note(": code changed", ("rolo",)), Note(": code changed", ("yolo", "rolo"))
+    busy = Note(": busy", ("rolo",), "Timing of ")
+    assert [str(n) for n in joined([one, busy, other])] == [
+        "rolo, yolo: code changed",
+        "Timing of rolo: busy",
+    ]
+    assert [n.about for n in gathered([("a", " x"), ("b", " y"), ("c", " x")])] == [("a", "c"), ("b",)]

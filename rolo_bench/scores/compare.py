@@ -19,7 +19,7 @@ from rolo_bench.datasets.suites import Suite, load_suite, suite_label, suite_nam
 from rolo_bench.errors import DataError, UsageError, counted, did_you_mean
 from rolo_bench.protocols import PROTOCOLS
 from rolo_bench.run.store import Store
-from rolo_bench.scores.notes import shortened
+from rolo_bench.scores.notes import joined, shortened
 from rolo_bench.scores.provenance import DEPENDS, in_words, origin
 from rolo_bench.scores.score import score
 from rolo_bench.scores.scored import chosen_suite
@@ -338,7 +338,7 @@ def _one_pair(
         for name in shared
     }  # fmt: skip
     found = compare(first, second, (names[0], names[1]), (metas[0], metas[1]), same)
-    notes = [str(n) for t in tables for n in t.attrs["stale"]] + [
+    notes = [str(n) for n in joined(n for t in tables for n in t.attrs["stale"])] + [
         line for t in tables for kind in ("misfits", "trained") for line in t.attrs[kind]
     ]
     return replace(found, notes=(*found.notes, *dict.fromkeys(notes)))

@@ -39,10 +39,18 @@ class Note:
 
 def gathered(pairs: Iterable[tuple[str, str]]) -> list[Note]:
     """Notes from pairs of a name and what is said of it: names of which the same is said share one."""
-    groups: dict[str, list[str]] = {}
-    for name, words in pairs:
-        groups.setdefault(words, []).append(name)
-    return [Note(words, tuple(names)) for words, names in groups.items()]
+    return joined(Note(words, (name,)) for name, words in pairs)
+
+
+def joined(notes: Iterable[Note]) -> list[Note]:
+    """Notes of which those that say the same of others are one."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for note in notes:
+        groups.setdefault((note.after, note.before, note.noun), []).extend(note.about)
+    return [
+        Note(after, tuple(dict.fromkeys(names)), before, noun)
+        for (after, before, noun), names in groups.items()
+    ]
 
 
 def shortened(names: Iterable[str], most: int = 6) -> str:
