@@ -260,6 +260,7 @@ def test_nothing_is_left_of_a_program_whose_worker_is_killed(tmp_path, monkeypat
         ("print('here', flush=True); continue", "frame 2: .* answered 'here', expected four numbers"),
         ("raise ValueError('no idea')", r"frame 2: .* ended \(exit code 1\): ValueError: no idea"),
         ("import time; time.sleep(9)", "frame 2: .* did not answer within 1 s"),
+        ("print('1 1 5 5', flush=True)", "frame 3: .* wrote '.*' without being asked"),
     ],
 )
 def test_what_a_program_does_wrong_is_one_line(tmp_path, line, message):

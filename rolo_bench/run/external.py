@@ -32,6 +32,9 @@ from rolo_bench.run.job import MARK
 from rolo_bench.sequence import Image
 
 LACKING = "protocol=trax needs the package vot-trax: pip install 'rolo-bench[trax]'"
+UNASKED = (
+    "{} wrote {!r} without being asked; a request has one line as answer, other words go to standard error"
+)
 WRONG = "{} answered {!r}, expected four numbers X Y W H and perhaps a score, or nan"
 
 
@@ -93,10 +96,14 @@ class Command:
         """One request with an image, and the line that comes back.
 
         Raises:
-            TrackerError: the program ended, or did not answer in time.
+            TrackerError: the program ended, did not answer in time, or has said more than it was asked.
         """
         assert self.process is not None and self.process.stdin is not None
         path = self.picture(image)
+        with suppress(queue.Empty):
+            if unasked := self.lines.get_nowait():  # every answer after it would be that of another frame
+                raise TrackerError(UNASKED.format(self.words[0], unasked.strip()[:60]))
+            raise self.ended(self.process.wait(5))
         with suppress(OSError):  # a program that has ended is told by its missing answer
             self.process.stdin.write(f"{request} {path}\n")
             self.process.stdin.flush()
