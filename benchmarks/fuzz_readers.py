@@ -455,7 +455,7 @@ def read_json(folder: Path, data: bytes) -> None:
     path = folder / "Alpha.json"
     path.write_bytes(data)
     readings = otb_json.read(path, "Alpha", "T")
-    value = json.loads(data.decode("utf-8-sig"))
+    value = json.loads(data)  # whatever Unicode it is in
     starts = value if isinstance(value, list) else [value]
     expect(len(starts) == len(readings), "another number of starts")
     if readings[0].protocol != "sre":
@@ -987,7 +987,12 @@ def read_detections(folder: Path, data: bytes) -> None:
     for old in store.folder.glob("*.segment"):
         old.unlink()
     (store.folder / "a.segment").write_bytes(data)
-    for got in store(NoDetector.images):
+    written = detection_seeds()[0]
+    sums = {written[k + 24 : k + 40] for k in range(0, len(written), len(written) // 3)}
+    for image, got in zip(NoDetector.images, store(NoDetector.images)):
+        segment, at = store._index.get(cache.image_digest(image), (None, 0))
+        if segment and segment.path.name == "a.segment" and data[at + 24 : at + 40] not in sums:
+            continue  # led by comparisons, the search has found the checksum of what it damaged
         expect(same(got.boxes, ROWS[:3]) and same(got.scores, NoDetector.found.scores), "other detections")
         expect(same(got.classes, NoDetector.found.classes), "other classes")
         expect(same(got.appearance, np.ones((3, 4))), "another appearance")

@@ -90,6 +90,7 @@ FOUND: dict[str, list[tuple[str, bytes]]] = {
         ("voc", b"<annotation><filename>x</filename><size><width>6_4</width><height>48</height></size></annotation>"),
         ("voc", b"<annotation><filename>x</filename><size><width>64.5</width><height>48</height></size></annotation>"),
     ],
+    "a polygon of two corners": [("vot-binary", b"\x01\0\x01\0\0\0\x02\x02\0" + bytes(16))],
     "a header of weights without any": [("weights", b"\0\0\0\0\2\0\0\0" + bytes(10))],
     "layers without filters": [("cfg", b"[net]\nwidth=32\nheight=32\n[convolutional]\nfilters=0\n")],
     "ranges and sizes beyond everything": [

@@ -52,6 +52,8 @@ def read(path: Path) -> list[Array]:
                 regions.append(np.array(take("<ffff"), dtype=np.float64))
             elif kind == POLYGON:
                 (corners,) = take("<H")
+                if corners < 3:
+                    raise DataError(f"{path}, row {number}: a polygon of {corners} corners; damaged")
                 regions.append(np.array(take(f"<{2 * corners}f"), dtype=np.float64))
             elif kind == MASK:
                 *corner, runs = take("<hhHHH")
