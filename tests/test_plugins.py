@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from rolo_bench.cli import main
 from rolo_bench.datasets.suites import Suite
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.run import opencv, plugins
@@ -233,11 +234,11 @@ def test_a_program_is_a_tracker(tmp_path):
 
 
 def test_nothing_is_left_of_a_program(tmp_path, monkeypatch):
-    """Neither the program nor its folder outlives the tracker, though a thread reads its lines."""
+    """Neither the program nor its folder outlives the tracker."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     plugin, _ = external(tmp_path)
     tracker, sequence = plugin.make({}), square_sequence()
-    run_sequence(tracker, sequence)
+    tracker.init(sequence.frames.image(0), sequence.truth[0])
     process = tracker.program.process
     assert len(list(tmp_path.glob("rolo-bench-*"))) == 1 and process.poll() is None
     del tracker
@@ -276,6 +277,75 @@ def test_what_a_program_does_wrong_is_one_line(tmp_path, line, message):
             run_sequence(tracker, sequence)
     with pytest.raises(UsageError, match="no such program"):
         plugins.find_plugin("no-such-program --fast")
+
+
+BEHIND = """
+import sys
+ready = "model loaded"  # as if written after the first request went out
+for line in sys.stdin:
+    if line.startswith("init"):
+        box = line.split(None, 5)[1:5]
+    print(ready, flush=True)
+    ready = " ".join(box)
+print(ready)
+"""
+LATE = """
+import sys
+import time
+for line in sys.stdin:
+    if line.startswith("init"):
+        time.sleep(0.3)  # the request is out, so that what comes now is taken for its answer
+        print("model loaded", flush=True)
+        time.sleep(0.3)
+        box = line.split(None, 5)[1:5]
+    time.sleep(0.1)
+    print(*box, flush=True)
+"""
+TOO_MANY = "wrote '.*' when all was answered: a line too many before it, such as a banner"
+
+
+def test_a_program_whose_answers_are_one_behind_fails_wherever_it_runs(tmp_path, capsys):
+    """All that it answers looks like boxes; what is left of it at the end tells."""
+    command = f"{sys.executable} {write(tmp_path / 'behind.py', BEHIND)}"
+    sequence = square_sequence(count=6)
+    with pytest.raises(TrackerError, match=f"Square, after its last frame: .* {TOO_MANY}"):
+        run_sequence(plugins.find_plugin(command).make({}), sequence)
+    (found,) = run(command, Suite("made", (sequence,), ("Square",)), results=tmp_path / "r")
+    assert found.what == "failed" and re.search(TOO_MANY, found.error or "")
+    films = otb_folder(tmp_path / "films", count=4)
+    line = ["track", str(films / "Square" / "img"), "--tracker", command, "--init", "10,20,24,18"]
+    assert main([*line, "--boxes", str(tmp_path / "boxes.txt")]) == 1
+    assert re.search(TOO_MANY, capsys.readouterr().err)
+
+
+def test_a_late_banner_fails_the_sequence(tmp_path):
+    """At its end, or as soon as an answer has come before its request."""
+    tracker = plugins.find_plugin(f"{sys.executable} {write(tmp_path / 'late.py', LATE)}").make({})
+    with pytest.raises(TrackerError, match=f"{TOO_MANY}|without being asked"):
+        run_sequence(tracker, square_sequence(count=6))
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        ("print(); print('# bye', flush=True)", None),
+        ("print('bye', flush=True)", "after its last frame: .* wrote 'bye' when all was answered"),
+        ("print('5,' * 99999, flush=True)", "after its last frame: .* wrote '5,5,.*' when all was answered"),
+        ("import time; time.sleep(9)", "did not end within 1 s after its input was closed"),
+        ("import subprocess; subprocess.Popen(['sleep', '9'])", None),  # which holds its output open
+    ],
+)
+def test_the_end_of_a_program(tmp_path, end, message):
+    path = write(tmp_path / "follow.py", PROGRAM.format("pass") + end + "\n")
+    tracker, sequence = (
+        plugins.find_plugin(f"{sys.executable} {path}").make({"timeout": 1.0}),
+        square_sequence(),
+    )
+    if message is None:
+        np.testing.assert_allclose(run_sequence(tracker, sequence).boxes, sequence.truth)
+    else:
+        with pytest.raises(TrackerError, match=message):
+            run_sequence(tracker, sequence)
 
 
 def package(folder: Path, name: str, widen: int, inside: str = "from .part import grown") -> Path:

@@ -86,7 +86,9 @@ def _track(connection: Connection, memory: int, worker: InProcess, job: dict[str
         images = _images(connection, shared, job)
         tracked = track_frames(tracker, images, job["box"], job["name"], job["first"], truth)
         try:
-            for _, box, score, seconds in tracked:
+            for done, (_, box, score, seconds) in enumerate(tracked, 1):
+                if done == job["count"]:
+                    next(tracked, None)  # what its end shows is said before its last box
                 connection.send_bytes(b"B" + ANSWER.pack(*box, score, seconds))
         except _NoMore:
             say(connection, stopped=True)

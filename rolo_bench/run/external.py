@@ -2,21 +2,23 @@
 
 ``init X Y W H PATH`` starts it on an image with the target's box, ``frame PATH`` asks for the box on the next one; the
 answer to each is ``X Y W H``, or ``nan`` for "not there", and a fifth number for how sure it is. Pixels count from 0,
-images are PNG files, and the program is started anew for each sequence; at its end its input is closed. It never sees a
-frame before it has answered for the one before. Programs for VOT's toolkit speak TraX (`Trax`).
+images are PNG files, and the program is started anew for each sequence; at its end its input is closed, and it has no
+more to say. It never sees a frame before it has answered for the one before. Programs for VOT's toolkit speak TraX
+(`Trax`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import queue
 import re
+import select
 import shlex
 import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,8 +34,20 @@ from rolo_bench.run.job import MARK
 from rolo_bench.sequence import Image
 
 LACKING = "protocol=trax needs the package vot-trax: pip install 'rolo-bench[trax]'"
+GLANCE = 0.1
+"""Seconds after which it is looked whether a program that is silent has ended."""
+LONGEST = 65536
+"""Bytes of a line; what goes on beyond them is no answer."""
 UNASKED = (
     "{} wrote {!r} without being asked; a request has one line as answer, other words go to standard error"
+)
+BEHIND = (
+    "{} wrote {!r} when all was answered: a line too many before it, such as a banner, has put each answer "
+    "behind its frame; a request has one line as answer, other words go to standard error"
+)
+UNENDED = (
+    "{} did not end within {:g} s after its input was closed, so that a line may be to come, "
+    "and its answers those of other frames"
 )
 WRONG = "{} answered {!r}, expected four numbers X Y W H and perhaps a score, or nan"
 
@@ -48,9 +62,9 @@ class Command:
 
     def __init__(self, command: str, timeout: float) -> None:
         self.words, self.timeout = shlex.split(command), timeout
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self) -> subprocess.Popen[bytes]:
         """Start the program, in a folder for what lasts as long as it does."""
         home = os.environ.get(MARK)  # of a worker, which goes with the run, however that ends
         self.folder = tempfile.TemporaryDirectory(prefix="rolo-bench-", dir=home)
@@ -58,17 +72,14 @@ class Command:
             Path(self.folder.name) / "stderr.txt", "w+", encoding="utf-8", errors="replace"
         )
         self.process = subprocess.Popen(
-            self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-            encoding="utf-8", errors="replace",
-        )  # fmt: skip
+            self.words, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors
+        )
         return self.process
 
     def init(self, image: Image, box: Array) -> None:
         """Start the program and its target."""
         self.start()
-        assert self.process is not None
-        self.lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=_read, args=(self.process.stdout, self.lines), daemon=True).start()
+        self.unread = b""
         self.ask("init " + " ".join(f"{v:.6f}" for v in box), image)
 
     def update(self, image: Image) -> Array | tuple[Array, float]:
@@ -81,7 +92,7 @@ class Command:
         if values.shape == (5,):
             return values[:4], float(values[4])
         if values.shape != (4,) and not (values.shape == (1,) and np.isnan(values[0])):
-            raise TrackerError(WRONG.format(self.words[0], answer[:60]))
+            raise TrackerError(WRONG.format(self.words[0], answer.strip()[:60]))
         return np.broadcast_to(values, (4,)).copy()
 
     def picture(self, image: Image) -> Path:
@@ -100,21 +111,56 @@ class Command:
         """
         assert self.process is not None and self.process.stdin is not None
         path = self.picture(image)
-        with suppress(queue.Empty):
-            if unasked := self.lines.get_nowait():  # every answer after it would be that of another frame
-                raise TrackerError(UNASKED.format(self.words[0], unasked.strip()[:60]))
-            raise self.ended(self.process.wait(5))
+        if unasked := self.line(0):  # every answer after it would be that of another frame
+            raise TrackerError(UNASKED.format(self.words[0], unasked.strip()[:60]))
         with suppress(OSError):  # a program that has ended is told by its missing answer
-            self.process.stdin.write(f"{request} {path}\n")
-            self.process.stdin.flush()
-        try:
-            answer = self.lines.get(timeout=self.timeout)
-        except queue.Empty:
+            self.process.stdin.write(f"{request} {path}\n".encode())
+        answer = self.line(self.timeout)
+        if answer is None:
             self.close()
-            raise self.late() from None
+            raise self.late()
         if not answer:
             raise self.ended(self.process.wait(5))
         return answer
+
+    def line(self, limit: float) -> str | None:
+        """The next line with its end, waited for ``limit`` seconds; empty where no more comes, None where none came."""
+        assert self.process is not None and self.process.stdout is not None
+        stream, until = self.process.stdout.fileno(), time.monotonic() + limit
+        waiting = select.poll()
+        waiting.register(stream, select.POLLIN)
+        while b"\n" not in self.unread and len(self.unread) < LONGEST:
+            if not waiting.poll(1000 * max(until - time.monotonic(), 0)):
+                return None
+            if not (read := os.read(stream, LONGEST)):
+                break
+            self.unread += read
+        line, end, self.unread = self.unread.partition(b"\n")
+        return (line + end).decode("utf-8", "replace")
+
+    def finish(self) -> None:
+        """End the program after its last answer by closing its input, and see that it has no more to say.
+
+        A line that it wrote too early, but later than its first request, was taken for an answer: then each one is that
+        of the frame before, and that of the last frame is still to come. Empty lines and comments (``#``) are none.
+
+        Raises:
+            TrackerError: it has, or goes on for longer than an answer may take.
+        """
+        assert self.process is not None and self.process.stdin is not None
+        self.process.stdin.close()
+        limit = time.monotonic() + self.timeout
+        try:
+            while time.monotonic() < limit:
+                ended = self.process.poll() is not None  # though what it has started may hold its output open
+                line = self.line(GLANCE)
+                if line == "" or (line is None and ended):
+                    return
+                if line and line.strip() and not line.lstrip().startswith("#"):
+                    raise TrackerError(BEHIND.format(self.words[0], line.strip()[:60]))
+            raise TrackerError(UNENDED.format(self.words[0], self.timeout))
+        finally:
+            self.close()
 
     def late(self) -> TrackerError:
         """The error of a program that does not answer in time."""
@@ -144,13 +190,6 @@ class Command:
 
     def __del__(self) -> None:
         self.close()
-
-
-def _read(stream: IO[str], lines: queue.Queue[str]) -> None:
-    """Take a program's lines as they come; a thread that knew the `Command` would keep it from its end."""
-    for line in stream:
-        lines.put(line.rstrip("\r\n") or " ")
-    lines.put("")
 
 
 class Trax(Command):
@@ -228,6 +267,9 @@ class Trax(Command):
         finally:
             timer.cancel()
 
+    def finish(self) -> None:
+        """Nothing is to be seen: messages of the protocol are told from other lines."""
+
     def _image(self, image: Image) -> Any:
         """An image in a form that the program takes: a file, pixels, or the contents of a file."""
         formats = self.client.image_formats
@@ -268,6 +310,24 @@ class Trax(Command):
         super().close()
 
 
+class Program:
+    """The tracker contract of a program, which a loop tells of the end of its frames by ``finish``."""
+
+    program: Command
+
+    def init(self, image: Image, box: Array) -> None:
+        """Start the program and its target."""
+        self.program.init(image, box)
+
+    def update(self, image: Image) -> Array | tuple[Array, float]:
+        """The program's answer."""
+        return self.program.update(image)
+
+    def finish(self) -> None:
+        """No more frames come: `Command.finish`."""
+        self.program.finish()
+
+
 def split_command(command: str) -> list[str]:
     """The words of a command.
 
@@ -304,16 +364,10 @@ def command_tracker(command: str) -> tuple[str, type, str]:
     files = [Path(shutil.which(words[0]) or words[0]), *(Path(w) for w in words[1:] if Path(w).is_file())]
     content = [kept_command(command), *(digest(f) for f in files)]
 
-    class External:
+    class External(Program):
         __doc__ = f"The program `{command}`."
 
         def __init__(self, timeout: float = 60.0, protocol: Literal["lines", "trax"] = "lines") -> None:
             self.program = (Trax if protocol == "trax" else Command)(command, timeout)
-
-        def init(self, image: Image, box: Array) -> None:
-            self.program.init(image, box)
-
-        def update(self, image: Image) -> Array | tuple[Array, float]:
-            return self.program.update(image)
 
     return files[-1].stem, External, hashlib.sha256("\n".join(content).encode()).hexdigest()

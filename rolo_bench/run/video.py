@@ -249,7 +249,7 @@ def _in_step(
     current: list[Image] = []
 
     def feed() -> Iterator[Image]:
-        while True:
+        while current:
             yield current[0]
 
     several = len(trackers) > 1
@@ -266,3 +266,6 @@ def _in_step(
             np.array([score for _, _, score, _ in answers]),
         )
         yield image, boxes, scores, sum(spent for *_, spent in answers)
+    current.clear()
+    for loop in loops:  # to its end, which may show that the answers were wrong
+        next(loop, None)

@@ -17,6 +17,7 @@ import numpy as np
 
 from rolo_bench.boxes import Array
 from rolo_bench.errors import RoloBenchError, TrackerError
+from rolo_bench.run.external import Program
 from rolo_bench.sequence import Image
 from rolo_bench.tracker import is_oracle
 
@@ -42,7 +43,8 @@ def track_frames(
 
     Raises:
         TrackerError: the tracker raised, wanted to end the program, or returned something that is not a box; the
-            message names the video, ``name``, and the frame, counted from ``first``.
+            message names the video, ``name``, and the frame, counted from ``first``. After the last frame, a program
+            (`rolo_bench.run.external`) whose answers were not those of the frames.
     """
     for i, image in enumerate(images):
         given = image.copy() if copies else image
@@ -56,6 +58,9 @@ def track_frames(
             seconds = time.perf_counter() - begin + lent(tracker)
             found, score = as_answer(answer) if i else (box.copy(), np.nan)
         yield image, found, score, seconds
+    if isinstance(tracker, Program):
+        with guarded(f"{name}, after its last frame"):
+            tracker.finish()
 
 
 @contextmanager
