@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -59,6 +59,26 @@ def _found(root: Path, pattern: str) -> list[Path]:
     return [p for p in paths if not any(part.startswith(".") for part in p.relative_to(root).parts)]
 
 
+def _damaged(name: str, error: DataError) -> Place:
+    """A sequence of which it shows before it is loaded what is wrong, so that the others can be."""
+
+    def truth() -> Truth:
+        raise error
+
+    return Place(name, truth, dict)
+
+
+def _and_bare(places: list[Place], images: Iterable[tuple[str, Path]], known: Iterable[str]) -> list[Place]:
+    """Sequences, and as damaged ones names and folders of images, unless ``known``: these have no annotation.
+
+    None where there are no others, since the folder is of another layout then.
+    """
+    names = set(known)
+    bare = [(n, f) for n, f in images if n not in names and f.is_dir()] if places else []
+    words = "holds images without an annotation; fetch the sequence again, or take its folder away"
+    return places + [_damaged(n, DataError(f"{f}: {words}")) for n, f in bare]
+
+
 def _boxes(path: Path, offset: float = 1.0, absent: Callable[[int], Array | None] | None = None) -> Truth:
     boxes = read_boxes(path, offset)
     flags = absent(len(boxes)) if absent else None
@@ -84,27 +104,31 @@ def _otb(root: Path, part: str) -> list[Place]:
     def images(name: str) -> dict[int, Path]:
         return frame_paths(otb.image_folder(otb.find_truth(root, name)[0]))
 
-    return [Place(n, partial(truth, n), partial(images, n)) for n in otb.sequence_names(root)]
+    places = [Place(n, partial(truth, n), partial(images, n)) for n in otb.sequence_names(root)]
+    known = (f.parent.name for f in _found(root, "*/groundtruth_rect*.txt"))
+    return _and_bare(places, ((f.parent.name, f) for f in _found(root, "*/img")), known)
 
 
 def _vot(root: Path, part: str) -> list[Place]:
-    return [
-        Place(name, partial(vot.read_truth, file), partial(vot.images, file.parent))
-        for name, file in vot.sequence_files(root)
-    ]
+    files = vot.sequence_files(root)
+    places = [Place(n, partial(vot.read_truth, f), partial(vot.images, f.parent)) for n, f in files]
+    if vot.listed(root):
+        return places
+    images = ((f.parent.name, f) for n in ("color", "img") for f in _found(root, f"*/{n}"))
+    return _and_bare(places, images, (f.parent.name for _, f in files))
 
 
 def _lasot(root: Path, part: str) -> list[Place]:
     """Class folders or sequences side by side; ``test`` keeps the test set of the paper."""
     files = _found(root, "*/*/groundtruth.txt") + _found(root, "*/groundtruth.txt")
-    files = [
-        f for f in files if (f.with_name("full_occlusion.txt")).is_file() and (f.parent / "img").is_dir()
-    ]
+    parts = {f: [f.with_name("full_occlusion.txt").is_file(), (f.parent / "img").is_dir()] for f in files}
+    files = [f for f in files if any(parts[f])] if any(map(all, parts.values())) else []
 
     def absent(folder: Path, count: int) -> Array | None:
-        flags = [read_flags(folder / f"{n}.txt", count) for n in ("full_occlusion", "out_of_view")]
-        known = [f for f in flags if f is not None]
-        return np.maximum.reduce(known) if known else None
+        hidden, gone = (read_flags(folder / f"{n}.txt", count) for n in ("full_occlusion", "out_of_view"))
+        if hidden is None:
+            raise DataError(f"{folder}: has no full_occlusion.txt; fetch the sequence again")
+        return hidden if gone is None else np.maximum(hidden, gone)
 
     places = [
         Place(
@@ -114,18 +138,16 @@ def _lasot(root: Path, part: str) -> list[Place]:
         )
         for f in files
     ]
+    images = (f for p in ("*/*/img", "*/img") for f in _found(root, p))
+    places = _and_bare(places, ((f.parent.name, f) for f in images), [p.name for p in places])
     if part != "test" or not places:
         return places
     by_name = {p.name: p for p in places}
     return [
-        by_name.get(n, Place(n, partial(_absent_file, root / n), dict))
+        by_name.get(n) or _damaged(n, missing(root / n))
         for row in table_rows("lasot.csv")
         for n in (f"{row['class']}-{k}" for k in row["test"].split())
     ]
-
-
-def _absent_file(path: Path) -> Truth:
-    raise missing(path)
 
 
 def _got10k(root: Path, part: str) -> list[Place]:
@@ -134,7 +156,8 @@ def _got10k(root: Path, part: str) -> list[Place]:
     marked = any(
         f.parent.name.startswith("GOT-10k") or f.with_name("cover.label").is_file() for f in files[:3]
     )
-    names = vot.listed(root) or [f.parent.name for f in files]
+    listed = vot.listed(root)
+    names = listed or [f.parent.name for f in files]
 
     def truth(folder: Path) -> Truth:
         boxes = read_boxes(folder / "groundtruth.txt")
@@ -148,7 +171,8 @@ def _got10k(root: Path, part: str) -> list[Place]:
         )  # fmt: skip
 
     places = [Place(n, partial(truth, root / n), partial(frame_paths, root / n)) for n in names]
-    return places if marked else []
+    labels = [] if listed else _found(root, "*/cover.label")
+    return _and_bare(places, ((f.parent.name, f.parent) for f in labels), names) if marked else []
 
 
 def _uav123(root: Path, part: str) -> list[Place]:
@@ -164,9 +188,10 @@ def _uav123(root: Path, part: str) -> list[Place]:
     listed = "UAV20L" if part == "UAV20L" else "UAV123"
     ranges = {r["name"]: r for r in table_rows("uav123.csv") if r["suite"] == listed}
     videos = root / "data_seq" / ("UAV123" if part == "UAV20L" else part)
-    places = []
+    places, used = [], set()
     for file in _found(root / "anno" / part, "*.txt"):
         row = ranges.get(file.stem)
+        used.add(row["video"] if row else file.stem)
         if row is None:
             places.append(_simple(file.stem, file, videos / file.stem))
             continue
@@ -174,7 +199,8 @@ def _uav123(root: Path, part: str) -> list[Place]:
         if part == "UAV123_10fps":  # every third frame of the 30
             first, last = -(-(first + 2) // 3), (last + 2) // 3
         places.append(_simple(file.stem, file, videos / row["video"], first=first, last=last))
-    return places
+    others = [] if part == "UAV20L" else _found(videos, "*")  # its videos lie among those of UAV123
+    return _and_bare(places, ((f.name, f) for f in others), used)
 
 
 def _nfs(root: Path, part: str) -> list[Place]:
@@ -188,10 +214,11 @@ def _nfs(root: Path, part: str) -> list[Place]:
             f"{root}: holds NfS at {' and '.join(rates)} frames a second; choose one by name: --suite nfs30 or "
             f"--suite nfs240 with --data {root}"
         )
-    return [
-        Place(f.stem, partial(_nfs_matched, f, part), partial(frame_paths, f.with_suffix("")))
-        for f in _found(root, f"*/{part}/*.txt")
+    files = _found(root, f"*/{part}/*.txt")
+    places = [
+        Place(f.stem, partial(_nfs_matched, f, part), partial(frame_paths, f.with_suffix(""))) for f in files
     ]
+    return _and_bare(places, ((f.name, f) for f in _found(root, f"*/{part}/*")), (f.stem for f in files))
 
 
 def _nfs_matched(path: Path, rate: str) -> Truth:
@@ -251,13 +278,11 @@ def nfs_truth(path: Path) -> Truth:
 
 def _trackingnet(root: Path, part: str) -> list[Place]:
     """``anno/<Seq>.txt`` over ``frames/<Seq>/0.jpg``, in a folder or in ``TEST`` and ``TRAIN_0`` …."""
-    folders = [root, *_found(root, part or "*")]
-    return [
-        _simple(file.stem, file, folder / "frames" / file.stem, 0.0)
-        for folder in folders
-        if (folder / "frames").is_dir()
-        for file in _found(folder / "anno", "*.txt")
-    ]
+    folders = [f for f in [root, *_found(root, part or "*")] if (f / "frames").is_dir()]
+    files = [(f, f.parent.parent / "frames") for folder in folders for f in _found(folder / "anno", "*.txt")]
+    places = [_simple(f.stem, f, frames / f.stem, 0.0) for f, frames in files]
+    images = ((f.name, f) for folder in folders for f in _found(folder / "frames", "*"))
+    return _and_bare(places, images, (p.name for p in places))
 
 
 def _tc128(root: Path, part: str) -> list[Place]:
@@ -266,45 +291,51 @@ def _tc128(root: Path, part: str) -> list[Place]:
     def place(file: Path) -> Place:
         folder, name = file.parent, file.parent.name
         source = folder / f"{name}_frames.txt"
-        first, last = frame_numbers(parse_table(source, 2)[0], str(source)).tolist()
+        try:
+            first, last = frame_numbers(parse_table(source, 2)[0], str(source)).tolist()
+        except DataError as error:
+            return _damaged(name, DataError(f"{error}; fetch the sequence again"))
         if first > last:
-            raise DataError(f"{source}: the range begins at {first} and ends at {last}")
+            return _damaged(name, DataError(f"{source}: the range begins at {first} and ends at {last}"))
         return _simple(name, file, folder / "img", first=first, last=last)
 
-    return [place(f) for f in _found(root, "*/*_gt.txt") if f.stem == f"{f.parent.name}_gt"]
+    places = [place(f) for f in _found(root, "*/*_gt.txt") if f.stem == f"{f.parent.name}_gt"]
+    return _and_bare(places, ((f.parent.name, f) for f in _found(root, "*/img")), [p.name for p in places])
 
 
 def _visdrone(root: Path, part: str) -> list[Place]:
     """``annotations/<Seq>.txt`` over ``sequences/<Seq>/img0000001.jpg``."""
     if not (root / "sequences").is_dir():
         return []
-    return [_simple(f.stem, f, root / "sequences" / f.stem) for f in _found(root, "annotations/*.txt")]
+    places = [_simple(f.stem, f, root / "sequences" / f.stem) for f in _found(root, "annotations/*.txt")]
+    return _and_bare(places, ((f.name, f) for f in _found(root, "sequences/*")), [p.name for p in places])
 
 
 def _mot(root: Path, part: str) -> list[Place]:
     """``<Seq>/gt/gt.txt`` over ``<Seq>/img1``; several targets give a sequence each."""
-    places = []
-    for file in _found(root, "*/gt/gt.txt"):
-        name, rows = file.parent.parent.name, _mot_rows(file)
-        ids = np.unique(rows[:, 1]).astype(int)
-        for target in ids:
-            mine = rows[rows[:, 1] == target]
-            frames = mine[:, 0].astype(int)
-            first, last = int(frames.min()), int(frames.max())
-            if len(np.unique(frames)) != len(frames):
-                raise DataError(f"{file}: two rows of target {target} in one frame")
-            boxes = np.full((last - first + 1, 4), np.nan)
-            boxes[frames - first] = mine[:, 2:6] - [1, 1, 0, 0]
-            places.append(
-                Place(
-                    name if len(ids) == 1 else f"{name}-{target}",
-                    partial(Truth, boxes, file),
-                    partial(frame_paths, file.parent.parent / "img1"),
-                    first,
-                    last,
-                )
-            )
-    return places
+    places, files = [], {f.parent.parent.name: f for f in _found(root, "*/gt/gt.txt")}
+    for name, file in files.items():
+        try:
+            places += list(_mot_places(name, file))
+        except DataError as error:
+            places.append(_damaged(name, error))
+    return _and_bare(places, ((f.parent.name, f) for f in _found(root, "*/img1")), files)
+
+
+def _mot_places(name: str, file: Path) -> Iterator[Place]:
+    rows = _mot_rows(file)
+    ids = np.unique(rows[:, 1]).astype(int)
+    for target in ids:
+        mine = rows[rows[:, 1] == target]
+        frames = mine[:, 0].astype(int)
+        first, last = int(frames.min()), int(frames.max())
+        if len(np.unique(frames)) != len(frames):
+            raise DataError(f"{file}: two rows of target {target} in one frame")
+        boxes = np.full((last - first + 1, 4), np.nan)
+        boxes[frames - first] = mine[:, 2:6] - [1, 1, 0, 0]
+        own = name if len(ids) == 1 else f"{name}-{target}"
+        images = partial(frame_paths, file.parent.parent / "img1")
+        yield Place(own, partial(Truth, boxes, file), images, first, last)
 
 
 def _mot_rows(path: Path) -> Array:
@@ -332,17 +363,21 @@ def _davis(root: Path, part: str) -> list[Place]:
     if not sizes:
         return []
     places = []
-    for folder in _found(sizes[0], "*"):
-        masks = frame_paths(folder)
-        targets = davis_objects(next(iter(masks.values()))) or [
-            VOID
-        ]  # without any, no frame shows it: that is said
+    folders = _found(sizes[0], "*")
+    for folder in folders:
+        try:
+            masks = frame_paths(folder)
+            targets = davis_objects(next(iter(masks.values())))
+        except DataError as error:
+            places.append(_damaged(folder.name, error))
+            continue
         images = root / "JPEGImages" / sizes[0].name / folder.name
-        for target in targets:
+        for target in targets or [VOID]:  # without any, no frame shows it: that is said
             name = folder.name if len(targets) == 1 else f"{folder.name}-{target}"
             truth = partial(davis_truth, masks, target, folder, images)
             places.append(Place(name, truth, partial(frame_paths, images)))
-    return places
+    videos = _found(root, f"JPEGImages/{sizes[0].name}/*")
+    return _and_bare(places, ((f.name, f) for f in videos), (f.name for f in folders))
 
 
 def _pysot(root: Path, part: str) -> list[Place]:
@@ -355,7 +390,7 @@ def _pysot_places(file: Path) -> Iterator[Place]:
         table = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: not valid JSON ({str(error)[:80]})") from None
-    if not isinstance(table, dict) or not all(
+    if not isinstance(table, dict) or not any(
         isinstance(v, dict) and "img_names" in v for v in table.values()
     ):
         return
@@ -374,17 +409,18 @@ def _pysot_places(file: Path) -> Iterator[Place]:
         return Truth(boxes - [offset, offset, 0, 0], file, absent=absent, sparse=True)
 
     for name, fields in table.items():
-        names = fields["img_names"]
+        names = fields.get("img_names") if isinstance(fields, dict) else None
         if (
             not isinstance(names, list)
             or not names
             or not all(isinstance(n, str) and is_path(n) for n in names)
         ):
-            raise DataError(f"{file}, {name}: its img_names is not a list of names")
-        if len(set(names)) != len(names):
-            raise DataError(f"{file}, {name}: names an image twice")
-        paths = [file.parent / n for n in names]
-        yield Place(name, partial(truth, name, fields), partial(_listed, paths, file))
+            yield _damaged(name, DataError(f"{file}, {name}: its img_names is not a list of names"))
+        elif len(set(names)) != len(names):
+            yield _damaged(name, DataError(f"{file}, {name}: names an image twice"))
+        else:
+            paths = [file.parent / n for n in names]
+            yield Place(name, partial(truth, name, fields), partial(_listed, paths, file))
 
 
 def _json_box(row: Any, where: str) -> Array:
