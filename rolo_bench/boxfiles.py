@@ -33,6 +33,8 @@ def format_numbers(values: Array) -> str:
 def read_text(path: Path, data: bytes | None = None) -> str:
     """A text file, in UTF-8, or in UTF-16 where it begins with that encoding's mark, as Windows saves it.
 
+    Where a carriage return alone ends every line, as of old on the Macintosh, it becomes a line feed.
+
     Args:
         path: the file.
         data: its content, where that was read before.
@@ -43,9 +45,10 @@ def read_text(path: Path, data: bytes | None = None) -> str:
     """
     try:
         data = path.read_bytes() if data is None else data
-        return data.decode(
+        text = data.decode(
             "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
         )
+        return text if "\n" in text else text.replace("\r", "\n")
     except FileNotFoundError:
         raise MissingError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -111,7 +114,7 @@ def read_scored_boxes(path: Path, data: bytes | None = None) -> tuple[Array, Arr
         DataError: as `read_boxes`.
     """
     data = path.read_bytes() if data is None else data
-    if data.split(b"\n", 1)[0].count(b",") != 4:
+    if re.split(rb"[\r\n]", data, maxsplit=1)[0].count(b",") != 4:
         return read_boxes(path, data=data), None
     table = parse_fast(path, 5, data)
     _check_finite(path, table)

@@ -100,6 +100,8 @@ def test_files_with_scores_are_as_strict(tmp_path: Path) -> None:
     path.write_text("2,2,1,1,nan\n2,2,1,1,0.25\n")
     boxes, scores = read_scored_boxes(path)
     assert scores is not None and boxes.tolist() == [[1, 1, 1, 1]] * 2 and scores[1] == 0.25
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r"))
+    assert np.array_equal(read_scored_boxes(path)[1], scores, equal_nan=True)
     for text in ("2,2,1,1,0.5\n2,2,1,1\n", "2,2,1,1,inf\n", "2,2,1,1,x\n", "2,2,1,1\n2,2,1,1,1\n"):
         path.write_text(text)
         with pytest.raises(DataError, match=r"a\.txt, row"):

@@ -944,6 +944,15 @@ def test_text_that_ends_without_a_line_end_is_noted(tmp_path: Path) -> None:
     assert "may have been cut off" in text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")[0].notes[0]
 
 
+def test_text_whose_lines_a_carriage_return_ends(tmp_path: Path) -> None:
+    """As of old on the Macintosh; times beside the boxes as well."""
+    for name, content in {"Alpha.txt": table(RAW), "Alpha_time.txt": "0.5\n" * len(RAW)}.items():
+        (tmp_path / name).write_bytes(content.replace("\n", "\r").encode())
+    (found,) = text.read_rectangles(tmp_path / "Alpha.txt", "Alpha", "T")
+    np.testing.assert_allclose(found.boxes, BOXES)
+    assert not found.notes and found.seconds is not None and found.seconds.tolist() == [0.5] * len(RAW)
+
+
 def test_times_that_do_not_fit_are_noted(tmp_path: Path) -> None:
     (tmp_path / "Alpha.txt").write_text(table(RAW))
     (tmp_path / "Alpha_time.txt").write_text("0.1\n" * 3)

@@ -326,6 +326,18 @@ def test_annotations_saved_by_windows(tmp_path: Path, encoding: str) -> None:
         np.testing.assert_allclose(suites.load_suite(str(tmp_path / name)).sequences[0].truth, TRUTH)
 
 
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_carriage_return_alone_ends_a_line(tmp_path: Path, name: str) -> None:
+    """As of old on the Macintosh, in every text file of every layout."""
+    SAMPLES[name][1](tmp_path, TRUTH)
+    before = suites.load_suite(str(tmp_path)).sequences
+    for file in tmp_path.rglob("*"):
+        if file.is_file() and file.suffix not in (".jpg", ".png"):
+            file.write_bytes(file.read_bytes().replace(b"\n", b"\r"))
+    for a, b in zip(before, suites.load_suite(str(tmp_path)).sequences, strict=True):
+        assert (a.name, a.extent) == (b.name, b.extent) and np.array_equal(a.truth, b.truth)
+
+
 def test_names_in_any_language(tmp_path: Path) -> None:
     for suite, name in (("我的视频", "篮球"), ("café", "Straße (1)"), ("my videos", "_hidden_1")):
         otb(tmp_path / suite, TRUTH)

@@ -29,7 +29,15 @@ def test_file_is_one_based(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["1,2,3,4\n5,6,7,8\n", "1\t2\t3\t4\n5\t6\t7\t8", "1 2 3 4\r\n5 6 7 8\r\n", "1;2;3;4\n5;6;7;8\n\n"]
+    "text",
+    [
+        "1,2,3,4\n5,6,7,8\n",
+        "1\t2\t3\t4\n5\t6\t7\t8",
+        "1 2 3 4\r\n5 6 7 8\r\n",
+        "1;2;3;4\n5;6;7;8\n\n",
+        "1,2,3,4\r5,6,7,8\r",
+        "1\t2\t3\t4\r5\t6\t7\t8",
+    ],
 )
 def test_separators(tmp_path, text):
     path = tmp_path / "a.txt"
