@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from rolo_bench.cli import main
 from rolo_bench.fetch import weights
@@ -276,3 +277,17 @@ def test_networks_that_come_along_are_named(tracker, tmp_path, monkeypatch, caps
     assert main([*line, "--in-process"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert "weights 'abc' come with rolo-bench; known: rolo" in said and "give a file" in said
+
+
+def test_notes_beside_a_table_break_at_words_on_a_terminal(common, monkeypatch, capsys):
+    """A pipe gets each as one line, whatever its length."""
+    assert main(["score", *common, "--convention", "otb"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert max(map(len, lines)) > 60
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=40, soft_wrap=True, highlight=False)
+    monkeypatch.setattr("rolo_bench.cli.options.console", terminal)
+    assert main(["score", *common, "--convention", "otb"]) == 0
+    wrapped = shown.getvalue().splitlines()
+    assert max(map(len, wrapped)) <= 40
+    assert " ".join(" ".join(wrapped).split()) == " ".join(" ".join(lines).split())

@@ -19,6 +19,11 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+def say(words: str) -> None:
+    """Print a sentence beside a table; on a terminal it goes on below after a word, elsewhere it stays one line."""
+    console.print(words, markup=False, soft_wrap=not console.is_terminal)
+
+
 class Whole(click.IntRange):
     """A whole number within a range, and called that."""
 

@@ -17,6 +17,7 @@ from rolo_bench.cli.options import (
     label_option,
     labelled,
     published_option,
+    say,
     scored_options,
     stored_options,
     together,
@@ -135,7 +136,7 @@ def _write(figure: Shown, paths: tuple[Path, ...], dpi: int, table: pd.DataFrame
         write_atomic(target, render(table, "csv"))
         click.echo(target)
     for line in filter(None, figure.left_out):
-        console.print(f"for the caption: {line}", markup=False)
+        say(f"for the caption: {line}")
 
 
 def _add(name: str, help_: str) -> None:
@@ -151,7 +152,7 @@ def _add(name: str, help_: str) -> None:
         figure, table = plots.draw(name, found, published, form)
         _write(figure, output or (Path("figures") / f"{name}.png",), dpi, table if numbers else None)
         for note in found.scores.attrs["notes"]:
-            console.print(note, markup=False)
+            say(note)
 
     plot.add_command(command)
 

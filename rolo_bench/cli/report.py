@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rolo_bench.cli.options import FromProject, console, scored_options, stored_options
+from rolo_bench.cli.options import FromProject, console, say, scored_options, stored_options
 from rolo_bench.errors import counted
 from rolo_bench.project import read_project
 
@@ -62,4 +62,4 @@ def report(
         for path in latex_tables(found.scores, latex, found.published):
             click.echo(path)
     for note in found.scores.attrs["notes"]:
-        console.print(note, markup=False)
+        say(note)

@@ -14,6 +14,7 @@ from rolo_bench.cli.options import (
     convention_option,
     format_option,
     published_option,
+    say,
     scored_options,
     stored_options,
 )
@@ -51,7 +52,7 @@ def score(format_: str | None, view: str, published: bool, output: Path | None, 
 
     format_ = tables.format_of(output, format_)
     scores = load_scores(**stored).scores
-    console.print(scores.attrs["compared"], markup=False)
+    say(scores.attrs["compared"])
     table = summary.view(scores, view, published, format_ in ("csv", "json"))
     notes = [*map(str, scores.attrs["stale"]), *scores.attrs["misfits"], *scores.attrs["trained"]]
     if view in ("summary", "pairs") and format_ is None and not output and sys.stdout.isatty():
@@ -70,8 +71,8 @@ def score(format_: str | None, view: str, published: bool, output: Path | None, 
     else:
         click.echo(text, nl=False)
     for note in notes:
-        console.print(note, markup=False)
+        say(note)
     headline = f"; auc is {rule.headline}" if rule.headline != "AUC" else ""
     if table.get("dropped") is not None and format_ not in ("csv", "json"):
         headline += f"; dropped: frames on which {rule.name} lets nobody win or lose"
-    console.print(f"{where}; {VIEWS[view]}{headline}", markup=False)
+    say(f"{where}; {VIEWS[view]}{headline}")
