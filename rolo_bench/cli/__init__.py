@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import io
+import shlex
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from rolo_bench.errors import RoloBenchError, did_you_mean
+from rolo_bench.errors import RoloBenchError, did_you_mean, same_name
 
 COMMANDS = {
     "run": ("rolo_bench.cli.run:run", "Run a tracker on a suite."),
@@ -41,6 +44,10 @@ COMMANDS = {
     "init": ("rolo_bench.cli.init:init", "Write a project file, so that options need not be repeated."),
     "bench": ("rolo_bench.cli.bench:bench", "Time the parts of a run on this machine."),
 }
+
+
+FILES = {".py": "--tracker", ".csv": "--suite"}
+"""Files by their ending, and the options that take such a path."""
 
 
 class LazyGroup(click.Group):
@@ -103,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
         click.echo(stop.format_message())
         return 0
     except click.UsageError as error:
-        click.echo(f"rolo-bench: {_misused(error)}", err=True)
+        click.echo(f"rolo-bench: {_misused(error, arguments)}", err=True)
         return 2
     except click.Abort:
         click.echo(
@@ -131,14 +138,65 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _misused(error: click.UsageError) -> str:
-    """What click says, and which help to see."""
+def _misused(error: click.UsageError, line: list[str]) -> str:
+    """What click says of a command line, or more than it does, and which help to see."""
     if error.ctx is None:
         return error.format_message()
-    path, words = error.ctx.command_path, error.format_message()
-    if isinstance(error, click.NoSuchOption) and isinstance(error.ctx.command, click.Group):
+    path, words, command = error.ctx.command_path, error.format_message(), error.ctx.command
+    if isinstance(error, click.NoSuchOption) and isinstance(command, click.Group):
         words = f"{path} has no option {error.option_name}; those of a command come after its name"
+    elif isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument):
+        words = _exchanged(error.ctx, error.param, line) or words
+    elif type(error) is click.UsageError and not isinstance(command, click.Group):
+        words = _surplus(error.ctx, line) or words
     return f"{words} (see `{path} --help`)"
+
+
+def _parsed(context: click.Context, line: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """What a command line gives for each parameter of its command, and the words that are too many."""
+    depth = len(context.command_path.split()) - 1 + ("--debug" in line)
+    values, rest, _ = context.command.make_parser(context).parse_args(line[depth:])
+    return dict(values), rest
+
+
+def _exchanged(context: click.Context, first: click.Argument, line: list[str]) -> str:
+    """What to say where the second of two arguments is what the first should be; empty where it is not."""
+    order = [p for p in context.command.params if isinstance(p, click.Argument)]
+    if len(order) != 2 or order[0] is not first or not isinstance(first.type, click.Choice):
+        return ""
+    values = _parsed(context, line)[0]
+    one, two = (str(values[str(p.name)]) for p in order)
+    if two.lower() not in first.type.choices:
+        return ""
+    names = [p.human_readable_name for p in order]
+    return f"{names[0]} comes before {names[1]}: {shlex.join([*context.command_path.split(), two, one])}"
+
+
+def _surplus(context: click.Context, line: list[str]) -> str:
+    """What to say of words that are too many: which options take them, and how the command is used."""
+    extra = _parsed(context, line)[1]
+    options = [_option_of(word, context.command) for word in extra]
+    named = " ".join(shlex.join([o, w]) for o, w in zip(options, extra) if o)
+    usage = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
+    return f"unexpected {shlex.join(extra)!r}{f'; write {named}' if named else ''}; usage: {usage}"
+
+
+def _option_of(word: str, command: click.Command) -> str:
+    """The option of a command that takes a word: a tracker, suite, convention or their file, or a choice; or none."""
+    from rolo_bench.datasets.suites import suite_names
+    from rolo_bench.run.plugins import builtin_names
+    from rolo_bench.scores.conventions import CONVENTIONS
+
+    known: dict[str, Iterable[str]] = {
+        "--tracker": builtin_names(), "--suite": suite_names(), "--convention": CONVENTIONS
+    }  # fmt: skip
+    for option in (p for p in command.params if isinstance(p, click.Option)):
+        names = (
+            option.type.choices if isinstance(option.type, click.Choice) else known.get(option.opts[-1], ())
+        )
+        if same_name(word, names) or FILES.get(Path(word).suffix) == option.opts[-1]:
+            return option.opts[-1]
+    return ""
 
 
 def entry() -> None:

@@ -85,11 +85,9 @@ if TYPE_CHECKING:
     "--share", is_flag=True,
     help="Detect once for trackers that use the same detector; each is charged the time it took.",
 )  # fmt: skip
-@click.argument("others", nargs=-1, metavar="")
 @click.pass_context
 def run(
     context: click.Context,
-    others: tuple[str, ...],
     trackers: tuple[str, ...],
     suite: str,
     data: str | None,
@@ -131,7 +129,7 @@ def run(
     from rolo_bench.run.runner import How, frames_of
     from rolo_bench.run.store import Store
 
-    _check_together(others, trackers, name, jobs, in_process, scheduler, show or serve is not None, share)
+    _check_together(trackers, name, jobs, in_process, scheduler, show or serve is not None, share)
     places = [locate(t) for t in trackers]
     how = How(
         jobs,
@@ -181,7 +179,6 @@ def run(
 
 
 def _check_together(
-    others: tuple[str, ...],
     trackers: tuple[str, ...],
     name: str | None,
     jobs: int,
@@ -190,9 +187,7 @@ def _check_together(
     live: bool,
     share: bool,
 ) -> None:
-    """Refuse what `run` does not take, and options that do not go together."""
-    if others:
-        raise UsageError(f"{' '.join(others)}: trackers are named with --tracker NAME, repeated for several")
+    """Refuse options that do not go together."""
     if not trackers:
         raise UsageError(
             "name a tracker with --tracker NAME (see `rolo-bench list trackers`) or a plugin file"
