@@ -1,4 +1,4 @@
-"""Text files of numbers: rows of boxes or times, read strictly and fast, written with six decimals."""
+"""Text files of numbers: rows of boxes, scores or times, read strictly and fast."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)
 
 
 def format_boxes(boxes: Array, offset: float = 1.0, scores: Array | None = None) -> str:
-    """Rows ``x,y,w,h``, with ``scores`` ``(N,)`` a fifth number, with six decimals.
+    """Rows ``x,y,w,h`` with six decimals, and ``scores`` ``(N,)`` as a fifth number.
 
     ``offset`` is added to x and y (1 for OTB's 1-based files).
     """
     shifted = as_boxes(boxes) + np.array([offset, offset, 0, 0])
+    rows = [",".join(f"{v:.6f}" for v in row) for row in shifted]
     if scores is not None:
-        shifted = np.column_stack([shifted, scores])
-    return "".join(",".join(f"{v:.6f}" for v in row) + "\n" for row in shifted)
+        rows = [f"{row},{score}" for row, score in zip(rows, format_scores(scores).split(), strict=True)]
+    return "".join(f"{row}\n" for row in rows)
 
 
-def format_numbers(values: Array) -> str:
-    """One number a row, six decimals."""
-    return "".join(f"{v:.6f}\n" for v in np.asarray(values, dtype=np.float64))
+def format_scores(values: Array) -> str:
+    """One score a row, with nine digits: a tracker's own scale, which may lie below any fixed decimal."""
+    return "".join(f"{v:.9g}\n" for v in np.asarray(values, dtype=np.float64))
+
+
+def format_times(seconds: Array) -> str:
+    """One time a row, to the nanosecond: a tracker may take less than a microsecond."""
+    return "".join(f"{v:.9f}\n" for v in np.asarray(seconds, dtype=np.float64))
 
 
 def read_text(path: Path, data: bytes | None = None) -> str:

@@ -82,9 +82,17 @@ def test_trackers_without_scores_have_files_as_before() -> None:
     assert run_sequence(Held(), square_sequence(count=3)).scores is None
     assert format_boxes(np.ones((1, 4))) == "2.000000,2.000000,1.000000,1.000000\n"
     assert (
-        format_boxes(np.ones((1, 4)), scores=np.array([0.5]))
-        == "2.000000,2.000000,1.000000,1.000000,0.500000\n"
+        format_boxes(np.ones((1, 4)), scores=np.array([0.5])) == "2.000000,2.000000,1.000000,1.000000,0.5\n"
     )
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_files_keep_scores_apart_on_whatever_scale(tmp_path: Path, scale: float) -> None:
+    scores = np.array([1, 1 - 1e-8, 0.5, 3e-4, -2]) * scale
+    path = tmp_path / "a.txt"
+    path.write_text(format_boxes(np.ones((5, 4)), scores=scores))
+    found = read_scored_boxes(path)[1]
+    assert found == pytest.approx(scores, rel=1e-8, abs=0) and (np.argsort(found) == np.argsort(scores)).all()
 
 
 class Held:

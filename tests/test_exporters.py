@@ -42,7 +42,7 @@ def test_layouts() -> None:
     got = exporters.layout("got10k", result())
     assert sorted(got) == ["T/Alpha.txt", "T/times/Alpha_time.txt"]
     assert got["T/Alpha.txt"].startswith(row) and got["T/Alpha.txt"].splitlines()[2] == "nan,nan,nan,nan"
-    assert got["T/times/Alpha_time.txt"].splitlines()[0] == "0.100000"
+    assert got["T/times/Alpha_time.txt"].splitlines()[0] == "0.100000000"
     assert exporters.layout("pysot", result()) == {"T/Alpha.txt": got["T/Alpha.txt"]}
     vot = exporters.layout("vot", result())
     assert sorted(vot) == ["T/unsupervised/Alpha/Alpha_001.txt", "T/unsupervised/Alpha/Alpha_001_time.value"]

@@ -103,6 +103,14 @@ def test_store_round_trip(tmp_path):
     assert store.sequences("mini", "ope", "ncc") == ("Dog",)
 
 
+def test_times_below_a_microsecond_are_kept(tmp_path):
+    seconds = np.array([2e-6, 2.08e-7, 4.1e-8])
+    store = Store(tmp_path)
+    store.save("mini", RunResult("static", "Dog", "ope", np.ones((3, 4)), seconds))
+    (found,) = store.load("mini", "ope", "static", "Dog")
+    assert found.seconds == pytest.approx(seconds, abs=1e-12)
+
+
 def test_segments_are_kept_apart(tmp_path):
     store = Store(tmp_path)
     for k in (1, 2):

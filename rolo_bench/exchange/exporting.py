@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rolo_bench.boxes import Array
-from rolo_bench.boxfiles import format_boxes, format_numbers
+from rolo_bench.boxfiles import format_boxes, format_scores, format_times
 from rolo_bench.datasets.table import table_rows
 from rolo_bench.errors import UsageError, find_name
 from rolo_bench.exchange.otb_mat import SHIFTS
@@ -57,7 +57,7 @@ def _got10k(results: list[RunResult], name: str, offset: float) -> Files:
     (result,) = results
     content: Files = {f"{result.tracker}/{name}.txt": format_boxes(result.boxes, offset)}
     if _timed(result):
-        content[f"{result.tracker}/times/{name}_time.txt"] = format_numbers(result.seconds)
+        content[f"{result.tracker}/times/{name}_time.txt"] = format_times(result.seconds)
     return content
 
 
@@ -70,7 +70,7 @@ def _pytracking(results: list[RunResult], name: str, offset: float) -> Files:
     (result,) = results
     base = f"{result.tracker}/default_000/{name}"
     content: Files = {f"{base}.txt": format_boxes(result.boxes, offset).replace(",", "\t")}
-    return content | ({f"{base}_time.txt": format_numbers(result.seconds)} if _timed(result) else {})
+    return content | ({f"{base}_time.txt": format_times(result.seconds)} if _timed(result) else {})
 
 
 def _lasot(results: list[RunResult], name: str, offset: float) -> Files:
@@ -87,7 +87,7 @@ def _got10k_server(results: list[RunResult], name: str, offset: float) -> Files:
     (result,) = results
     seconds = np.nan_to_num(result.seconds)
     return {
-        f"{name}/{name}_001.txt": _sized(result, offset), f"{name}/{name}_time.txt": format_numbers(seconds)
+        f"{name}/{name}_001.txt": _sized(result, offset), f"{name}/{name}_time.txt": format_times(seconds)
     }  # fmt: skip
 
 
@@ -100,8 +100,8 @@ def _vot(results: list[RunResult], name: str, offset: float) -> Files:
     base = f"{result.tracker}/unsupervised/{name}/{name}_001"
     content: Files = {f"{base}.txt": vot_rows(result.boxes)}
     if result.scores is not None:
-        content[f"{base}_confidence.value"] = format_numbers(result.scores)
-    return content | ({f"{base}_time.value": format_numbers(result.seconds)} if _timed(result) else {})
+        content[f"{base}_confidence.value"] = format_scores(result.scores)
+    return content | ({f"{base}_time.value": format_times(result.seconds)} if _timed(result) else {})
 
 
 def _vot_results(results: list[RunResult], name: str, offset: float) -> Files:

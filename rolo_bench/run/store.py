@@ -35,7 +35,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from rolo_bench.boxes import Array, as_boxes
-from rolo_bench.boxfiles import format_boxes, format_numbers, parse_fast, read_scored_boxes
+from rolo_bench.boxfiles import format_boxes, format_times, parse_fast, read_scored_boxes
 from rolo_bench.errors import DataError, UsageError, did_you_mean, find_name, same_name
 from rolo_bench.files import NAME, check_name, write_atomic
 from rolo_bench.protocols import PROTOCOLS
@@ -263,14 +263,14 @@ class Store:
         """
         folder = self.folder(suite, result.protocol, result.tracker)
         check_name("sequence", result.sequence)
-        times, boxes = format_numbers(result.seconds), format_boxes(result.boxes, scores=result.scores)
+        times, boxes = format_times(result.seconds), format_boxes(result.boxes, scores=result.scores)
         write_atomic(folder / f"{result.stem}_time.txt", times)
         write_atomic(folder / f"{result.stem}.txt", boxes)
         return {"boxes": _sha256(boxes.encode()), "times": _sha256(times.encode())}
 
     def digests(self, result: RunResult) -> dict[str, str]:
         """The SHA-256 of both files as `save` will write them."""
-        boxes, times = format_boxes(result.boxes, scores=result.scores), format_numbers(result.seconds)
+        boxes, times = format_boxes(result.boxes, scores=result.scores), format_times(result.seconds)
         texts = {"boxes": boxes, "times": times}
         return {kind: _sha256(text.encode()) for kind, text in texts.items()}
 
