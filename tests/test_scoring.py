@@ -118,6 +118,10 @@ def test_runs_of_one_tracker_are_taken_together(tmp_path: Path) -> None:
         table.loc["a", "runs"] == 3 and table.loc["b", "runs"] == 1 and np.isnan(table.loc["b", "auc_spread"])
     )
     assert table.index.tolist() == ["a", "b"]
+    store.save("tiny", result("a", "One", 30))  # an earlier run, with the seed of a_000
+    table = view(score(store, suite("One"), convention="plain"), "repeats").set_index("tracker")
+    assert table.loc["a_*", ["runs", "auc", "auc_spread"]].tolist() == pytest.approx([3, 0.9, 0.1])
+    assert table.loc["a", "runs"] == 1 and len(table) == 3
 
 
 def test_got10k_pools_the_frames_of_all_sequences(tmp_path: Path) -> None:

@@ -202,12 +202,15 @@ def repeats(scores: pd.DataFrame) -> pd.DataFrame:
     """One row per tracker over its runs, which carry their number at the end: ``atom_000``, ``atom_001`` …; best first.
 
     Columns ``tracker, runs``, then of AUC and precision over the runs the mean, ``_spread`` (the standard deviation
-    with n - 1, NaN for one run), ``_low`` and ``_high``; ``sequences``.
+    with n - 1, NaN for one run), ``_low`` and ``_high``; ``sequences``. Results of ``atom`` itself are none of the
+    runs, as they may have the seed of one of them; the runs are then called ``atom_*``.
     """
     import pandas as pd
 
     table = summary(scores)
-    table = table.assign(tracker=table["tracker"].str.replace(RUN, "", regex=True))
+    names = table["tracker"].str.replace(RUN, "", regex=True)
+    runs_of = names.mask(names.isin(table["tracker"]) & (names != table["tracker"]), names + "_*")
+    table = table.assign(tracker=runs_of)
     rows = []
     for name, runs in table.groupby("tracker", sort=False):
         row: dict[str, Any] = {"tracker": name, "runs": len(runs)}
