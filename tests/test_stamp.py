@@ -162,6 +162,20 @@ def test_two_plugins_keep_their_own_helpers(tmp_path, monkeypatch):
     assert find_plugin(tmp_path / "a/a.py").cls is not find_plugin(tmp_path / "b/b.py").cls
 
 
+def test_a_copy_of_a_plugin_reads_the_data_beside_it(tmp_path):
+    videos = otb_folder(tmp_path / "videos", ("Square",), count=3)
+    text = PLUGIN.replace("import helper", "from pathlib import Path").replace(
+        "helper.STEP", "int(Path(__file__).with_name('step.txt').read_text())"
+    )
+    for name, step in (("a", 1), ("b", 5)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(text)
+        (tmp_path / name / "step.txt").write_text(str(step))
+        run(tmp_path / name / "mine.py", str(videos), results=tmp_path / "r", name=name, how=HERE)
+        (found,) = Store(tmp_path / "r").load("videos", "ope", name, "Square")
+        assert found.boxes[1:, 0].tolist() == [10 + step] * 2
+
+
 def test_a_replaced_image_makes_its_sequence_anew(bench, tmp_path):
     assert bench() == DONE
     image = tmp_path / "videos/Square/img/0003.jpg"
@@ -489,7 +503,7 @@ def test_a_tracker_that_failed_everywhere_is_left_out_of_the_scores(bench, tmp_p
     run(tmp_path / "never.py", str(tmp_path / "videos"), results=tmp_path / "r", how=HERE)
     table = score(tmp_path / "r", str(tmp_path / "videos"))
     assert set(table["tracker"]) == {"offset"}
-    assert table.attrs["notes"] == ["never failed on every sequence; it is left out"]
+    assert table.attrs["notes"] == ["never failed on every sequence; left out"]
 
 
 CODE = {

@@ -300,16 +300,18 @@ def _from_entry(entry: Any) -> Plugin:
 
 
 def import_file(path: Path) -> ModuleType:
-    """A plugin file as a module, imported once for what it and the files that it imports hold.
+    """A plugin file as a module, imported once for where it lies and what it and the files that it imports hold.
 
-    Modules beside it are its own: two plugins that each have a ``helper.py`` never get each other's.
+    Modules and data beside it are its own: two plugins that each have a ``helper.py`` never get each other's, nor one
+    the weights that lie beside a copy of it.
 
     Raises:
         TrackerError: its code fails, or it is not a Python file.
     """
     source = plugin_source(path)
     code = read_code(source)
-    name = f"rolo_bench_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', name_of(source.path))}_{code.digest[:12]}"
+    key = hashlib.sha256(f"{source.path}\0{code.digest}".encode(errors="surrogateescape")).hexdigest()[:12]
+    name = f"rolo_bench_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', name_of(source.path))}_{key}"
     if name in sys.modules:
         return sys.modules[name]
     parts = [str(source.path.parent)] if source.top else None

@@ -130,7 +130,7 @@ def score(
     frame, misfits = _frame(store, suite, protocol, chosen, metas, rule, segments, cached, all_speeds)
     stale = _stale(metas, all_speeds) + _other_images(metas, suite)
     stale += gathered((name, f" is left out: {words}") for name, words in suite.faults)
-    stale += gathered((name, " failed on every sequence; it is left out") for name in idle)
+    stale += gathered((name, " failed on every sequence; left out") for name in idle)
     trained = _trained(metas, {*frame["sequence"]})
     notes = [suite.note()] * bool(suite.missing) + uneven + [*map(str, stale)] + misfits + trained
     frame.attrs |= {
