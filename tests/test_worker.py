@@ -17,7 +17,7 @@ from rolo_bench.cli import main
 from rolo_bench.errors import DataError, TrackerError
 from rolo_bench.run.film import write_film
 from rolo_bench.run.plugins import find_plugin
-from rolo_bench.run.worker import as_box, guarded, track_frames
+from rolo_bench.run.worker import as_answer, as_box, guarded, track_frames
 from tests.helpers_video import otb_folder, square_sequence
 
 EXPECTED = ", expected four numbers x, y, w, h"
@@ -96,7 +96,7 @@ def test_one_line_in_run(tmp_path, monkeypatch, capsys):
         f"bad on videos: {len(BAD)} sequences, {4 * len(BAD)} frames",
         *(f"  {name}: failed: {name}, frame 4: {reason}" for name, reason in zip(names, BAD.values())),
         f"bad on videos (ope): 0 done, {len(BAD)} failed",
-        f"rolo-bench: {len(BAD)} failed, the rest is kept; fix the tracker and run the same command again",
+        f"rolo-bench: {len(BAD)} failed, the rest is kept; mend what is said of each and run the same command again",
     ]
 
 
@@ -200,7 +200,15 @@ def test_four_numbers_are_a_box_in_whatever_they_come(answer):
 
 
 @pytest.mark.parametrize(
-    "answer", [[1, np.nan, 3, 4], [np.nan] * 4, torch.full((4,), torch.nan), [1, 2, -3, np.nan]]
+    "answer",
+    [
+        [1, np.nan, 3, 4],
+        [np.nan] * 4,
+        torch.full((4,), torch.nan),
+        [1, 2, -3, np.nan],
+        np.ma.masked_array([1, 2, 3, 4], mask=[0, 0, 0, 1]),
+        [1, 2, 3, np.ma.masked],
+    ],
 )
 def test_nan_anywhere_is_no_box(answer):
     assert np.isnan(as_box(answer)).all() and as_box(answer).shape == (4,)
@@ -216,6 +224,15 @@ def test_a_box_or_one_line(answer):
         assert str(error).startswith("update returned ") and str(error).endswith(EXPECTED)
     else:
         assert np.isnan(box).all() or (np.isfinite(box).all() and (box[2:] >= 0).all())
+
+
+def test_what_is_infinite_as_a_double_is_refused():
+    far = np.longdouble("1e400")
+    if np.isinf(far):
+        pytest.skip("this machine has no longer form")
+    for answer in ([1, 2, far, 4], np.array([1, 2, far, 4]), ([1, 2, 3, 4], far)):
+        with pytest.raises(TrackerError, match=r"infinite value|expected a finite number"):
+            as_answer(answer)
 
 
 def test_boxes_are_copies():

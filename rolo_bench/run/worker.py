@@ -111,7 +111,7 @@ def as_answer(answer: Any) -> tuple[Array, float]:
     pair = isinstance(answer, (tuple, list)) and len(answer) == 2
     if not pair or not isinstance(plain(answer[0]), (tuple, list, np.ndarray)):
         return as_box(answer), np.nan
-    score = np.asarray(plain(answer[1]))
+    score = _doubles(np.asarray(plain(answer[1])))
     if score.size != 1 or score.dtype.kind not in "iuf" or np.isinf(score).any():
         raise TrackerError(
             f"update returned the score {str(answer[1])[:40]}, expected a finite number or nan"
@@ -128,7 +128,7 @@ def as_box(answer: Any) -> Array:
     """
     flat = plain(answer)
     try:
-        values = np.asarray([plain(v) for v in flat] if isinstance(flat, (list, tuple)) else flat)
+        values = _doubles(np.asarray([plain(v) for v in flat] if isinstance(flat, (list, tuple)) else flat))
     except ValueError:  # lists of unequal length in a list
         values = np.empty(1, dtype=object)
     if values.dtype.kind not in "iuf" or not values.ndim:
@@ -155,6 +155,17 @@ def _kind(value: Any) -> str:
     return "None" if value is None else type(value).__name__
 
 
+def _doubles(values: Array) -> Array:
+    """Real numbers as they are stored, in which form one of a longer form may be infinite; all else as it is."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float64) if values.dtype.kind == "f" else values
+
+
 def plain(value: Any) -> Any:
-    """A tensor, wherever it lies and whether or not it has a gradient, as numbers in lists; all else as it is."""
+    """A tensor, wherever it lies and with or without a gradient, as numbers in lists; all else as it is.
+
+    What the mask of an array hides is NaN.
+    """
+    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "iuf":
+        return np.ma.filled(value.astype(np.float64), np.nan)
     return value.detach().cpu().tolist() if hasattr(value, "detach") else value
