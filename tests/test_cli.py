@@ -211,6 +211,31 @@ def test_an_output_that_the_shell_closed_is_no_traceback():
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_run_whose_streams_the_shell_closed(tmp_path):
+    videos = otb_folder(tmp_path / "videos", ("Square",), count=3)
+    line = f'"{sys.executable}" -m rolo_bench run --tracker ncc --suite {videos} --results {tmp_path} <&- >&- 2>&-'
+    subprocess.run(["sh", "-c", line], check=True)
+    assert (tmp_path / "videos/ope/ncc/Square.txt").is_file()
+
+
+def test_a_terminal_without_columns_shows_notes(tmp_path):
+    line = [
+        sys.executable,
+        "-m",
+        "rolo_bench",
+        "run",
+        "--tracker",
+        "ncc",
+        "--suite",
+        "demo",
+        "--sequence",
+        "BallFar",
+    ]
+    env = os.environ | {"COLUMNS": "0"}
+    done = subprocess.run(line, capture_output=True, text=True, check=True, env=env, cwd=tmp_path)
+    assert "next: rolo-bench score" in done.stderr
+
+
 def test_a_reader_that_goes_away_ends_it_quietly():
     line = f'"{sys.executable}" -m rolo_bench list suites | true'
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)

@@ -218,6 +218,8 @@ def test_figures_need_times_for_speed():
     for figure in (plots.fps, plots.speed):
         with pytest.raises(UsageError, match="none of these results has times"):
             figure(frame)
+        with pytest.raises(UsageError, match="timed beside other jobs or from a cache"):
+            figure(frame.assign(seconds=1.0))
 
 
 def test_better_trackers_lie_on_top():

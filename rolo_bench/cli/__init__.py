@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -201,6 +202,11 @@ def _option_of(word: str, command: click.Command) -> str:
 
 def entry() -> None:
     """Entry point of the console script."""
+    while (
+        free := os.open(os.devnull, os.O_RDWR)
+    ) < 3:  # what the shell closed is no place for our pipes and files
+        pass
+    os.close(free)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # the shell closed it
             setattr(sys, name, io.StringIO())

@@ -15,6 +15,8 @@ from rolo_bench.project import read_project
 from rolo_bench.protocols import PROTOCOLS
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+if not console.width:  # COLUMNS=0, at which nothing at all would be written
+    console.width = 80
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -174,7 +174,7 @@ def run(
         console.print(f"next: {_next(context, loaded)}", markup=False)
     if failures:
         raise TrackerError(
-            f"{failures} failed, the rest is kept; fix the tracker and run the same command again"
+            f"{failures} failed, the rest is kept; mend what is said of each and run the same command again"
         )
 
 
@@ -317,8 +317,8 @@ def _say(outcome: Outcome, scores: dict[str, Any], rule: Convention, board: Boar
     score = f"{rule.headline} {scores['auc']:.3f}, " if scores else ""
     left = board.left()
     rest = f"; {board.share()}, {duration(left)} left" if left is not None and not animated() else ""
-    fps = f"{outcome.fps:,.{0 if outcome.fps >= 100 else 1}f}"
-    console.print(f"  {outcome.stem}: {score}{fps} fps{rest}", markup=False)
+    fps = f"{outcome.fps:,.{0 if outcome.fps >= 100 else 1}f} fps" if outcome.fps > 0 else "no speed"
+    console.print(f"  {outcome.stem}: {score}{fps}{rest}", markup=False)
 
 
 @click.command(epilog="Example: rolo-bench demo --results /tmp/demo")

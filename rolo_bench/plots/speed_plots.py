@@ -36,6 +36,16 @@ def fps_table(
     return table.sort_values("fps", ascending=False, kind="stable", ignore_index=True)
 
 
+def _no_speed(scores: pd.DataFrame) -> UsageError:
+    """The error of a figure that has no speed to show."""
+    if scores["seconds"].notna().any():
+        return UsageError(
+            "these results were timed beside other jobs or from a cache; run the trackers again under another "
+            "--name, without --jobs and a cache, or take the times as they are with --all-speeds"
+        )
+    return UsageError("none of these results has times; run the trackers here to measure their speed")
+
+
 @styled
 def fps(
     scores: pd.DataFrame,
@@ -58,7 +68,7 @@ def fps(
     setting = describe(scores, published, form)
     table = fps_table(scores, reference, setting.published)
     if table.empty:
-        raise UsageError("none of these results has times; run the trackers here to measure their speed")
+        raise _no_speed(scores)
     table = table.set_index("tracker").loc[form.ordered(table["tracker"])].reset_index()
     seen = setting.looks(table["tracker"])
     count = len(table)
@@ -176,7 +186,7 @@ def speed(
     table = speed_table(scores, setting.published)
     table = table[np.isfinite(table["fps"]) & (table["fps"] > 0)].set_index("tracker")
     if table.empty:
-        raise UsageError("none of these results has times; run the trackers here to measure their speed")
+        raise _no_speed(scores)
     known = np.isfinite(table["auc_low"]) & (table["auc_high"] > table["auc_low"])
     bars = "Bars: 95 % bootstrap interval over sequences. " if known.any() else ""
     foreign = f" Hollow marks {DAGGER}: boxes and speeds published by others, on their machines."
