@@ -54,6 +54,14 @@ def from_corners(boxes: Array) -> Array:
     return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
 
 
+def like_corners(boxes: Array, size: tuple[int, int]) -> bool:
+    """Whether rows ``(N, 4)`` all lie in an image of this width and height as corners, and most do not as boxes."""
+    real, most = boxes[valid(boxes)], np.array(size) + 1
+    inside = (real[:, 2:] > real[:, :2]) & (real[:, 2:] <= most)
+    beyond = (real[:, :2] + real[:, 2:] > most).any(axis=1)
+    return bool(inside.all() and 2 * beyond.sum() > len(real))
+
+
 def find_misfit(boxes: Array, truth: Array, firsts: Mapping[str, Array] | None = None) -> Finding | None:
     """What is likely wrong with boxes ``(N, 4)``, judged by the first one against truth ``(N, 4)``, both 0-based.
 

@@ -23,6 +23,7 @@ import numpy as np
 from rolo_bench.boxes import Array
 from rolo_bench.boxfiles import read_boxes, read_text
 from rolo_bench.datasets import otb
+from rolo_bench.datasets.alignment import like_corners
 from rolo_bench.datasets.layouts import LAYOUTS, NAMED, find_named, near, recognise
 from rolo_bench.datasets.place import Place, Truth
 from rolo_bench.datasets.table import table_rows
@@ -238,7 +239,7 @@ def load_suite(
         suite = _kept(suite, (s for s in suite.sequences if wanted & {*s.attributes}))
     if not suite.sequences and not suite.faults:
         raise DataError(f"suite {suite.name}: no sequence found in {data_folder(data)}; {_hint(suite.name)}")
-    return replace(suite, notes=_turned(suite.sequences)) if images else suite
+    return replace(suite, notes=_notes(suite.sequences)) if images else suite
 
 
 def _kept(suite: Suite, sequences: Iterable[Sequence]) -> Suite:
@@ -248,23 +249,27 @@ def _kept(suite: Suite, sequences: Iterable[Sequence]) -> Suite:
     return replace(suite, sequences=some, missing=tuple(n for n in suite.expected if n not in found))
 
 
-def _turned(sequences: tuple[Sequence, ...]) -> tuple[str, ...]:
-    """A line on sequences whose first image carries an EXIF orientation, which is not followed."""
+TURNED = "turned by EXIF; boxes and pixels are those stored, not those a viewer shows"
+CORNERS = "the truth looks like corners x1, y1, x2, y2: as x, y, w, h most boxes reach beyond the image"
+
+
+def _notes(sequences: tuple[Sequence, ...]) -> tuple[str, ...]:
+    """A line on what first images show: an EXIF orientation, which is not followed, and truth in corners."""
     from PIL import Image
 
-    names = []
+    names: dict[str, list[str]] = {TURNED: [], CORNERS: []}
     for sequence in sequences:
-        paths = getattr(sequence.frames, "paths", ())
-        if paths and paths[0].suffix.lower() in (".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".png"):
-            # whatever a damaged file makes of the reader is told where the frame is read
-            with suppress(Exception), warnings.catch_warnings(action="ignore"), Image.open(paths[0]) as image:
-                if image.getexif().get(ORIENTATION, 1) != 1:
-                    names.append(sequence.name)
-    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-    return (
-        (f"{listed}: turned by EXIF; boxes and pixels are those stored, not those a viewer shows",)
-        if names
-        else ()
+        paths: tuple[Path, ...] = getattr(sequence.frames, "paths", ())
+        # whatever a damaged file makes of the reader is told where the frame is read
+        with suppress(Exception), warnings.catch_warnings(action="ignore"), Image.open(paths[0]) as image:
+            if like_corners(sequence.truth, image.size):
+                names[CORNERS].append(sequence.name)
+            if image.getexif().get(ORIENTATION, 1) != 1:
+                names[TURNED].append(sequence.name)
+    return tuple(
+        f"{', '.join(whose[:5])}{' …' if len(whose) > 5 else ''}: {words}"
+        for words, whose in names.items()
+        if whose
     )
 
 

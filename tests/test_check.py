@@ -102,10 +102,17 @@ def test_the_suite_of_the_project_file_is_looked_over(tmp_path, monkeypatch, cap
     assert "no faults" in capsys.readouterr().err
 
 
-def test_corners_in_the_place_of_sizes(tmp_path: Path) -> None:
+def test_corners_in_the_place_of_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = TRUTH + [20, 10, 0, 0]
     otb(tmp_path / "right", there)
     otb(tmp_path / "wrong", np.hstack([there[:, :2], there[:, :2] + there[:, 2:]]))
     assert all(r.fine for r in check_suite(load_suite(str(tmp_path / "right"))))
     (remark,) = check_suite(load_suite(str(tmp_path / "wrong")))
     assert not remark.fine and "look like corners x1, y1, x2, y2" in remark.words
+    for name, said in (("right", False), ("wrong", True)):
+        line = ["run", "--tracker", "static", "--in-process", "--suite", str(tmp_path / name)]
+        assert main([*line, "--results", str(tmp_path / "r")]) == 0
+        assert ("Walk: the truth looks like corners x1, y1, x2, y2" in capsys.readouterr().err) == said
+    images = tmp_path / "wrong" / "Walk" / "img"
+    (images / "0001.jpg").write_bytes(b"")
+    assert not load_suite(str(tmp_path / "wrong")).notes

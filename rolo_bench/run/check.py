@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rolo_bench.boxes import Array, iou, valid
+from rolo_bench.datasets.alignment import like_corners
 from rolo_bench.datasets.suites import Suite
 from rolo_bench.errors import DataError, RoloBenchError, counted
 from rolo_bench.protocols import segments
@@ -67,17 +68,10 @@ def _faults(sequence: Sequence) -> Iterator[str]:
         width, height = sizes[-1]
         if valid(box)[0] and (box[0] >= width or box[1] >= height or (box[:2] + box[2:] <= 0).any()):
             yield f"frame {sequence.first_frame + i}: its truth box lies outside the image"
-    if sizes and _like_corners(sequence.truth[valid(sequence.truth)], np.array(sizes[0]) + 1):
+    if sizes and like_corners(sequence.truth, sizes[0]):
         yield "its truth boxes look like corners x1, y1, x2, y2: as x, y, w, h most reach beyond the image"
     if len(set(sizes)) > 1:
         yield f"images of {len(set(sizes))} sizes, the first {sizes[0][0]} × {sizes[0][1]}"
-
-
-def _like_corners(boxes: Array, size: Array) -> bool:
-    """Whether rows ``(N, 4)`` all lie inside the image as corners, and most do not as boxes."""
-    inside = (boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= size)
-    beyond = (boxes[:, :2] + boxes[:, 2:] > size).any(axis=1)
-    return bool(inside.all() and 2 * beyond.sum() > len(boxes))
 
 
 def _is_cut(path: Path) -> bool:
