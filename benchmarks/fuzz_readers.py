@@ -716,7 +716,7 @@ def read_image(folder: Path, data: bytes) -> None:
     path = folder / "000001.jpg"
     path.write_bytes(data)
     one = Sequence("A", place.ImageFiles((path,)), ROWS[:1])
-    suites._turned((one,))
+    suites._notes((one,))
     fault = None
     for read in (lambda: masks.davis_objects(path), lambda: _check(path, data), lambda: decode(data, "x")):
         try:
