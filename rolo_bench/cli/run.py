@@ -23,6 +23,7 @@ from rolo_bench.cli.options import (
     data_options,
     protocol_option,
     results_option,
+    say,
     sequence_option,
     serve_option,
     trackers_option,
@@ -149,7 +150,7 @@ def run(
     if loaded.missing and not (only or attributes):
         console.print(f"{loaded.name}: {loaded.note()}; not there: {', '.join(loaded.missing)}", markup=False)
     for note in loaded.notes:
-        console.print(note, markup=False)
+        say(note)
     failures = made = 0
     board = Board(frames_of(loaded, protocol), [t for t in trackers for _ in range(repeat)])
     said = screen(show, serve, lambda line: console.print(line, markup=False))
