@@ -17,8 +17,9 @@ from rolo_bench.errors import DataError, UsageError
 from rolo_bench.plots.context import describe
 from rolo_bench.run.code import Source, read_code
 from rolo_bench.run.images import images_digest
+from rolo_bench.run.options import in_texts
 from rolo_bench.run.plugins import find_plugin, locate
-from rolo_bench.run.runner import How, run
+from rolo_bench.run.runner import How, _absolute, run
 from rolo_bench.run.stamp import Facts, differences, making
 from rolo_bench.run.store import Store
 from rolo_bench.run.verify import Fault, find_faults, prune
@@ -111,6 +112,24 @@ def test_a_file_that_is_the_default_of_an_option_counts_by_its_contents(bench, t
     weights.write_bytes(b"two")
     with pytest.raises(UsageError, match="made with other weights; keep them and choose --name OTHER"):
         bench()
+
+
+@pytest.mark.parametrize("value", ["{0}", ["{0}", "{1}"], ("x", ["{1}", "{0}"]), {"net": "{0}"}])
+def test_files_among_options_count_by_their_contents(bench, tmp_path, monkeypatch, value):
+    """With or without an ending, in lists, several of one name; and they are found from a worker's own folder."""
+    monkeypatch.chdir(tmp_path)
+    names = ("one/net", "two/net")
+    for name in names:
+        Path(name).parent.mkdir()
+        Path(name).write_text("1")
+    own = PLUGIN.replace("by=0): self.by = by", "nets=()): self.by, self.nets = 0, nets")
+    Path("offset.py").write_text(own)
+    options = {"nets": in_texts(value, lambda text: text.format(*names))}
+    assert bench(options=options) == DONE and bench(options=options) == SKIPPED
+    Path("one/net").write_text("2")
+    with pytest.raises(UsageError, match="made with other weights; keep them and choose --name OTHER"):
+        bench(options=options)
+    assert str(tmp_path / "one/net") in str(_absolute(options)["nets"])
 
 
 def test_comments_and_layout_are_not_the_program(bench, tmp_path):

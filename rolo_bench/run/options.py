@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import types
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rolo_bench.errors import UsageError, did_you_mean
+from rolo_bench.files import is_path
 
 
 def declared(cls: type, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,6 +22,22 @@ def declared(cls: type, defaults: Mapping[str, Any]) -> dict[str, Any]:
     except Exception:  # the annotations are the plugin's own code, and may name what is not there at run time
         hints = {}
     return {name: hints.get(name, bool if isinstance(v, bool) else Any) for name, v in defaults.items()}
+
+
+def names_file(text: str) -> bool:
+    """Whether a text among the options means a file: there is one, and it is written with an ending or a folder."""
+    return is_path(text) and bool(Path(text).suffix or os.sep in text) and Path(text).is_file()
+
+
+def in_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """The value of an option with each text in it changed, also within lists, tuples and the values of dictionaries."""
+    if isinstance(value, str):
+        return change(value)
+    if type(value) in (list, tuple):
+        return type(value)(in_texts(v, change) for v in value)
+    if type(value) is dict:
+        return {k: in_texts(v, change) for k, v in value.items()}
+    return value
 
 
 def check_options(

@@ -23,12 +23,14 @@ import numpy as np
 
 from rolo_bench.datasets.suites import Suite, load_suite, tre_omit
 from rolo_bench.errors import DataError, RoloBenchError, UsageError
+from rolo_bench.files import is_path
 from rolo_bench.protocols import check_protocol, segments
 from rolo_bench.run.cluster import Cluster
 from rolo_bench.run.external import kept_command, split_command
 from rolo_bench.run.in_process import InProcess, run_sequence
 from rolo_bench.run.job import Job, Limits, Setup, Tracked
 from rolo_bench.run.live import View
+from rolo_bench.run.options import in_texts, names_file
 from rolo_bench.run.plugins import COMMAND, Place, kept_origin, locate
 from rolo_bench.run.pool import End, Step, Worker, gpus, in_turn, side_by_side
 from rolo_bench.run.process import Process, WorkerError
@@ -238,14 +240,14 @@ def _workers(setup: Setup, how: How, work: Path, stop: threading.Event) -> list[
 
 def _absolute(options: dict[str, Any]) -> dict[str, Any]:
     """Options with paths as seen from any folder: a worker has one of its own."""
-    found = {}
-    for name, value in options.items():
-        if isinstance(value, str) and value and "\0" not in value:
-            path = Path(value)
-            if name == "cache" or os.sep in value or (path.suffix and path.is_file()):
-                value = str(path.absolute()) if name == "cache" or path.exists() else value
-        found[name] = value
-    return found
+
+    def absolute(text: str) -> str:
+        there = names_file(text) or (os.sep in text and is_path(text) and Path(text).exists())
+        return str(Path(text).absolute()) if there else text
+
+    cache = options.get("cache")
+    kept = {"cache": str(Path(cache).absolute())} if isinstance(cache, str) and is_path(cache) else {}
+    return {name: in_texts(value, absolute) for name, value in options.items()} | kept
 
 
 @dataclass

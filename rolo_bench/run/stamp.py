@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from rolo_bench.files import digest, is_path
 from rolo_bench.run.code import Source, read_code
 from rolo_bench.run.external import split_command
 from rolo_bench.run.images import images_digest
+from rolo_bench.run.options import in_texts, names_file
 from rolo_bench.run.plugins import COMMAND, Place, Plugin, locate, plugin_folder
 from rolo_bench.sequence import Sequence
 from rolo_bench.tracker import is_oracle
@@ -84,24 +85,28 @@ def making(place: Place, facts: Facts, seed: int, threads: int) -> dict[str, Any
     """The tracker's half of a stamp.
 
     A folder of detections is no part of it, since an entry there is what the detector gives. A file among the
-    options counts by its name and contents, wherever it lies.
+    options, also in a list of them, counts by its name and contents, wherever it lies.
 
     Raises:
         TrackerError: code of the tracker cannot be read.
     """
     code = place.code()
     options, codes, weights = {}, [code.digest], dict(facts.weights)
+
+    def stamped(name: str, text: str) -> str:
+        file = Path(text)
+        if not names_file(text):
+            return text
+        if file.suffix == ".py":
+            codes.append(read_code(Source(file.resolve(), folder=file.resolve().parent)).digest)
+        else:
+            key = f"{name} {file.name}"  # several of one name count one after the other
+            weights[key] = f"{weights[key]} {digest(file)}" if key in weights else digest(file)
+        return file.name
+
     for name, value in facts.options.items():
-        if name == "cache":
-            continue
-        file = Path(value) if isinstance(value, str) and len(value) < 4096 and "\0" not in value else Path()
-        if isinstance(value, str) and file.suffix and file.is_file():
-            if file.suffix == ".py":
-                codes.append(read_code(Source(file.resolve(), folder=file.resolve().parent)).digest)
-            else:
-                weights[f"{name} {file.name}"] = digest(file)
-            value = file.name
-        options[name] = value
+        if name != "cache":
+            options[name] = in_texts(value, partial(stamped, name))
     return {
         "code": code.digest if len(codes) == 1 else hashlib.sha256(" ".join(codes).encode()).hexdigest(),
         "options": options,
