@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from rolo_bench.boxfiles import read_boxes
-from rolo_bench.datasets.place import Place, Truth, frame_paths, missing
+from rolo_bench.datasets.place import Place, Truth, bare, frame_paths, missing
 from rolo_bench.sequence import Sequence
 
 
@@ -31,6 +31,7 @@ def find_truth(root: Path, name: str) -> tuple[Path, Path]:
 
     Raises:
         MissingError: neither is there.
+        DataError: nor is, but the images are.
     """
     own = root / name / "groundtruth_rect.txt"
     if own.is_file():
@@ -40,7 +41,7 @@ def find_truth(root: Path, name: str) -> tuple[Path, Path]:
         part = root / match[1] / f"groundtruth_rect.{match[2]}.txt"
         if part.is_file():
             return part.parent, part
-    raise missing(own)
+    raise bare(missing(own)) if (root / name / "img").is_dir() else missing(own)
 
 
 def load_sequence(

@@ -94,10 +94,15 @@ class Place:
         """The sequence; with ``images=False`` they need not be there.
 
         Raises:
-            MissingError: the annotation is not there.
-            DataError: other files are missing, or numbers of rows and images do not fit.
+            MissingError: neither the annotation is there nor images.
+            DataError: one of the two is missing, or numbers of rows and images do not fit.
         """
-        truth = self.truth()
+        try:
+            truth = self.truth()
+        except MissingError as error:
+            if self._has_images():
+                raise bare(error) from None
+            raise
         if (far := np.flatnonzero((np.abs(truth.boxes) > FARTHEST).any(axis=1))).size:
             raise DataError(
                 f"{truth.source}: box {far[0] + 1} lies beyond {FARTHEST:.0f} pixels; the file is damaged"
@@ -140,6 +145,12 @@ class Place:
             self.name, frames, known, self.attributes, order[0], flags(truth.visibility), flags(truth.absent),
             annotated, truth.extent,
         )  # fmt: skip
+
+    def _has_images(self) -> bool:
+        try:
+            return bool(self.images())
+        except DataError:
+            return False
 
 
 def _spread(boxes: Array, annotated: Flags) -> Array:
@@ -249,6 +260,11 @@ def frame_numbers(values: Array, where: str) -> NDArray[np.int_]:
     if wrong.any():
         raise DataError(f"{where}: {values[wrong][0]:g} is no number of a frame")
     return values.astype(int)
+
+
+def bare(error: MissingError) -> DataError:
+    """The error of an annotation that is not there though its images are, so that the sequence is no absent one."""
+    return DataError(f"{error}, though its images are there; fetch the sequence again")
 
 
 def missing(path: Path) -> MissingError:

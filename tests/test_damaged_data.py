@@ -116,6 +116,28 @@ def test_one_damaged_entry_of_a_json(tmp_path: Path) -> None:
         assert told(tmp_path) == ({new}, {old})
 
 
+@pytest.mark.parametrize("name", ["vot", "got10k"])
+def test_images_without_the_annotation_that_a_list_promises(tmp_path: Path, name: str) -> None:
+    """With them gone as well it is a sequence that is absent, and a suite may be partial."""
+    old, new = two_sequences(tmp_path, name)
+    (tmp_path / old / "groundtruth.txt").unlink()
+    suite = suites.load_suite(str(tmp_path), tolerant=True)
+    assert [n for n, _ in suite.faults] == [old] and "though its images are there" in suite.faults[0][1]
+    assert [s.name for s in suite.sequences] == [new] and not suite.missing
+    shutil.rmtree(tmp_path / old)
+    suite = suites.load_suite(str(tmp_path), partial=True, tolerant=True)
+    assert suite.missing == (old,) and not suite.faults
+
+
+def test_images_without_the_annotation_that_a_table_promises(tmp_path: Path) -> None:
+    old, new = two_sequences(tmp_path, "otb")
+    table = tmp_path / "mine.csv"
+    table.write_text(f"name\n{old}\n{new}\n")
+    (tmp_path / old / "groundtruth_rect.txt").unlink()
+    suite = suites.load_suite(str(table), tolerant=True)
+    assert [n for n, _ in suite.faults] == [old] and [s.name for s in suite.sequences] == [new]
+
+
 def test_images_that_belong_to_another_part_are_no_damage(tmp_path: Path) -> None:
     """UAV20L has its images among those of UAV123."""
     uav123(tmp_path, TRUTH)
