@@ -97,16 +97,7 @@ class Place:
             MissingError: neither the annotation is there nor images.
             DataError: one of the two is missing, or numbers of rows and images do not fit.
         """
-        try:
-            truth = self.truth()
-        except MissingError as error:
-            if self._has_images():
-                raise bare(error) from None
-            raise
-        if (far := np.flatnonzero((np.abs(truth.boxes) > FARTHEST).any(axis=1))).size:
-            raise DataError(
-                f"{truth.source}: box {far[0] + 1} lies beyond {FARTHEST:.0f} pixels; the file is damaged"
-            )
+        truth = self._truth()
         try:
             numbered = self.images()
         except DataError:
@@ -145,6 +136,19 @@ class Place:
             self.name, frames, known, self.attributes, order[0], flags(truth.visibility), flags(truth.absent),
             annotated, truth.extent,
         )  # fmt: skip
+
+    def _truth(self) -> Truth:
+        try:
+            truth = self.truth()
+        except MissingError as error:
+            if self._has_images():
+                raise bare(error) from None
+            raise
+        if (far := np.flatnonzero((np.abs(truth.boxes) > FARTHEST).any(axis=1))).size:
+            raise DataError(
+                f"{truth.source}: box {far[0] + 1} lies beyond {FARTHEST:.0f} pixels; the file is damaged"
+            )
+        return truth
 
     def _has_images(self) -> bool:
         try:
