@@ -211,6 +211,12 @@ def test_an_output_that_the_shell_closed_is_no_traceback():
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_options_are_listed_where_python_has_no_docstrings():
+    line = [sys.executable, "-OO", "-m", "rolo_bench", "list", "trackers", "rolo"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert "history" in done.stdout
+
+
 def test_a_run_whose_streams_the_shell_closed(tmp_path):
     videos = otb_folder(tmp_path / "videos", ("Square",), count=3)
     line = f'"{sys.executable}" -m rolo_bench run --tracker ncc --suite {videos} --results {tmp_path} <&- >&- 2>&-'

@@ -111,6 +111,17 @@ def test_times_below_a_microsecond_are_kept(tmp_path):
     assert found.seconds == pytest.approx(seconds, abs=1e-12)
 
 
+def test_trackers_that_differ_in_case_alone_are_asked_about(tmp_path):
+    store = Store(tmp_path)
+    for name in ("Same", "same"):
+        store.save("mini", RunResult(name, "Dog", "ope", np.ones((3, 4)), np.ones(3)))
+    assert store.find_tracker("mini", "ope", "same") == "same"
+    with pytest.raises(UsageError, match=r"no results of SAME on mini \(ope\).*(Same|same)"):
+        store.find_tracker("mini", "ope", "SAME")
+    with pytest.raises(UsageError, match=r"there are some on mini \(ope\)$"):
+        store.find_tracker("mini", "tre", "SAME")
+
+
 def test_segments_are_kept_apart(tmp_path):
     store = Store(tmp_path)
     for k in (1, 2):

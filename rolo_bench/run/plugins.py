@@ -285,7 +285,7 @@ def option_help(tracker: str) -> list[tuple[str, str, str]]:
     known = {name: repr(default) for name, default in plugin.options().items()}
     if told := getattr(plugin.cls, "settings_of", ()):  # in the place of the keywords of any name
         words.pop("settings", None)
-        words |= {name: described(kind)[name] for kind, names in told for name in names.split()}
+        words |= {name: described(kind).get(name, "") for kind, names in told for name in names.split()}
     others = {name: "…" for name in words if name not in known}
     return [(name, default, words.get(name, "")) for name, default in (known | others).items()]
 

@@ -422,7 +422,10 @@ class Store:
         known = self.trackers(suite, protocol)
         found = same_name(tracker, known)
         if found is None:
-            places = [f"{s} ({p})" for s, p, t, _ in self.contents() if same_name(tracker, [t])]
+            others = [
+                c for c in self.contents() if c[:2] != (suite, protocol)
+            ]  # here several differ in case alone
+            places = dict.fromkeys(f"{s} ({p})" for s, p, t, _ in others if same_name(tracker, [t]))
             near = did_you_mean(tracker, known, "run or import others")
             there = f"; there are some on {', '.join(places)}" if places else near
             raise UsageError(f"no results of {tracker} on {suite} ({protocol}) in {self.root}{there}")
