@@ -132,8 +132,9 @@ def same(a: Any, b: Any) -> bool:
 
 
 def plain_text(data: bytes) -> str:
-    """A text in UTF-8 or, where marked, UTF-16."""
-    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    """A text in UTF-8 or, where marked, UTF-16; carriage returns alone end its rows where nothing else does."""
+    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    return text if "\n" in text else "\n".join(text.split("\r"))
 
 
 def plain_number(cell: str) -> float:
