@@ -145,7 +145,8 @@ def parse_fast(path: Path, columns: int, data: bytes | None = None) -> Array:
         return fixed
     lines = data.rstrip(b"\n").split(b"\n")
     counts = {line.count(b",") for line in lines}
-    if counts == {columns - 1} and b"_" not in data and data.isascii():
+    ends = data.count(b"\r") == data.count(b"\r\n")  # else there may be rows that end otherwise
+    if counts == {columns - 1} and ends and b"_" not in data and data.isascii():
         try:
             values = np.array(data.rstrip(b"\n").replace(b"\n", b",").split(b","), dtype=np.float64)
         except ValueError:

@@ -87,6 +87,13 @@ def test_fast_equals_careful(tmp_path):
     assert np.array_equal(parse_fast(path, 4), parse_table(path, 4))
 
 
+def test_a_carriage_return_within_a_row_ends_it(tmp_path):
+    path = tmp_path / "b.txt"
+    path.write_bytes(b"0,5.,\r3,4")
+    with pytest.raises(DataError, match="row 1"):
+        parse_fast(path, 4)
+
+
 def result(name="ncc", **more):
     return RunResult(name, "Dog", "ope", np.ones((3, 4)), np.full(3, 0.5), **more)
 

@@ -459,3 +459,10 @@ def test_killed_at_random_and_resumed_is_byte_identical(tmp_path):
         assert snapshot(results / "videos/ope/mosse") == wanted
         assert not list(results.rglob(".*"))
     assert killed >= kills // 2  # the rest had just ended
+
+
+def test_repetitions_beyond_the_last_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last = ["--repeat", "3", "--seed", str(2**32 - 1), "--results", str(tmp_path)]
+    assert main(["run", "--tracker", "static", "--suite", "demo", *last]) == 2
+    assert "--repeat 3 from --seed 4294967295" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())

@@ -63,6 +63,9 @@ def result(tracker: str, name: str, hits: int, frames: int = 30, **kwargs) -> Ru
     return RunResult(tracker, name, kwargs.pop("protocol", "ope"), boxes, np.full(frames, 0.1), **kwargs)
 
 
+UNKNOWN = "bad, good: no record (run.json) says what made these boxes"
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "results")
@@ -79,7 +82,7 @@ def test_columns_and_values(store: Store) -> None:
         "success50 success75 mean_iou lt_precision lt_recall failures dropped counted fps seconds frames"
     )
     assert set(scores.columns) == {*columns.split(), "confidence", *(f"{c}_curve" for c in CURVES)}
-    assert len(scores) == 6 and scores.attrs["notes"] == []
+    assert len(scores) == 6 and scores.attrs["notes"] == [UNKNOWN]
     row = scores[(scores["tracker"] == "good") & (scores["sequence"] == "Two")].iloc[0]
     # 24 of 30 frames overlap by 1: success 0.8 at 20 thresholds, 0 at the last.
     assert row["auc"] == pytest.approx(0.8 * 20 / 21) and row["mean_iou"] == pytest.approx(0.8)
@@ -205,7 +208,7 @@ def test_curves_matrix_and_attributes(store: Store) -> None:
 def test_partial_suite_says_so(store: Store) -> None:
     part = suite("One", "Two", expected=("One", "Two", "Three", "Four"))
     scores = score(store, part, partial=True)
-    assert scores.attrs["notes"] == ["2 of 4 sequences"]
+    assert scores.attrs["notes"] == ["2 of 4 sequences", UNKNOWN]
     assert coverage(scores) == coverage(summary(scores)) == "2 of 4 sequences"
 
 
@@ -240,7 +243,8 @@ def test_a_missing_result_is_an_error_unless_partial(store: Store) -> None:
     own = score(store, whole, require="any")
     assert own.groupby("tracker").size().to_dict() == {"bad": 3, "good": 3, "half": 1}
     assert coverage(own) == "1 to 3 of 3 sequences" and "3 trackers on 1 to 3 of 3" in own.attrs["compared"]
-    assert score(store, whole, ["good", "bad"]).attrs["notes"] == []
+    (note,) = score(store, whole, ["good", "bad"]).attrs["notes"]
+    assert note == UNKNOWN.replace("bad, good", "good, bad")
     store.save("tiny", result("stray", "Elsewhere", 30))
     assert "stray has 0 of 3" in score(store, whole).attrs["compared"]
     with pytest.raises(DataError, match="stray: no result on 3 of 3"):
@@ -263,7 +267,7 @@ def test_that_trackers_have_different_sequences_is_told_by_its_own_entry(
     )
     monkeypatch.setattr(Suite, "note", lambda self: "one of different ones is missing")
     scores = score(store, odd, partial=True)
-    assert scores.attrs["notes"] == ["one of different ones is missing", "otherwise put"]
+    assert scores.attrs["notes"] == ["one of different ones is missing", "otherwise put", UNKNOWN]
     assert warnings_of(scores, metas_of(scores, store))[-1].head == "otherwise put"
     whole = score(store, odd, ["good", "bad"], partial=True)
     assert not any("different" in w.head for w in warnings_of(whole, metas_of(whole, store)))

@@ -95,6 +95,13 @@ def test_an_arrow_at_the_rim_says_where_a_box_is(box, side):
     assert at[side]
 
 
+def test_a_box_out_of_this_world_is_an_arrow() -> None:
+    image = np.zeros((60, 80, 3), np.uint8)
+    far = [show.Drawn("a", np.array([[1e308, 20, 1e308, 10]]), COLOURS[0], np.zeros(1))]
+    drawn = show.boxes_on(image, far, 0, scale=2.0)
+    assert drawn[:, 60:].any() and not drawn[:, :40].any()
+
+
 def test_a_sheet_has_one_legend_with_mean_overlaps(monkeypatch):
     sequence = square_sequence()
     shown = show.tracks(sequence, {"one": moved(sequence.truth, 12), "\u8ddf\u8e2a": sequence.truth})

@@ -141,6 +141,8 @@ def run(
         scheduler,
         send_data,
     )
+    if seed + repeat > 2**32:
+        raise UsageError(f"--repeat {repeat} from --seed {seed} goes beyond the last seed, {2**32 - 1}")
     store = Store(results)
     asked = {
         "store": store, "options": parse_options(pairs), "name": name, "force": force, "seed": seed,

@@ -38,6 +38,7 @@ PAPER, INK = (250, 250, 250), (30, 30, 30)
 TEXT = 14
 SWATCH = 36
 SMALL = 24  # pixels; boxes below are drawn in thin lines
+FAR = 1e9  # pixels; what lies further off is drawn as if it lay there
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def boxes_on(
     """
     canvas = np.array(image, copy=True)
     for track in sorted(shown[::-1], key=lambda t: t.overlaps is None):
-        box = track.boxes[index] * scale
+        box = np.clip(track.boxes[index], -FAR, FAR) * scale
         thin = track.overlaps is None and len(shown) > 1
         thin = thin or bool(track.lost is not None and track.lost[index])
         small = valid(box)[0] and box[2:].min() < SMALL

@@ -241,6 +241,8 @@ def _stale(metas: dict[str, dict[str, Any]], all_speeds: bool) -> list[Note]:
             )
         elif meta.get("fingerprint") and not meta.get("makings") and not meta.get("imported"):
             said.append((name, ": made before stamps; what these results depend on was not recorded in full"))
+        elif not meta:
+            said.append((name, ": no record (run.json) says what made these boxes"))
     untimed = [n for n, m in metas.items() if not all(timed(m, e) for e in m.get("sequences", {}).values())]
     words = ": timed beside other jobs or from a cache; frames per second "
     words += "are not those of the tracker alone" if all_speeds else "left out"
