@@ -25,8 +25,8 @@ def check_name(kind: str, name: str) -> str:
     """
     if not NAME.fullmatch(name) or name.endswith(("_time", " ", ".")) or len(name.encode()) > 200:
         raise UsageError(
-            f"{kind} name {name!r}: use letters, digits, '-', '_', '.', '+', start with a letter or digit, and do "
-            "not end with _time"
+            f"{kind} name {name[:60]!r}{'…' * (len(name) > 60)}: use letters, digits, '-', '_', '.', '+', at most 200 "
+            "bytes of them, start with a letter or digit, and do not end with _time"
         )
     return name
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from rolo_bench.boxfiles import format_boxes, parse_fast, parse_table, read_boxes
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.files import check_name
 from rolo_bench.run.store import RunResult, Store
 
 number = st.floats(-1e5, 1e5)
@@ -191,3 +192,9 @@ def test_a_damaged_run_json_is_one_line(tmp_path, text):
     (folder / "run.json").write_text(text)
     with pytest.raises(DataError, match="set it aside with `rolo-bench verify --prune`"):
         Store(tmp_path).meta("mini", "ope", "ncc")
+
+
+def test_a_name_too_long_is_told_in_one_short_line():
+    with pytest.raises(UsageError, match="at most 200 bytes") as caught:
+        check_name("tracker", "a" * 5000)
+    assert len(str(caught.value)) < 300
