@@ -140,6 +140,16 @@ class Fails:
             raise ValueError('no luck')
         return self.box
 """
+SLOW = """
+import time
+class Slow:
+    'Stays where it is, long enough for a display to be drawn anew.'
+    def init(self, image, box):
+        self.box = box
+    def update(self, image):
+        time.sleep(0.02)
+        return self.box
+"""
 
 
 def test_a_log_has_a_line_for_each_sequence_and_says_what_is_next(tmp_path, monkeypatch, capsys):
@@ -211,9 +221,10 @@ def on_a_terminal(command: list[str], folder: Path, **environment: str) -> str:
 def test_a_terminal_shows_frames_failures_in_red_and_the_end(tmp_path, jobs):
     otb_folder(tmp_path / "videos", count=40)
     (tmp_path / "fails.py").write_text(FAILS)
+    (tmp_path / "slow.py").write_text(SLOW)
     command = [sys.executable, "-m", "rolo_bench", "run", "--suite", "./videos", "--jobs", jobs]
-    text = on_a_terminal([*command, "--tracker", "static", "--tracker", "./fails.py"], tmp_path)
-    assert "of 160 frames" in text and "static (1 of 2)" in text and "left" in text
+    text = on_a_terminal([*command, "--tracker", "./slow.py", "--tracker", "./fails.py"], tmp_path)
+    assert "of 160 frames" in text and "slow (1 of 2)" in text and "left" in text
     assert re.search(r"Other: AUC \d\.\d{3}, ", text)
     assert re.search(r"\x1b\[31m  Other: failed: Other, frame 4: ValueError: no luck", text)
     assert "next: rolo-bench score --suite ./videos" in text
