@@ -617,12 +617,18 @@ def test_ticks_choose_the_boxes_and_the_legend_tells_the_overlap(film):
     check_names(film, {"slider", "image", "button"})
 
 
+def whole(path: Path) -> bool:
+    """Whether a figure has been written to its end, which the browser does under its name."""
+    ends = {".svg": b"</svg>", ".png": b"IEND\xaeB`\x82"}
+    return path.suffix in ends and path.read_bytes().rstrip().endswith(ends[path.suffix])
+
+
 def saved(browser: Browser, folder: Path, button: str) -> Path:
     """The file that a click on a button leads to."""
     before = set(folder.iterdir())
     browser.one(f"[aria-label='{button}']").click()
     end = time.monotonic() + 20
-    while not (new := [p for p in set(folder.iterdir()) - before if p.suffix in (".svg", ".png")]):
+    while not (new := [p for p in set(folder.iterdir()) - before if whole(p)]):
         assert time.monotonic() < end, browser.driver.get_log("browser")
         time.sleep(0.05)
     return new[0]
