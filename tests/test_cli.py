@@ -225,18 +225,8 @@ def test_a_run_whose_streams_the_shell_closed(tmp_path):
 
 
 def test_a_terminal_without_columns_shows_notes(tmp_path):
-    line = [
-        sys.executable,
-        "-m",
-        "rolo_bench",
-        "run",
-        "--tracker",
-        "ncc",
-        "--suite",
-        "demo",
-        "--sequence",
-        "BallFar",
-    ]
+    chosen = ["--tracker", "ncc", "--suite", "demo", "--sequence", "BallFar"]
+    line = [sys.executable, "-m", "rolo_bench", "run", *chosen]
     env = os.environ | {"COLUMNS": "0"}
     done = subprocess.run(line, capture_output=True, text=True, check=True, env=env, cwd=tmp_path)
     assert "next: rolo-bench score" in done.stderr

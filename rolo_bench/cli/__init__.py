@@ -202,10 +202,9 @@ def _option_of(word: str, command: click.Command) -> str:
 
 def entry() -> None:
     """Entry point of the console script."""
-    while (
-        free := os.open(os.devnull, os.O_RDWR)
-    ) < 3:  # what the shell closed is no place for our pipes and files
-        pass
+    free = 0
+    while free < 3:  # what the shell closed is no place for our pipes and files
+        free = os.open(os.devnull, os.O_RDWR)
     os.close(free)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # the shell closed it
