@@ -273,6 +273,30 @@ def test_threads_and_last_digits_do_not_matter(toy, monkeypatch):
     np.testing.assert_array_equal(follow(toy(network="none", least=40), frames), boxes)
 
 
+def test_the_given_box_changes_its_size_at_once_and_the_carried_one_slowly(toy):
+    """A target that grows by half at once: the given box lies half-way between the carried and the judged one."""
+    frames = list(toy_video(6).frames.images)
+    frames[-1] = frames[-1].copy()
+    x, y = 20 + 2 * 5, 40 + 5
+    frames[-1][y - 5 : y + 25, x - 4 : x + 18] = 240  # 22 x 30 where 14 x 20 stood
+    tracker = toy(network="none", least=40)
+    follow(tracker, frames[:-1])
+    before, met = tracker.size.copy(), []
+    judged = evidence.blend
+
+    def blend(*values):
+        met.append(judged(*values))
+        return met[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rolo_bench.trackers.rolo_plus.blend", blend)
+        given = tracker.update(frames[-1])
+    carried = evidence.around(tracker.centre, tracker.size)
+    assert (met[0][2:] > 1.3 * before).all()
+    assert (tracker.size < 1.11 * before).all()
+    np.testing.assert_array_equal(given, np.round((carried + met[0]) / 2 * 16) / 16)
+
+
 def test_tracker_without_detections_is_the_filter_alone(toy):
     video = toy_video(15)
     tracker = toy(network="none", least=40, detections=0)

@@ -261,6 +261,12 @@ def test_own_folder_comes_first_then_cache_then_download(
     assert weights.obtain("net")[0].parent.name == "weights"
     (own / "net.bin").write_bytes(BODY)
     assert weights.obtain("net") == weights.fetch("net") == (own / "net.bin",)
+    (own / "nets").mkdir()
+    (own / "net.bin").rename(own / "nets" / "net.bin")
+    assert weights.obtain("net") == weights.fetch("net") == (own / "nets" / "net.bin",)
+    assert weights.status(weights.registered("net")[0][0]) == ("own folder", own / "nets" / "net.bin")
+    monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(tmp_path / "nowhere"))
+    assert weights.obtain("net")[0].parent.name == "weights"
 
 
 @pytest.mark.parametrize("data", [BODY[:-1], BODY[:50] + b"x" + BODY[51:], b""])

@@ -29,7 +29,8 @@ class RoloPlus:
 
     A frame goes through one pass of the detector's network on a square crop around the box that the LSTM
     expects. The filter gives the prior box; the network's boxes, merged, are the other candidates; the judge
-    estimates the overlap of each with the target; the best ones are averaged.
+    estimates the overlap of each with the target; the best ones are averaged. What is carried on to the next frame
+    changes its size slowly; the box that is given lies half-way between that and the average.
 
     Args:
         detector: name of a detector whose network is at hand (not a plugin).
@@ -41,7 +42,7 @@ class RoloPlus:
         motion: use the LSTM; without it the target is expected to stand still.
         habit: share of the first frame's difference between annotation and detection that is applied later.
         detections: how many merged boxes are judged; 0 leaves the filter alone.
-        follow: share of a change of size that is taken over each frame.
+        follow: share of a change of size that is carried on each frame.
         sharpness: of the averaging of candidates, in estimated overlap.
         learn: least estimated overlap at which the filter learns.
         regularisation, support, sigma, first, forget: of the filter (`rolo_bench.nn.plus.filter`).
@@ -146,12 +147,12 @@ class RoloPlus:
         limit = np.array([image.shape[1], image.shape[0]], dtype=np.float64)
         self.size = steady(np.clip(expected[2:] * np.exp(change), 4, 1.2 * limit))
         self.centre = steady(np.clip(best[:2] + best[2:] / 2, 0, limit))
-        box = around(self.centre, self.size)
-        self.expectation.step(movement(before, box))
+        carried = around(self.centre, self.size)
+        self.expectation.step(movement(before, carried))
         if values.max() > self.learn:
             column, row = view.to_cells(self.centre)
             self.filter = learn(self.filter, maps, float(row), float(column))
-        return box
+        return steady((carried + best) / 2)
 
     def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, Array]:
         """A look around an expected box: view, projected maps, candidates ``(N, 4)`` and their values ``(N,)``."""

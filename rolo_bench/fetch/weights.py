@@ -1,7 +1,7 @@
 """Where detector weights come from: a registry of files, a folder of the user's own, a verified cache.
 
-A file is looked for in the folder of ``ROLO_BENCH_WEIGHTS`` (for machines without internet), then in the
-cache, then fetched. Wherever it lies, it is checked before it is used: against its SHA-256, or where nobody
+A file is looked for in the folder of ``ROLO_BENCH_WEIGHTS`` (for machines without internet) and those right below it,
+then in the cache, then fetched. Wherever it lies, it is checked before it is used: against its SHA-256, or where nobody
 publishes one, against that of the first download and for the structure of what its name says.
 """
 
@@ -95,15 +95,22 @@ def local(detector: str, folder: Path, advice: str) -> tuple[Path, ...] | None:
     return None
 
 
+def own_folders() -> list[Path]:
+    """The user's own folder and those right below it; none where ``ROLO_BENCH_WEIGHTS`` is not set."""
+    folder = weights_folder()
+    if folder is None or not folder.is_dir():
+        return []
+    return [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]
+
+
 def own(detector: str) -> tuple[Path, ...] | None:
-    """Verified paths of a detector's files in the user's own folder; None where they are not there.
+    """Verified paths of a detector's files in one of the user's own folders; None where they are not there.
 
     Raises:
         WeightsError: a file is there but is not what it should be; nothing is changed in that folder.
     """
-    folder = weights_folder()
     advice = "it lies in your own folder (ROLO_BENCH_WEIGHTS) and is left alone, replace or delete it"
-    return None if folder is None else local(detector, folder, advice)
+    return next(filter(None, (local(detector, folder, advice) for folder in own_folders())), None)
 
 
 def at_hand(detector: str) -> tuple[Path, ...] | None:
@@ -178,8 +185,9 @@ def fetch_file(
 
 def status(file: WeightFile) -> tuple[str, Path | None]:
     """Where a file is on this machine: ``own folder``, ``cache``, ``damaged`` or ``not here``, and its path."""
-    for label, folder in (("own folder", weights_folder()), ("cache", cache_folder("weights"))):
-        if folder is not None and (folder / file.name).is_file():
+    places = [("own folder", folder) for folder in own_folders()]
+    for label, folder in (*places, ("cache", cache_folder("weights"))):
+        if (folder / file.name).is_file():
             path = folder / file.name
             return ("damaged" if fault(file, path) else label), path
     return "not here", None

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.errors import UsageError
+from rolo_bench.nn.plus.evidence import around
 from rolo_bench.nn.plus.file import save_plus
 from rolo_bench.nn.plus.networks import LIMIT, Expectation, Judge, Motion
 from rolo_bench.nn.train.loop import Schedule, Stream, read_checkpoint, run, write_checkpoint
@@ -88,12 +89,13 @@ def record(tracker: Any, video: Video, recipe: PlusRecipe) -> list[Record]:
         if rng.random() < recipe.push:
             tracker.centre = tracker.centre + rng.normal(size=2) * 0.08 * tracker.size
             tracker.size = tracker.size * np.exp(rng.normal(size=2) * 0.12 + rng.normal() * 0.1)
-        box = tracker.update(image)
+        tracker.update(image)
         if not valid(truth)[0]:
             continue
         overlap = np.nan_to_num(iou(tracker.candidates, truth)).astype(np.float32)
         records.append(Record(video.name, tracker.table, overlap))
-        away = away + 1 if np.nan_to_num(iou(box, truth))[0] < 0.1 else 0
+        carried = around(tracker.centre, tracker.size)
+        away = away + 1 if np.nan_to_num(iou(carried, truth))[0] < 0.1 else 0
         if away > recipe.lost:
             tracker.centre, tracker.size = truth[:2] + truth[2:] / 2, truth[2:].copy()
             tracker.expectation, away = Expectation.start(tracker.motion), 0
