@@ -278,6 +278,9 @@ def test_offsets_are_inverse_and_bounded():
     torch.testing.assert_close(add_offset(b, box_offset(a, b)), a)
     far = decode(RoloConfig(limit=0.5), torch.tensor([100.0, 0, 100, 0]), a, a, torch.zeros(()), a)
     torch.testing.assert_close(far, torch.tensor([0.6, 0.5, 0.2 * np.exp(0.5), 0.1]).float())
+    half = RoloConfig(limit=0.5, correction=0.5)
+    near = decode(half, torch.tensor([100.0, 0, 100, 0]), a, a, torch.zeros(()), a)
+    torch.testing.assert_close(near, torch.tensor([0.55, 0.5, 0.2 * np.exp(0.25), 0.1]).float())
 
 
 def test_features_matter_and_their_absence_is_zeros():
@@ -302,6 +305,7 @@ def test_weights_describe_themselves_and_come_back(tmp_path):
     ("setting", "value"),
     [("hidden", 32), ("likeness", True), ("form", "absolute"), ("history", 0), ("history", True), ("prefer", 1),
      ("alike", -1), ("alike", "abc"), ("least", "x"), ("least", float("nan")), ("iou_min", 5), ("share", 7),
+     ("correction", 1.5),
      ("steps", 1.5), ("steps", -1), ("limit", "x"), ("judge", 1)],
 )  # fmt: skip
 def test_settings_that_a_network_cannot_have_are_refused(tmp_path, setting, value):
@@ -363,6 +367,7 @@ def test_shipped_weights_load_and_say_what_they_were_trained_on():
         net, about = load_rolo(path)
         assert about["videos"] and about["recipe"]["seed"] >= 0
         json.dumps(about)
+        assert net.config.correction == (0.5 if net.config.form == "offset" and net.config.steps else 1)
         assert net.config.detector == ("demo" if path.name == "rolo-demo.safetensors" else "yolox-nano")
         total += path.stat().st_size
         assert path.stat().st_size < 20e6

@@ -451,6 +451,20 @@ def test_the_tracker_is_trained_from_python_and_goes_on_to_the_same_file(tmp_pat
     assert (tmp_path / "parts/rolo.safetensors").stat().st_mode & 0o777 == 0o644
 
 
+def test_a_network_learns_the_whole_correction_and_applies_half_of_it(tmp_path, small_tracker, monkeypatch):
+    learnt = []
+
+    def spy(config, *rest):
+        learnt.append(config.correction)
+        return train(config, *rest)
+
+    monkeypatch.setattr("rolo_bench.nn.train.rolo.train", spy)
+    for steps, applied in ((6, 0.5), (0, 1.0)):  # a streaming network's predictions are learnt to be led by
+        small_tracker(tmp_path / f"steps{steps}", steps=steps)
+        assert load_rolo(tmp_path / f"steps{steps}/rolo.safetensors")[0].config.correction == applied
+    assert learnt == [1.0, 1.0]
+
+
 def test_a_tracker_of_other_data_is_refused(tmp_path, small_tracker):
     """A folder's checkpoint belongs to its videos, detector, motion, split, start and recipe."""
     small_tracker(tmp_path / "run")

@@ -40,7 +40,7 @@ class Rolo:
             ROLO authors' code chose it; a study of what that is worth, never a fair result.
         without: a study of what is worth what: ``feature`` compares nothing with the first frame, ``network``
             leaves the box uncorrected.
-        settings: of the association (`rolo_bench.association`) and ``centre``, ``share``
+        settings: of the association (`rolo_bench.association`) and ``centre``, ``share``, ``correction``
             (`rolo_bench.nn.rolo.config.RoloConfig`), such as ``alike=0``; by default those of the network's training.
 
     What differs from the paper is named in `rolo_bench.nn.rolo.network`.
@@ -49,7 +49,7 @@ class Rolo:
     suite_defaults = {"demo": {"detector": "demo", "size": None}}
     settings_of = (
         (Association, "history iou_min threshold widen buffer floor size_limit size_cost prefer alike least"),
-        (RoloConfig, "centre share"),
+        (RoloConfig, "centre share correction"),
     )
     """For ``rolo-bench list trackers rolo``: whose docstrings describe the ``settings``."""
 

@@ -87,7 +87,7 @@ def decode(
         return out_of_window(box, before, config.window) if config.window else box
     if config.share:
         fed = torch.where((missed == 0)[..., None], add_offset(fed, config.share * drawn), fed)
-    return add_offset(fed, config.limit * torch.tanh(output[..., :4] / config.limit))
+    return add_offset(fed, config.correction * config.limit * torch.tanh(output[..., :4] / config.limit))
 
 
 def to_map(config: RoloConfig, box: Tensor, before: Tensor) -> Tensor:

@@ -43,11 +43,14 @@ CHOSEN: dict[str, dict[str, Any]] = {
         "alike": 4.0,
         "least": -2.33,
         "share": 0.5,
+        "correction": 0.5,
         "likeness": True,
     },
 }
 # A streaming network of the offset form is also told the score, judges, and moves up to three box sizes a frame.
-STREAMING: dict[str, Any] = {"motion": "output", "confidence": True, "judge": True, "limit": MOST}
+STREAMING: dict[str, Any] = {
+    "motion": "output", "confidence": True, "judge": True, "limit": MOST, "correction": 1.0,
+}  # fmt: skip
 
 
 # What the numbers may be, from the least to the most.
@@ -55,7 +58,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "hidden": (1, math.inf),
     **dict.fromkeys(("steps", "feature_size", "projection"), (0, math.inf)),
     **dict.fromkeys(("limit", "window"), (0.0, math.inf)),
-    **dict.fromkeys(("dropout", "share"), (0.0, 1.0)),
+    **dict.fromkeys(("dropout", "share", "correction"), (0.0, 1.0)),
 }
 
 
@@ -85,6 +88,7 @@ class RoloConfig:
         dropout: share of projected features dropped in training.
         share: share of the first frame's offset from detection to given box that the fed box is corrected by before
             the network corrects it; the offset form's, where a detection was accepted.
+        correction: share of the offset form's learnt offset that is applied; networks are trained with all of it.
         history, iou_min, threshold, widen, buffer, floor, size_limit, size_cost, prefer, alike, least: the
             association's.
         likeness: whether the offset form is told how like the accepted detection is to the target in the first frame
@@ -119,6 +123,7 @@ class RoloConfig:
     alike: float = 0.0
     least: float | None = None
     share: float = 0.0
+    correction: float = 1.0
     likeness: bool = False
     centre: str = "history"
     detector: str = "yolox-nano"

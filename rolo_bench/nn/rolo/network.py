@@ -16,7 +16,8 @@ Three forms of network, named in `RoloConfig.form`:
   its size, and the input also holds motion (`MOTION`), which does not depend on the place in the image. Its visual
   feature is a comparison: how like the accepted detection's region of the detector's feature maps is to the target's in
   the first frame, and to what was accepted since (`RoloConfig.likeness`). Before the network corrects it, the fed
-  box is moved by half of what lay between detection and given box in the first frame (`RoloConfig.share`). A streaming
+  box is moved by half of what lay between detection and given box in the first frame (`RoloConfig.share`). Half of what
+  the network then says is applied (`RoloConfig.correction`): it has seen few videos and says too much. A streaming
   network of this form may also be told the score of the detection, in the place that the paper leaves 0, and judge
   whether the detection is the target (`STREAMING`); what it rejects counts as not detected. Trained on
   many scenes of one kind it may be told its place, too (`RoloConfig.place`), which says where things turn.

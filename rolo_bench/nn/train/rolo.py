@@ -208,6 +208,8 @@ def set_up(
     streaming = form == "offset" and not steps and not paper_size
     if streaming:  # the association is led by the network, see `footage`, which knows no likeness
         chosen = chosen | STREAMING | {"alike": 0.0, "likeness": False}
+    if form != "offset":  # others put out boxes
+        chosen = chosen | {"correction": 1.0}
     made = open_detector(
         detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True, device=device,
         appearance=chosen.get("alike", 0.0) > 0,
@@ -276,8 +278,8 @@ def train_tracker(
         tracks, config, paths, hold_out, recipe.seed, simulated=max(600, 2 * len(tracks)), more=more
     )
     fit = train(
-        config, recipe, None if paper_size else runs.simulated, runs.real, runs.held_out, features, out, report,
-        begin, footage(tracks, config, runs.held_out_names) if led else None, identity, device,
+        replace(config, correction=1.0), recipe, None if paper_size else runs.simulated, runs.real, runs.held_out,
+        features, out, report, begin, footage(tracks, config, runs.held_out_names) if led else None, identity, device,
     )  # fmt: skip
     about = {
         "videos": [t.name for t in tracks], "held_out": runs.held_out_names, "split": split,
@@ -285,5 +287,6 @@ def train_tracker(
         "held_out_iou": fit.score if runs.held_out is not None else None, "command": command,
     }  # fmt: skip
     assert isinstance(fit.network, Rolo)
+    fit.network.config = config
     save_rolo(fit.network.cpu(), out / "rolo.safetensors", about)
     return fit
