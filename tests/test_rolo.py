@@ -305,8 +305,7 @@ def test_weights_describe_themselves_and_come_back(tmp_path):
     ("setting", "value"),
     [("hidden", 32), ("likeness", True), ("form", "absolute"), ("history", 0), ("history", True), ("prefer", 1),
      ("alike", -1), ("alike", "abc"), ("least", "x"), ("least", float("nan")), ("iou_min", 5), ("share", 7),
-     ("correction", 1.5),
-     ("steps", 1.5), ("steps", -1), ("limit", "x"), ("judge", 1)],
+     ("correction", 1.5), ("steps", 1.5), ("steps", -1), ("limit", "x"), ("judge", 1)],
 )  # fmt: skip
 def test_settings_that_a_network_cannot_have_are_refused(tmp_path, setting, value):
     save_rolo(network(), tmp_path / "net.safetensors")

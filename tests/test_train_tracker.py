@@ -459,10 +459,11 @@ def test_a_network_learns_the_whole_correction_and_applies_half_of_it(tmp_path, 
         return train(config, *rest)
 
     monkeypatch.setattr("rolo_bench.nn.train.rolo.train", spy)
-    for steps, applied in ((6, 0.5), (0, 1.0)):  # a streaming network's predictions are learnt to be led by
-        small_tracker(tmp_path / f"steps{steps}", steps=steps)
-        assert load_rolo(tmp_path / f"steps{steps}/rolo.safetensors")[0].config.correction == applied
-    assert learnt == [1.0, 1.0]
+    for form, steps, applied in (("offset", 6, 0.5), ("offset", 0, 1.0), ("heatmap", 6, 1.0)):
+        out = tmp_path / f"{form}{steps}"
+        small_tracker(out, form=form, steps=steps)
+        assert load_rolo(out / "rolo.safetensors")[0].config.correction == applied
+    assert learnt == [1.0] * 3
 
 
 def test_a_tracker_of_other_data_is_refused(tmp_path, small_tracker):

@@ -422,9 +422,8 @@ class Store:
         known = self.trackers(suite, protocol)
         found = same_name(tracker, known)
         if found is None:
-            others = [
-                c for c in self.contents() if c[:2] != (suite, protocol)
-            ]  # here several differ in case alone
+            # not here, where several may differ in case alone
+            others = [c for c in self.contents() if c[:2] != (suite, protocol)]
             places = dict.fromkeys(f"{s} ({p})" for s, p, t, _ in others if same_name(tracker, [t]))
             near = did_you_mean(tracker, known, "run or import others")
             there = f"; there are some on {', '.join(places)}" if places else near

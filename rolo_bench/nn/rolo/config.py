@@ -48,9 +48,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
     },
 }
 # A streaming network of the offset form is also told the score, judges, and moves up to three box sizes a frame.
-STREAMING: dict[str, Any] = {
-    "motion": "output", "confidence": True, "judge": True, "limit": MOST, "correction": 1.0,
-}  # fmt: skip
+STREAMING: dict[str, Any] = {"motion": "output", "confidence": True, "judge": True, "limit": MOST}
 
 
 # What the numbers may be, from the least to the most.

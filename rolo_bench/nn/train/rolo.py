@@ -208,7 +208,7 @@ def set_up(
     streaming = form == "offset" and not steps and not paper_size
     if streaming:  # the association is led by the network, see `footage`, which knows no likeness
         chosen = chosen | STREAMING | {"alike": 0.0, "likeness": False}
-    if form != "offset":  # others put out boxes
+    if streaming or form != "offset":  # its predictions lead the association, or it says no offset
         chosen = chosen | {"correction": 1.0}
     made = open_detector(
         detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True, device=device,
