@@ -12,7 +12,7 @@ import torch
 from rolo_bench.detection import Detections, Detector, FeatureMap
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.nn.detect.options import DetectorOptions, chosen_for
-from rolo_bench.nn.detect.registry import load_detector, open_detector
+from rolo_bench.nn.detect.registry import DETECTORS, load_detector, open_detector, size_for
 from rolo_bench.nn.detect.suppress import select, suppress
 from rolo_bench.nn.detect.torch_detector import (
     Preparation,
@@ -251,6 +251,15 @@ def test_misuse_is_told() -> None:
 def test_a_threshold_out_of_range_is_refused_with_a_cache_too(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="threshold must lie in"):
         open_detector("demo", threshold=2.0, cache=str(tmp_path))
+
+
+def test_a_size_is_chosen_only_for_networks_that_take_any() -> None:
+    """A size that training chooses by itself must not be refused by the detector: a YOLOv1 has one side alone."""
+    given = {name: size_for(name, 416) for name in DETECTORS}
+    own = {name for name, size in given.items() if size is None}
+    assert own == {"yolov1", "yolov1-small", "yolov1-tiny", "demo"} and set(given.values()) == {None, 416}
+    assert size_for("./mine.py", 416) is None
+    assert load_detector("demo", size=size_for("demo", 416)).size == 320
 
 
 def test_options_are_taken_as_numpy_gives_them() -> None:

@@ -85,6 +85,11 @@ def make_detector(name: str, options: DetectorOptions) -> Detector:
     return importlib.import_module(f"rolo_bench.nn.detect.{module}").load(name, options)
 
 
+def size_for(name: str, side: int) -> int | None:
+    """A side of the input for a built-in detector whose network takes any; None where it has its own."""
+    return side if DETECTORS.get(name) in ("yolox_load", "darknet_load") else None
+
+
 def load_plugin(path: Path, options: DetectorOptions) -> Detector:
     """The detector of a plugin file: its one class with ``__call__``, made with the options that the user set.
 
