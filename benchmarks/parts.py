@@ -210,7 +210,7 @@ def of_frames(folder: Path, rounds: int) -> Iterator[Line]:
     from benchmarks import split
 
     if weights_folder() is None:
-        raise Absent("set ROLO_BENCH_WEIGHTS to a folder with yolox_nano.pth")
+        raise Absent("set ROLO_BENCH_WEIGHTS to a folder with yolox_nano.pth and the files of nanotrack")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     sequence = workers.sequence_of("Video", workers.write_images(folder, 40, (640, 480)))

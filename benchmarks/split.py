@@ -28,6 +28,7 @@ PARTS = (
     ("appearance", f"{PLUS}.view", "", "identity"),
     ("filter", f"{PLUS}.filter", "Filter", "response"),
     ("filter", f"{PLUS}.filter", "", "learn"),
+    ("Siamese", f"{PLUS}.siamese", "Siamese", "search"),
     ("LSTM", f"{PLUS}.networks", "Expectation", "step"),
 )
 

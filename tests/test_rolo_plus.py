@@ -17,6 +17,7 @@ from rolo_bench.nn.plus import evidence
 from rolo_bench.nn.plus import file as rolo_plus_file
 from rolo_bench.nn.plus import filter as plus_filter
 from rolo_bench.nn.plus import networks as rolo_plus
+from rolo_bench.nn.plus import siamese as plus_siamese
 from rolo_bench.nn.plus import view as plus_view
 from rolo_bench.nn.train import loop
 from rolo_bench.nn.train import plus as train_plus
@@ -149,8 +150,21 @@ def test_evidence_and_blend_by_hand():
     prior, expected = np.array([0.0, 0, 10, 20]), np.array([1.0, 0, 10, 20])
     boxes = np.array([prior, [1, 0, 10, 20], [100, 0, 20, 20]])
     ones, looks = np.ones(3), np.array([[0.5, 0.2, 0.1], [0.9, 0.2, 0.1], [0.4, 0.6, 0.3]])
+    siamese, marks = np.array([[0.0, 0, 10, 10], [100, 0, 20, 20]]), np.array([0.9, 0.4])
+    own = np.array([0, 0, 0.4])
     table = evidence.evidence(
-        boxes, np.array([0, 0.5, 0.4]), ones, ones * 0.7, 0.8, prior, expected, looks, ones
+        boxes,
+        np.array([0, 0.5, 0.4]),
+        ones,
+        ones * 0.7,
+        0.8,
+        prior,
+        expected,
+        looks,
+        ones,
+        own,
+        siamese,
+        marks,
     )
     column = dict(zip(rolo_plus.FEATURES, table.T))
     assert table.shape == (3, len(rolo_plus.FEATURES)) and np.isfinite(table).all()
@@ -161,6 +175,18 @@ def test_evidence_and_blend_by_hand():
     np.testing.assert_allclose(column["lead"], [-0.5, 0.1, -0.1], atol=1e-6)
     np.testing.assert_allclose(column["inside"], [0.2, 0.2, 0.6], atol=1e-6)
     np.testing.assert_allclose(column["look_rank"], [-0.4, 0, -0.5], atol=1e-6)
+    near = 90 / 210  # the second box, one pixel aside, on the network's best one, half as high
+    np.testing.assert_allclose(column["siamese"], own, rtol=1e-6)
+    np.testing.assert_allclose(column["support"], [0.45, 0.9 * near, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(column["support_rank"], [0, 0.9 * near - 0.45, -0.05], atol=1e-6)
+    np.testing.assert_allclose(column["iou_siamese"], [0.5, near, 0], rtol=1e-6)
+    np.testing.assert_allclose(column["best_siamese"], [0.9] * 3, rtol=1e-6)
+    without = evidence.evidence(
+        boxes, np.array([0, 0.5, 0.4]), ones, ones * 0.7, 0.8, prior, expected, looks, ones, own * 0,
+        siamese[:0], marks[:0],
+    )  # fmt: skip
+    assert not without[:, rolo_plus.FEATURES.index("siamese") :].any()
+    np.testing.assert_array_equal(without[:, :-5], table[:, :-5])
     mean = evidence.blend(boxes, np.array([0.6, 0.6, 0.55]))  # the far box takes no part
     np.testing.assert_allclose(mean, [0.5, 0, 10, 20])
 
@@ -197,6 +223,51 @@ def test_weights_round_trip_and_damage(tmp_path: Path):
         rolo_plus_file.load_plus(tmp_path / "none.safetensors")
 
 
+class ToyNetwork:
+    """In place of both parts of the Siamese network: features are the pixels, the box lies where they are bright."""
+
+    def __init__(self, path: str) -> None:
+        self.given: dict[str, np.ndarray] = {}
+
+    def setInput(self, values: np.ndarray, name: str = "") -> None:
+        self.given[name] = values.copy()
+
+    def forward(self, names: list[str] | None = None):
+        if names is None:
+            return self.given[""]
+        assert self.given["input1"].shape == (1, 3, 127, 127)
+        marks, edges = np.full((1, 2, 16, 16), -5, np.float32), np.zeros((1, 4, 16, 16), np.float32)
+        marks[0, 0] = 5
+        rows, columns = np.nonzero(self.given["input2"][0].mean(0) > 200)
+        if len(rows):
+            row, column = (round((float(v.mean()) + 0.5) / 16) for v in (rows, columns))
+            marks[0, :, row, column] = [-2, 2]
+            at = 16 * np.array([column, row], float)
+            low, high = (np.array([f(columns), f(rows)], float) for f in (np.min, np.max))
+            edges[0, :, row, column] = [*(at - low), *(high + 1 - at)]
+        return marks, edges
+
+
+@pytest.fixture
+def toy_siamese(monkeypatch: pytest.MonkeyPatch) -> plus_siamese.Siamese:
+    monkeypatch.setattr("cv2.dnn.readNetFromONNX", ToyNetwork)
+    return plus_siamese.Siamese(Path("backbone"), Path("head"))
+
+
+def test_the_siamese_network_finds_a_bright_box_wherever_it_looks(toy_siamese):
+    image = np.zeros((200, 300, 3), np.uint8)
+    image[80:110, 120:160] = 255
+    centre, size = np.array([140.0, 95]), np.array([40.0, 30])
+    assert plus_siamese.square(size) == pytest.approx((75 * 65) ** 0.5)  # 40 + 35 by 30 + 35
+    toy_siamese.start(image, centre, size)
+    for shift in ([0, 0], [25.0, -18]):
+        boxes, scores = toy_siamese.search(image, centre + np.array(shift), size)
+        assert boxes.shape == (256, 4) and scores.shape == (256,)
+        best = int(scores.argmax())
+        np.testing.assert_allclose(boxes[best], [120, 80, 40, 30], atol=1)
+        assert scores[best] == pytest.approx(1 / (1 + np.exp(-4)), abs=5e-4)
+
+
 class ToyDetector:
     """Finds what is bright in its input; its other boxes are far away and weak."""
 
@@ -230,10 +301,12 @@ def toy_video(frames: int = 40) -> Sequence:
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch):
+def toy(monkeypatch: pytest.MonkeyPatch, toy_siamese):
     from rolo_bench.trackers.rolo_plus import RoloPlus
 
     monkeypatch.setattr("rolo_bench.nn.detect.registry.open_detector", lambda *a, **k: ToyDetector())
+    monkeypatch.setattr("rolo_bench.fetch.weights.obtain", lambda name: ())
+    monkeypatch.setattr("rolo_bench.nn.plus.siamese.Siamese", lambda: toy_siamese)
     return RoloPlus
 
 
@@ -299,10 +372,32 @@ def test_the_given_box_changes_its_size_at_once_and_the_carried_one_slowly(toy):
 
 def test_tracker_without_detections_is_the_filter_alone(toy):
     video = toy_video(15)
-    tracker = toy(network="none", least=40, detections=0)
+    tracker = toy(network="none", least=40, detections=0, siamese=False)
     boxes = follow(tracker, list(video.frames.images))
     assert len(tracker.table) == 1
     assert iou(boxes, video.truth).mean() > 0.5
+
+
+def test_the_siamese_network_alone_brings_candidates(toy):
+    """Without a detection the tracker follows by the boxes of the Siamese network, which has the last rows."""
+    video = toy_video(15)
+    tracker = toy(network="none", least=40, detections=0)
+    boxes = follow(tracker, list(video.frames.images))
+    assert len(tracker.table) == 2
+    assert tracker.table[1, rolo_plus.FEATURES.index("siamese")] == pytest.approx(0.982)
+    assert iou(tracker.candidates[1], video.truth[-1])[0] > 0.9
+    assert iou(boxes, video.truth).mean() > 0.7
+
+
+def test_the_siamese_network_is_used_as_the_judge_was_trained(toy, tmp_path):
+    for there in (True, False):
+        path = tmp_path / f"{there}.safetensors"
+        rolo_plus_file.save_plus(path, rolo_plus.Judge(), rolo_plus.Motion(), {"siamese": there})
+        assert (toy(network=str(path)).siamese is not None) is there
+        assert toy(network=str(path), siamese=False).siamese is None
+    assert toy(network="none").siamese is not None
+    with pytest.raises(UsageError, match="trained without the Siamese network"):
+        toy(network=str(path), siamese=True)
 
 
 def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
@@ -315,7 +410,7 @@ def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
         RoloPlus(detector="plugin.py")
     monkeypatch.setattr("rolo_bench.nn.detect.registry.open_detector", lambda *a, **k: ToyDetector())
     with pytest.raises(WeightsError, match="train plus"):
-        RoloPlus(network=str(tmp_path / "none.safetensors"))
+        RoloPlus(network=str(tmp_path / "none.safetensors"), siamese=False)
 
 
 def test_shipped_weights_load_and_are_small():
@@ -461,6 +556,29 @@ def test_real_video(shared: Path, monkeypatch: pytest.MonkeyPatch):
     scale, corner = view.side / tracker.detector.size, view.centre - view.side / 2
     expected = found.boxes[0] * scale + [*corner, 0, 0]
     np.testing.assert_allclose(best, expected, atol=0.05)
+
+
+@pytest.mark.shared
+def test_the_siamese_network_is_that_of_opencv(shared: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its best box is where OpenCV's tracker goes, on frames of training videos whose targets are not square."""
+    from rolo_bench.datasets.suites import load_suite
+    from rolo_bench.fetch.weights import obtain
+    from rolo_bench.run.plugins import find_plugin
+
+    monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))
+    for video in load_suite(str(shared / "data" / "train"), only=("Crossing", "Car1", "Bird2")).sequences:
+        first, second = (video.frames.image(i) for i in range(2))
+        x, y, w, h = box = np.round(video.truth[0])
+        opencv = find_plugin("nano").make({})
+        opencv.init(first, box)
+        theirs, score = opencv.update(second)
+        ours = plus_siamese.Siamese(*obtain("nanotrack"))
+        ours.start(first, np.array([x + w / 2, y + h / 2]), np.array([w, h]))
+        boxes, scores = ours.search(second, np.array([x + w / 2, y + h / 2]), np.array([w, h]))
+        best = boxes[scores.argmax()]
+        assert scores.max() > score - 0.02 > 0.8  # theirs is that of the place they chose
+        # OpenCV moves to the box's centre, in whole pixels, and takes a third of its change of size
+        np.testing.assert_allclose(best[:2] + best[2:] / 2, theirs[:2] + theirs[2:] / 2, atol=2.5)
 
 
 def test_mixing_is_what_torch_calls_lerp() -> None:

@@ -1,4 +1,4 @@
-"""rolo-plus: YOLO on a crop, an LSTM that expects the next box, a correlation filter, and a learnt judge."""
+"""rolo-plus: YOLO on a crop, an LSTM that expects the next box, a filter, a Siamese network, and a learnt judge."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ RANGES = {
     **dict.fromkeys(("habit", "follow", "first", "forget"), (0.0, 1.0)),
 }  # fmt: skip
 """What its numbers may be, from the least to the most."""
+STRONGEST, ALIKE = 64, 4  # boxes of the Siamese network that are looked at, and how many, merged, are judged
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
 
 
@@ -28,20 +29,23 @@ class RoloPlus:
     """The strongest causal tracker of rolo-bench. All values were chosen on training video (docs/results_rolo_plus.md).
 
     A frame goes through one pass of the detector's network on a square crop around the box that the LSTM
-    expects. The filter gives the prior box; the network's boxes, merged, are the other candidates; the judge
+    expects, and of NanoTrack's Siamese network (`rolo_bench.nn.plus.siamese`). The filter gives the prior box; the
+    boxes of both networks, merged, are the other candidates; the judge
     estimates the overlap of each with the target; the best ones are averaged. What is carried on to the next frame
     changes its size slowly; the box that is given lies half-way between that and the average.
 
     Args:
         detector: name of a detector whose network is at hand (not a plugin).
-        size: side of the detector's input in pixels.
+        size: side of the detector's input in pixels; by default 320 where it takes any, else its own.
         network: a weights file of ``rolo-bench train plus``, the name of one that comes along, or ``none`` for
             the hand-made judge and no LSTM; by default the one for the detector, or ``none`` if there is none.
         context: side of the crop in mean target sides (the mean of the geometric mean and 0.75 of the longer).
         least: least side of the crop in image pixels.
         motion: use the LSTM; without it the target is expected to stand still.
+        siamese: use the Siamese network, whose files are fetched on first use; by default as the judge was trained,
+            and without a judge.
         habit: share of the first frame's difference between annotation and detection that is applied later.
-        detections: how many merged boxes are judged; 0 leaves the filter alone.
+        detections: how many merged boxes of the detector are judged.
         follow: share of a change of size that is carried on each frame.
         sharpness: of the averaging of candidates, in estimated overlap.
         learn: least estimated overlap at which the filter learns.
@@ -49,36 +53,51 @@ class RoloPlus:
         device, half, weights: for the detector.
     """
 
-    suite_defaults = {"demo": {"detector": "demo", "size": None}}
+    suite_defaults = {"demo": {"detector": "demo", "siamese": False}}
 
     def __init__(
-        self, detector: str = "yolox-nano", size: int | None = 320, network: str | None = None,
-        context: float = 3.0, least: float = 64.0, motion: bool = True, habit: float = 0.5,
-        detections: int = 24, follow: float = 0.5, sharpness: float = 0.05, learn: float = 0.4,
+        self, detector: str = "yolox-nano", size: int | None = None, network: str | None = None,
+        context: float = 3.0, least: float = 64.0, motion: bool = True, siamese: bool | None = None,
+        habit: float = 0.5, detections: int = 24, follow: float = 0.5, sharpness: float = 0.05, learn: float = 0.4,
         regularisation: float = 1.0, support: float = 0.7, sigma: float = 0.15, first: float = 0.3,
         forget: float = 0.02, device: str = "cpu", half: bool = False, weights: str | None = None,
     ) -> None:  # fmt: skip
+        from rolo_bench.fetch.weights import obtain
         from rolo_bench.files import digest
-        from rolo_bench.nn.detect.registry import open_detector
+        from rolo_bench.nn.detect.registry import open_detector, size_for
         from rolo_bench.nn.plus.file import load_plus, network_path
         from rolo_bench.nn.plus.filter import FilterConfig
+        from rolo_bench.nn.plus.siamese import Siamese
 
         check_numbers(locals(), RANGES)
         self.context, self.least, self.share, self.limit = context, least, habit, detections
         self.follow, self.sharpness, self.learn = follow, sharpness, learn
         self.filter_config = FilterConfig(regularisation, sigma, first, forget, support)
         self.detector = open_detector(
-            detector, size=size, device=device, half=half, weights=weights, cache=False
+            detector,
+            size=size or size_for(detector, 320),
+            device=device,
+            half=half,
+            weights=weights,
+            cache=False,
         )
         if not hasattr(self.detector, "network"):
             raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")
         path = network_path(network, detector)
         self.judge = self.motion = None
-        self.weights_digests: dict[str, str] = {}
+        learnt = True
         if path:
             self.judge, self.motion, about = load_plus(path)
             self.trained_on = tuple(about.get("videos", ()))
-            self.weights_digests = {path.name: digest(path)}
+            learnt = bool(about.get("siamese", True))
+        if siamese and not learnt:
+            raise UsageError(
+                f"{path}: its judge was trained without the Siamese network; leave siamese=true out"
+            )
+        siamese = learnt if siamese is None else siamese
+        networks = obtain("nanotrack") if siamese else ()
+        self.siamese = Siamese(*networks) if siamese else None
+        self.weights_digests = {p.name: digest(p) for p in (*networks, *([path] if path else []))}
         self.motion = self.motion if motion else None
 
     def init(self, image: Image, box: Array) -> None:
@@ -134,6 +153,8 @@ class RoloPlus:
         self.filter = start_filter(views, (cells[1], cells[0]), self.filter_config)
         self.looks = [appearance(seen, self.basis, box[None]), *identity(seen, self.mean, box[None])]
         self.expectation = Expectation.start(self.motion)
+        if self.siamese:
+            self.siamese.start(image, self.centre, self.size)
 
     def _follow(self, image: Image) -> Array:
         from rolo_bench.nn.plus.filter import learn
@@ -174,16 +195,29 @@ class RoloPlus:
         chosen = np.argsort(-worth, kind="stable")[: 120 if self.limit else 0]
         index, means, votes = merge(found[chosen], view.scores[chosen] + 1e-6, 0.75, self.limit)
         index = chosen[index] if len(index) else index
-        boxes = np.vstack([prior, means])
+        alike, marks = self._alike(image, expected)
+        own, shown, _ = merge(alike, marks, 0.75, ALIKE)
+        boxes, none = np.vstack([prior, means, shown]), np.zeros(len(shown))
         places = view.to_cells(boxes[:, :2] + boxes[:, 2:] / 2)
         looks = [appearance(view, self.basis, boxes), *identity(view, self.mean, boxes)]
         self.candidates = boxes
         self.table = evidence(
-            boxes, np.append(0, view.scores[index]), np.append(0, similar[index]),
+            boxes, np.concatenate([[0], view.scores[index], none]), np.concatenate([[0], similar[index], none]),
             sample(response, places[:, 1], places[:, 0]), float(response[row, column]), prior, expected,
-            np.stack([likeness(now, first) for now, first in zip(looks, self.looks)], axis=1), np.append(0, votes),
+            np.stack([likeness(now, first) for now, first in zip(looks, self.looks)], axis=1),
+            np.concatenate([[0], votes, none]), np.concatenate([[0], 0 * votes, marks[own]]), alike, marks,
         )  # fmt: skip
         return view, maps, boxes, judged(self.judge, self.table)
+
+    def _alike(self, image: Image, expected: Array) -> tuple[Array, Array]:
+        """The best boxes ``(M, 4)`` of the Siamese network, none smaller than a pixel, and their scores ``(M,)``."""
+        if self.siamese is None:
+            return np.zeros((0, 4)), np.zeros(0)
+        boxes, scores = self.siamese.search(image, steady(expected[:2] + expected[2:] / 2), self.size)
+        fit = np.where((boxes[:, 2:] > 1).all(axis=1), scores, 0.0)
+        best = np.argsort(-fit, kind="stable")[:STRONGEST]
+        best = best[fit[best] > 0]
+        return boxes[best], scores[best]
 
     def _side(self) -> float:
         mean = float(np.sqrt(self.size.prod()))

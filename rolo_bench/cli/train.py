@@ -200,7 +200,7 @@ def backbone(
               show_default=True, help="Which frames and truth: experiments 2 and 3 of the paper.")  # fmt: skip
 @detector_option
 @click.option(
-    "--size", type=Whole(32), default=None, help="Side of the detector's input [default: 416; demo: its own]."
+    "--size", type=Whole(32), default=None, help="Side of the detector's input [default: 416, or its own]."
 )
 @click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder].")
 @out_option
@@ -292,11 +292,11 @@ def command_line(context: click.Context) -> str:
 @motion_option
 @detector_option
 @click.option(
-    "--size", type=Whole(32), default=None, help="Side of the detector's input [default: 320; demo: its own]."
+    "--size", type=Whole(32), default=None, help="Side of the detector's input [default: 320, or its own]."
 )
 @click.option("--start", metavar="FILE", default="none", show_default=True,
               help="Weights of the tracker that meets the videos; `none` is the hand-made judge.")  # fmt: skip
-@click.option("--frames", type=Whole(2), default=220, show_default=True, help="Recorded of each video.")
+@click.option("--frames", type=Whole(2), default=300, show_default=True, help="Recorded of each video.")
 @click.option("--folds", type=Whole(0), default=0, show_default=True,
               help="Also train on all but one fold of the videos, for each fold: plus-fold0.safetensors …")  # fmt: skip
 @click.option(

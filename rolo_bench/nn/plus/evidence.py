@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, centers, iou
 
-# One row of evidence per candidate; the first candidate is the prior box at the filter's peak.
+# One row of evidence per candidate: first the prior box at the filter's peak, last the Siamese network's boxes.
 FEATURES = (
-    "prior",  # 1 for the prior box, 0 for a detection
-    "score", "log_score",  # of the detector, best class
+    "prior",  # 1 for the prior box, 0 for others
+    "score", "log_score",  # of the detector, best class; its four columns are 0 for boxes that are not its own
     "classes", "class_score",  # cosine with the target's class scores at the start; times score
     "response", "peak", "relative_response",  # of the filter at the centre; its maximum; their ratio
     "iou_prior", "iou_expected",  # overlap with the prior and with the box expected by the LSTM
@@ -21,23 +21,28 @@ FEATURES = (
     "votes",  # log of 1 + number of the network's boxes merged into this one
     "lead",  # class_score less that of the best other candidate
     "best_class_score",
+    "siamese",  # score of a box of the Siamese network, 0 for others; these columns are 0 without it
+    "support", "support_rank",  # most of its boxes' score times overlap; less that of the best candidate
+    "iou_siamese", "best_siamese",  # overlap with its best box; score of that
 )  # fmt: skip
 
 
 def evidence(
     boxes: Array, scores: Array, classes: Array, responses: Array, top: float, prior: Array, expected: Array,
-    looks: Array, votes: Array,
+    looks: Array, votes: Array, own: Array, siamese: Array, marks: Array,
 ) -> NDArray[np.float32]:  # fmt: skip
     """What the judge reads, ``(N, len(FEATURES))``; row 0 is the prior box.
 
     Args:
         boxes: ``(N, 4)`` candidates.
-        scores, classes, responses, votes: ``(N,)`` as in `FEATURES`.
+        scores, classes, responses, votes: ``(N,)`` as in `FEATURES`; ``own`` as ``siamese`` there.
         top: maximum of the filter's response.
         prior, expected: ``(4,)`` box at the filter's peak, box expected by the LSTM.
         looks: ``(N, 3)`` cosines with the first frame.
+        siamese, marks: ``(M, 4)`` all boxes of the Siamese network, ``(M,)`` their scores; M is 0 without it.
     """
     n = len(boxes)
+    support, nearness, best = supported(boxes, siamese, marks)
     shift = np.abs(centers(boxes) - centers(expected)) / expected[2:]
     change = np.log(boxes[:, 2:] / expected[2:])
     together = scores * classes
@@ -49,8 +54,23 @@ def evidence(
         shift[:, 0], shift[:, 1], change[:, 0], change[:, 1], np.abs(change[:, 0]), np.abs(change[:, 1]),
         *looks.T, *(looks - looks.max(axis=0)).T,
         np.log1p(votes), together - others, np.full(n, together.max()),
+        own, support, support - support.max(), nearness, np.full(n, best),
     ]  # fmt: skip
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def supported(boxes: Array, siamese: Array, marks: Array) -> tuple[Array, Array, float]:
+    """What the Siamese network's boxes ``(M, 4)`` with scores ``(M,)`` say of others ``(N, 4)``.
+
+    Returns:
+        Most of score times overlap ``(N,)``, overlap with the best of its boxes ``(N,)``, and score of that.
+    """
+    if not len(marks):
+        return np.zeros(len(boxes)), np.zeros(len(boxes)), 0.0
+    over = iou(np.repeat(boxes, len(marks), axis=0), np.tile(siamese, (len(boxes), 1)))
+    over = np.nan_to_num(over).reshape(len(boxes), -1)  # (N, M)
+    best = int(np.argmax(marks))
+    return (over * marks).max(axis=1), over[:, best], float(marks[best])
 
 
 def rule(table: NDArray[np.float32]) -> Array:
@@ -59,7 +79,8 @@ def rule(table: NDArray[np.float32]) -> Array:
     change = column["change_width"] + column["change_height"]
     found = 0.45 * np.clip(column["response"], 0, 1) + 0.35 * np.sqrt(column["class_score"])
     found = found + 0.2 * column["iou_prior"] - 0.15 * change
-    return np.where(column["prior"] > 0, 0.35 * column["peak"] + 0.15, found).astype(np.float64)
+    value = np.where(column["prior"] > 0, 0.35 * column["peak"] + 0.15, found)
+    return (value + 0.6 * column["support_rank"]).astype(np.float64)
 
 
 def blend(boxes: Array, values: Array, sharpness: float = 0.05, overlap: float = 0.4) -> Array:

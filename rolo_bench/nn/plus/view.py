@@ -25,7 +25,7 @@ from rolo_bench.nn.plus.evidence import around
 from rolo_bench.sequence import Image
 
 CELL = 8  # network pixels per cell of the maps; YOLOX's dark3 (backbone) and p3 (neck) have it
-FILL = (114, 114, 114)  # what YOLOX was trained to see beyond the border
+FILL = (114.0, 114.0, 114.0)  # what YOLOX was trained to see beyond the border
 STRONGEST = 250  # boxes of the network that are kept
 OCTAVE = 6  # sizes of crops from one size to twice that
 STEPS = 20  # places of crops along a crop's side
@@ -67,14 +67,14 @@ class View:
         return self.centre + (cells - self.maps.shape[-1] / 2 + 0.5) / self.cells
 
 
-def crop(image: Image, centre: Array, side: float, size: int) -> Image:
-    """The square of ``side`` pixels around ``centre``, scaled to ``size`` × ``size``; grey beyond the border."""
+def crop(image: Image, centre: Array, side: float, size: int, fill: tuple[float, ...] = FILL) -> Image:
+    """The square of ``side`` pixels around ``centre``, scaled to ``size`` × ``size``; ``fill`` beyond the border."""
     scale = size / side
     if scale < 0.5:
         image = cv2.blur(image, (round(0.7 / scale),) * 2)  # type: ignore[assignment]
     shift = size / 2 - 0.5 - scale * (np.asarray(centre) - 0.5)
     move = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    return cv2.warpAffine(image, move, (size, size), flags=cv2.INTER_LINEAR, borderValue=FILL)  # type: ignore[return-value]
+    return cv2.warpAffine(image, move, (size, size), flags=cv2.INTER_LINEAR, borderValue=fill)  # type: ignore[return-value]
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.errors import UsageError
-from rolo_bench.nn.plus.evidence import around
+from rolo_bench.nn.detect.registry import size_for
+from rolo_bench.nn.plus.evidence import FEATURES, around
 from rolo_bench.nn.plus.file import save_plus
 from rolo_bench.nn.plus.networks import LIMIT, Expectation, Judge, Motion
 from rolo_bench.nn.train.loop import Schedule, Stream, read_checkpoint, run, write_checkpoint
@@ -50,7 +51,7 @@ class PlusRecipe:
         seed: of everything random.
     """
 
-    frames: int = 220
+    frames: int = 300
     push: float = 0.3
     lost: int = 10
     epochs: int = 12
@@ -326,7 +327,7 @@ def train_plus(
     """Train rolo-plus on videos, or go on training, and write ``<out>/plus.safetensors``.
 
     Args:
-        size: side of the detector's input; 320 by default, the demo detector's own.
+        size: side of the detector's input; by default 320 where it takes any, else its own.
         motion: folder of annotation files for the LSTM, of which the names of OTB-30 are left out; None takes the
             truth of the videos.
         start: weights of the tracker that meets the videos; ``none`` is the hand-made judge.
@@ -340,18 +341,19 @@ def train_plus(
     if folds and min(folds, len({video_group(v.name) for v in videos})) < 2:
         raise UsageError("folds are two or more, over videos of two or more recordings")
     recipe = recipe or PlusRecipe()
-    size = size or (None if detector == "demo" else 320)
+    size = size or size_for(detector, 320)
 
     def tracker() -> Any:
+        siamese = detector != "demo"  # which needs nothing that is not at hand
         return find_plugin("rolo-plus").make(
-            {"detector": detector, "size": size, "network": start, "device": device}
+            {"detector": detector, "size": size, "network": start, "device": device, "siamese": siamese}
         )
 
     first = tracker()
     paths = motion_paths(motion, [v.truth for v in videos])
     identity = {
         "data": {v.name: v.truth_digest() for v in videos}, "detector": first.detector.identity,
-        "start": first.weights_digests, "motion": paths_digest(paths),
+        "start": first.weights_digests, "motion": paths_digest(paths), "evidence": FEATURES,
     }  # fmt: skip
     expects = train_motion(paths, recipe, out / "motion", identity)
 
@@ -361,5 +363,8 @@ def train_plus(
         return made
 
     records = record_all(expecting, videos, recipe, out / "records", identity, note)
-    about = {"recipe": asdict(recipe), "detector": detector, "start": Path(start).name}
+    about = {
+        "recipe": asdict(recipe), "detector": detector, "start": Path(start).name,
+        "siamese": first.siamese is not None,
+    }  # fmt: skip
     return train_judges(records, expects, folds, recipe, out, identity, about)
