@@ -28,11 +28,11 @@ WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in 
 class RoloPlus:
     """The strongest causal tracker of rolo-bench. All values were chosen on training video (docs/results_rolo_plus.md).
 
-    A frame goes through one pass of the detector's network on a square crop around the box that the LSTM
-    expects, and of NanoTrack's Siamese network (`rolo_bench.nn.plus.siamese`). The filter gives the prior box; the
-    boxes of both networks, merged, are the other candidates; the judge
-    estimates the overlap of each with the target; the best ones are averaged. What is carried on to the next frame
-    changes its size slowly; the box that is given lies half-way between that and the average.
+    A frame goes through one pass of the detector's network on a square crop around the box that the LSTM expects, and
+    of NanoTrack's Siamese network (`rolo_bench.nn.plus.siamese`). The filter gives the prior box; the boxes of both
+    networks, merged, are the other candidates; the judge estimates the overlap of each with the target; the best
+    ones are averaged. What is carried on to the next frame changes its size slowly; the box that is given lies
+    half-way between that and the average.
 
     Args:
         detector: name of a detector whose network is at hand (not a plugin).
@@ -74,13 +74,8 @@ class RoloPlus:
         self.follow, self.sharpness, self.learn = follow, sharpness, learn
         self.filter_config = FilterConfig(regularisation, sigma, first, forget, support)
         self.detector = open_detector(
-            detector,
-            size=size or size_for(detector, 320),
-            device=device,
-            half=half,
-            weights=weights,
-            cache=False,
-        )
+            detector, size=size or size_for(detector, 320), device=device, half=half, weights=weights, cache=False
+        )  # fmt: skip
         if not hasattr(self.detector, "network"):
             raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")
         path = network_path(network, detector)
@@ -197,15 +192,17 @@ class RoloPlus:
         index = chosen[index] if len(index) else index
         alike, marks = self._alike(image, expected)
         own, shown, _ = merge(alike, marks, 0.75, ALIKE)
-        boxes, none = np.vstack([prior, means, shown]), np.zeros(len(shown))
+        boxes = np.vstack([prior, means, shown])
+        no_mark, no_score = np.zeros(1 + len(means)), np.zeros(len(shown))
         places = view.to_cells(boxes[:, :2] + boxes[:, 2:] / 2)
         looks = [appearance(view, self.basis, boxes), *identity(view, self.mean, boxes)]
         self.candidates = boxes
         self.table = evidence(
-            boxes, np.concatenate([[0], view.scores[index], none]), np.concatenate([[0], similar[index], none]),
+            boxes, np.concatenate([[0], view.scores[index], no_score]),
+            np.concatenate([[0], similar[index], no_score]),
             sample(response, places[:, 1], places[:, 0]), float(response[row, column]), prior, expected,
             np.stack([likeness(now, first) for now, first in zip(looks, self.looks)], axis=1),
-            np.concatenate([[0], votes, none]), np.concatenate([[0], 0 * votes, marks[own]]), alike, marks,
+            np.concatenate([[0], votes, no_score]), np.append(no_mark, marks[own]), alike, marks,
         )  # fmt: skip
         return view, maps, boxes, judged(self.judge, self.table)
 
