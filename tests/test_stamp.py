@@ -335,17 +335,22 @@ def test_scores_of_a_suite_with_images_tell_of_other_images(bench, tmp_path, mon
         assert score(tmp_path / "r", suite).attrs["notes"] == ["offset: images of Square changed since"]
 
 
-def test_an_edited_program_is_noticed(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "words"), [("python", ""), ("python3.11", ""), ("hold.exe", " --rate 0.5")])
+def test_an_edited_program_is_noticed(tmp_path, monkeypatch, name, words):
+    """Whatever the interpreter is called, and with numbers among its words."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / name).symlink_to(sys.executable)
     otb_folder(tmp_path / "videos", ("Square",), 6)
     program = tmp_path / "hold.py"
     text = "import sys\nfor line in sys.stdin:\n    if line[:4] == 'init': box = line.split()[1:5]\n"
     text += "    print(*box, flush=True)\n"
     program.write_text(text)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
-    run(f"{Path(sys.executable).name} hold.py", "videos", results="r")
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    run(f"{name} hold.py{words}", "videos", results="r")
     meta = json.loads(Path("r/videos/ope/hold/run.json").read_text())
-    assert str(tmp_path) not in json.dumps(meta) and meta["command"].endswith(" hold.py")
+    assert str(tmp_path) not in json.dumps(meta) and meta["command"] == f"{name} hold.py{words}"
     assert score("r", "videos").attrs["notes"] == []
     program.write_text(text + "# more\n")
     assert score("r", "videos").attrs["notes"] == ["hold: tracker code changed since these results were made"]

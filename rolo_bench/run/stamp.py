@@ -213,7 +213,8 @@ def _command_at_hand(command: str) -> str:
         UsageError: they do not, or it was not kept.
     """
     words = [str(_at_hand(word) or word) for word in split_command(command)]
-    if any(Path(w).suffix and not Path(w).is_file() for w in words):
+    endings = ((w, Path(w).suffix[1:]) for w in words[1:])  # the program itself is found by its name
+    if any(end and not end.isdigit() and not Path(w).is_file() for w, end in endings):  # 0.5 is no file
         raise UsageError(f"{command}: its files are not here")
     return shlex.join(words)
 
