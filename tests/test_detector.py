@@ -80,6 +80,27 @@ def test_equal_scores_keep_their_order_and_limit_takes_the_best() -> None:
     assert corners[0].tolist() == [140, 0, 160, 20]
 
 
+def test_votes_by_hand_and_at_any_threshold() -> None:
+    # IoU of the first with the second 9 * 10 / 110 = 0.82, with the third 7 * 10 / 130 = 0.54; the fourth is of another
+    # class, the fifth too weak for a say, and the last has no area and keeps its box
+    boxes = torch.tensor(
+        [[15.0, 15, 10, 10], [16, 15, 10, 10], [18, 15, 10, 10], [15, 16, 10, 10], [15, 14, 10, 10]]
+    )
+    boxes = torch.cat([boxes, torch.tensor([[90.0, 90, 0, 0]])])
+    scores = torch.tensor([[0.6, 0], [0.2, 0], [0.3, 0], [0, 0.5], [0.009, 0], [0.4, 0]])
+    for threshold in (0.02, 0.25):
+        corners, s, c = select(boxes, scores, threshold=threshold, nms=0.3, agnostic=False, vote=0.6)
+        assert corners.tolist() == [
+            pytest.approx([10.25, 10, 20.25, 20]), pytest.approx([10, 11, 20, 21]), [90, 90, 90, 90]
+        ]  # fmt: skip
+        assert s.tolist() == pytest.approx([0.6, 0.5, 0.4]) and c.tolist() == [0, 1, 0]
+    plain, *_ = select(boxes, scores, threshold=0.25, nms=0.3, agnostic=False)
+    assert plain.tolist() == [[10, 10, 20, 20], [10, 11, 20, 21], [90, 90, 90, 90]]
+    every, *_ = select(boxes, scores, threshold=0.25, nms=0.3, agnostic=True, vote=0.6)
+    right, down = 0.2 / 1.3, 0.5 / 1.3
+    assert every[0].tolist() == pytest.approx([10 + right, 10 + down, 20 + right, 20 + down])
+
+
 @pytest.mark.parametrize(("shape", "scale"), [((100, 200), (0.32, 0.32)), ((200, 100), (0.32, 0.32))])
 def test_letterbox(shape: tuple[int, int], scale: tuple[float, float]) -> None:
     image = np.full((*shape, 3), (10, 20, 30), np.uint8)
@@ -255,11 +276,11 @@ def test_a_threshold_out_of_range_is_refused_with_a_cache_too(tmp_path: Path) ->
 
 def test_a_size_is_chosen_only_for_networks_that_take_any() -> None:
     """A size that training chooses by itself must not be refused by the detector: a YOLOv1 has one side alone."""
-    given = {name: size_for(name, 416) for name in DETECTORS}
+    given = {name: size_for(name, 320) for name in DETECTORS}
     own = {name for name, size in given.items() if size is None}
-    assert own == {"yolov1", "yolov1-small", "yolov1-tiny", "demo"} and set(given.values()) == {None, 416}
-    assert size_for("./mine.py", 416) is None
-    assert load_detector("demo", size=size_for("demo", 416)).size == 320
+    assert own == {"yolov1", "yolov1-small", "yolov1-tiny", "demo"} and set(given.values()) == {None, 320}
+    assert size_for("./mine.py", 320) is None
+    assert load_detector("demo", size=size_for("demo", 320)).size == 320
 
 
 def test_options_are_taken_as_numpy_gives_them() -> None:
@@ -278,7 +299,7 @@ def test_what_was_chosen_for_a_detector() -> None:
 # Records of detections on users' disks are found by these.
 TAIL = "threshold=0.1:nms=0.45:agnostic=0:{}:float32:cpu:code=1"
 IDENTITIES = {
-    "yolox-nano": "yolox-nano:695e750a5d5754bb:size=416:" + TAIL.format("letterbox"),
+    "yolox-nano": "yolox-nano:695e750a5d5754bb:size=416:" + TAIL.format("letterbox") + ":vote=0.6",
     "yolo-nano-voc": "yolo-nano-voc:0f73c3e42d5d7b24:size=320:" + TAIL.format("stretch"),
     "demo": "demo:59f8359f6bad8591:size=320:" + TAIL.format("stretch"),
 }
@@ -296,7 +317,7 @@ def test_identities_stay_so_that_stored_detections_count(
         assert cached.identity == f"{stored}:from=0.05"
     found = load_detector("yolox-nano", size=96, threshold=0.25, nms=0.6, agnostic=True, half=True).identity
     assert found == (
-        "yolox-nano:695e750a5d5754bb:size=96:threshold=0.25:nms=0.6:agnostic=1:letterbox:bfloat16:cpu:code=1"
+        "yolox-nano:695e750a5d5754bb:size=96:threshold=0.25:nms=0.6:agnostic=1:letterbox:bfloat16:cpu:code=1:vote=0.6"
     )
 
 

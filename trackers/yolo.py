@@ -9,17 +9,16 @@ import numpy as np
 from rolo_bench.association import Association, best_overlap
 from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.errors import UsageError
-from rolo_bench.nn.detect.options import chosen_for
+from rolo_bench.nn.detect.options import chosen_for, side_of
 from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.sequence import Image
 
 # Detector: options that did best on the training videos (18 sequences, three starts each, forwards and backwards); of
 # the demo detector, on 70 scenes of the generator's domain `valid`.
 CHOSEN: dict[str, dict[str, Any]] = {
-    "yolox-nano": {"size": 416, "threshold": 0.05},
-    "yolo-nano-voc": {"size": 416},
+    "yolox-nano": {"threshold": 0.05},
     "demo": {"threshold": 0.2, "iou_min": 0.01},
-    "others": {"size": None, "threshold": 0.1, "history": 2, "iou_min": 0.1},
+    "others": {"threshold": 0.1, "history": 2, "iou_min": 0.1},
 }
 
 
@@ -28,11 +27,11 @@ class Yolo:
 
     Args:
         detector: name of a detector, or path of a detector plugin.
-        size: side of the detector's input in pixels.
+        size: side of the detector's input in pixels; by default that of `SIDES`, else its own.
         threshold: least score of a detection.
         history: the target is sought at the mean of this many accepted boxes.
         iou_min: least IoU of a detection with that mean.
-            What is None of these four is taken from `CHOSEN`.
+            What is None of these three is taken from `CHOSEN`.
         device, half, weights: for the detector.
         cache: folder for detections (True: the default one), so that a second run need not detect again.
         association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
@@ -51,10 +50,10 @@ class Yolo:
         if association not in ("causal", "oracle"):
             raise UsageError(f"association must be causal or oracle, not {association!r}")
         self.oracle = association == "oracle"
-        use = chosen_for(CHOSEN, detector, size=size, threshold=threshold, history=history, iou_min=iou_min)
+        use = chosen_for(CHOSEN, detector, threshold=threshold, history=history, iou_min=iou_min)
         self.detector = open_detector(
-            detector, size=use.pop("size"), threshold=use["threshold"], device=device, half=half, weights=weights,
-            cache=cache,
+            detector, size=side_of(detector, size), threshold=use["threshold"], device=device, half=half,
+            weights=weights, cache=cache,
         )  # fmt: skip
         self.association = Association(**use)
         self.truth: Array = np.full(4, np.nan)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rolo_bench.association import Association
 from rolo_bench.boxes import Array, as_boxes
-from rolo_bench.nn.detect.options import chosen_for
+from rolo_bench.nn.detect.options import chosen_for, side_of
 from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.sequence import Image
 
@@ -17,11 +17,9 @@ from rolo_bench.sequence import Image
 # detections dropped and jittered); for both detectors those that rolo's association has, too. SORT's own covariances
 # stay: other ratios of process to measurement noise were no better.
 CHOSEN: dict[str, dict[str, Any]] = {
-    "yolox-nano": {"size": 416},
-    "yolo-nano-voc": {"size": 416},
     # on 70 scenes of the generator's domain `valid`
     "demo": {"iou_min": 0.01, "size_limit": 0.0, "prefer": 0.5},
-    "others": {"size": None, "threshold": 0.05, "iou_min": 0.1, "size_limit": 1.2, "prefer": 0.3},
+    "others": {"threshold": 0.05, "iou_min": 0.1, "size_limit": 1.2, "prefer": 0.3},
 }
 LEAST_AREA = 1.0  # square pixels; a target never shrinks below
 
@@ -68,12 +66,12 @@ class YoloSort:
 
     Args:
         detector: name of a detector, or path of a detector plugin.
-        size: side of the detector's input in pixels.
+        size: side of the detector's input in pixels; by default that of `SIDES`, else its own.
         threshold: least score of a detection.
         iou_min: least IoU of a detection with the predicted box.
         size_limit, prefer: how much size, score and class of a detection count
             (`rolo_bench.association.Association`); both 0 leave SORT's IoU alone.
-            What is None of these five is taken from `CHOSEN`.
+            What is None of these four is taken from `CHOSEN`.
         device, half, weights: for the detector.
         cache: folder for detections (True: the default one).
 
@@ -93,10 +91,10 @@ class YoloSort:
         device: str = "cpu", half: bool = False, weights: str | None = None, cache: str | bool | None = None,
     ) -> None:  # fmt: skip
         use = chosen_for(
-            CHOSEN, detector, size=size, threshold=threshold, iou_min=iou_min, size_limit=size_limit, prefer=prefer
+            CHOSEN, detector, threshold=threshold, iou_min=iou_min, size_limit=size_limit, prefer=prefer
         )  # fmt: skip
         self.detector = open_detector(
-            detector, size=use.pop("size"), threshold=use["threshold"], device=device, half=half,
+            detector, size=side_of(detector, size), threshold=use["threshold"], device=device, half=half,
             weights=weights, cache=cache,
         )  # fmt: skip
         self.association = Association(history=1, **use)

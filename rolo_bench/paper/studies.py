@@ -149,7 +149,8 @@ def occlusion(
     """
     import pandas as pd
 
-    from rolo_bench.nn.detect.registry import open_detector, size_for
+    from rolo_bench.nn.detect.options import side_of
+    from rolo_bench.nn.detect.registry import open_detector
 
     names = (trackers,) if isinstance(trackers, str) else tuple(trackers)
     lost = [n for n in names if n not in store.trackers(suite.name)]
@@ -158,7 +159,7 @@ def occlusion(
             f"no results of {', '.join(lost)} on {suite.name} in {store.root}; make them with `rolo-bench run`"
         )
     name = detector or detector_for(suite)
-    made = open_detector(name, size=size_for(name, 416), threshold=threshold, cache=cache, device=device)
+    made = open_detector(name, size=side_of(name), threshold=threshold, cache=cache, device=device)
     truth = {s.name: s.truth for s in suite.sequences}
     boxes = {n: {s: store.load(suite.name, "ope", n, s)[0].boxes for s in truth} for n in names}
     failures = {}

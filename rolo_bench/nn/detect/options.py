@@ -12,6 +12,8 @@ from rolo_bench.errors import UsageError
 from rolo_bench.run.options import check_options
 
 THRESHOLD, NMS = 0.1, 0.45  # of built-in detectors where nothing else is said
+# Sides of the input in pixels with which trackers and training see whole images; of other detectors their own.
+SIDES = {"yolox-nano": 544, "yolo-nano-voc": 416}
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class DetectorOptions:
         size: side of the square network input in pixels, a multiple of 32.
         threshold: least score of a detection, `THRESHOLD` by default. Trackers that want many candidates use 0.01.
         nms: IoU above which the weaker of two boxes goes, `NMS` by default.
+        vote: IoU above which weaker boxes, which go, have a say in the box that stays; 1 is none. By default as was
+            chosen for the detector: 0.6 for YOLOX, else none.
         agnostic: suppress across classes, too.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         half: float16 on CUDA, bfloat16 on a processor.
@@ -30,12 +34,13 @@ class DetectorOptions:
         appearance: also say what each box looks like, where the detector can (`Detections.appearance`).
 
     Raises:
-        UsageError: a size, threshold or nms out of its range.
+        UsageError: a size, threshold, nms or vote out of its range.
     """
 
     size: int | None = None
     threshold: float | None = None
     nms: float | None = None
+    vote: float | None = None
     agnostic: bool = False
     device: str = "cpu"
     half: bool = False
@@ -47,7 +52,7 @@ class DetectorOptions:
         size = self.size
         if size is not None and (not isinstance(size, Integral) or size < 32 or size % 32):
             raise UsageError(f"detector size must be a multiple of 32, not {size}")
-        for name, value in (("threshold", self.threshold), ("nms", self.nms)):
+        for name, value in (("threshold", self.threshold), ("nms", self.nms), ("vote", self.vote)):
             if value is not None and not (isinstance(value, Real) and 0 <= value <= 1):
                 raise UsageError(f"detector {name} must lie in 0 … 1, not {value}")
 
@@ -64,6 +69,11 @@ class DetectorOptions:
     def given(self) -> dict[str, Any]:
         """Those that are not at their defaults."""
         return {k: v for k, v in vars(self).items() if v is not False and v != getattr(DetectorOptions, k)}
+
+
+def side_of(detector: str, size: int | None = None) -> int | None:
+    """The side that is given, else that of `SIDES`; None leaves it to the detector."""
+    return SIDES.get(detector) if size is None else size
 
 
 def chosen_for(table: Mapping[str, dict[str, Any]], detector: str, **given: Any) -> dict[str, Any]:

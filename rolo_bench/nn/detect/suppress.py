@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+VOTES = 0.01  # least score of a box that has a say in another's
+
 
 def suppress(boxes: Tensor, scores: Tensor, classes: Tensor | None, overlap: float) -> Tensor:
     """Greedy non-maximum suppression: indices ``(K,)`` of the boxes kept, best score first.
@@ -48,6 +50,7 @@ def select(
     threshold: float,
     nms: float,
     agnostic: bool,
+    vote: float = 1.0,
     limit: int = 1000,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, scores and classes of one image after threshold and suppression, best first.
@@ -57,12 +60,38 @@ def select(
     Args:
         boxes: ``(N, 4)`` centre x, centre y, width, height.
         scores: ``(N, C)``, or ``(N,)`` with ``classes`` ``(N,)`` where the best class is already known.
+        vote: IoU above which candidates have a say in a kept one's box, see `voted`; 1 leaves boxes as they are.
     """
     best, classes = scores.max(dim=1) if classes is None else (scores, classes)
-    index = torch.nonzero(best >= threshold).squeeze(1)
+    index = torch.nonzero(best >= (min(threshold, VOTES) if vote < 1 else threshold)).squeeze(1)
     if len(index) > limit:
         index = index[torch.topk(best[index], limit).indices]
     b, s, c = boxes[index].float(), best[index].float(), classes[index]
     corners = torch.cat([b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2], dim=1)
     kept = suppress(corners, s, None if agnostic else c, nms)
+    kept = kept[s[kept] >= threshold]
+    if vote < 1:
+        corners[kept] = voted(corners, s, None if agnostic else c, kept, vote)
     return corners[kept], s[kept], c[kept]
+
+
+def voted(boxes: Tensor, scores: Tensor, classes: Tensor | None, kept: Tensor, overlap: float) -> Tensor:
+    """Boxes ``(K, 4)`` of those kept: the mean, by score, of the candidates of its class that overlap each.
+
+    Args:
+        boxes, scores, classes: as in `suppress`.
+        kept: ``(K,)`` indices.
+        overlap: IoU in 0 … 1 above which a candidate has a say.
+
+    Source: box voting (Gidaris and Komodakis 2015).
+    """
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+    one = boxes[kept][:, None]
+    low, high = torch.maximum(one[..., :2], boxes[:, :2]), torch.minimum(one[..., 2:], boxes[:, 2:])
+    inter = (high - low).clamp(min=0).prod(dim=2)  # (K, N)
+    says = inter > (area[kept][:, None] + area - inter) * overlap
+    if classes is not None:
+        says &= classes[kept][:, None] == classes
+    weights = says * scores.clamp(min=1e-9)
+    weights[torch.arange(len(kept)), kept] = scores[kept].clamp(min=1e-9)  # also where a box has no area
+    return weights @ boxes / weights.sum(dim=1, keepdim=True)

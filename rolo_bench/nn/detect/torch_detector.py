@@ -116,6 +116,7 @@ class TorchDetector:
         weights_digest: SHA-256 that stands for its weights.
         preparation: how an image becomes its input.
         looks: names of the maps that appearance is read from, see `appearance_of`.
+        vote: what it is where the options leave it open.
         fusible, method: for `rolo_bench.nn.detect.fused.accelerate`.
     """
 
@@ -133,11 +134,13 @@ class TorchDetector:
         fusible: Callable[[nn.Module], tuple[nn.Conv2d, str] | None],
         method: str = "",
         looks: Sequence[str] = (),
+        vote: float = 1.0,
     ) -> None:
         self.name, self.classes, self.size, self.preparation = name, classes, size, preparation
         self.feature_size: int = network.feature_size  # type: ignore[assignment]
         self.threshold = THRESHOLD if options.threshold is None else options.threshold
         self.nms = NMS if options.nms is None else options.nms
+        self.vote = vote if options.vote is None else options.vote
         self.agnostic = options.agnostic
         self.device, self.dtype = pick_device(options.device, options.half)
         self.network = network.requires_grad_(False).to(self.device, self.dtype)
@@ -162,7 +165,9 @@ class TorchDetector:
         return (
             f"{self.name}:{self.weights_digest[:16]}:size={self.size}:threshold={threshold:g}:nms={self.nms:g}"
             f":agnostic={int(self.agnostic)}:{self.preparation.fit}:{precision}:{self.device.type}:code={CODE}"
-        ) + (f":appearance={','.join(self.looks)}:{LOOKS_CODE}" if self.appearance else "")
+            + (f":vote={self.vote:g}" if self.vote < 1 else "")
+            + (f":appearance={','.join(self.looks)}:{LOOKS_CODE}" if self.appearance else "")
+        )
 
     def tensor(self, images: Sequence[Image]) -> Tensor:
         """Images as the network's input ``(B, 3, size, size)``, channels last in memory."""
@@ -191,7 +196,13 @@ class TorchDetector:
         scale = fitting_scale(shape, self.size, self.preparation.fit)
         best = None if raw.classes is None else raw.classes[i]
         corners, scores, classes = select(
-            raw.boxes[i], raw.scores[i], best, threshold=self.threshold, nms=self.nms, agnostic=self.agnostic
+            raw.boxes[i],
+            raw.scores[i],
+            best,
+            threshold=self.threshold,
+            nms=self.nms,
+            agnostic=self.agnostic,
+            vote=self.vote,
         )
         boxes = corners.cpu().numpy().astype(np.float64) / np.array([*scale, *scale])
         boxes[:, 2:] -= boxes[:, :2]

@@ -18,6 +18,7 @@ from rolo_bench.nn.detect.options import DetectorOptions
 from rolo_bench.nn.detect.torch_detector import Preparation, TorchDetector
 from rolo_bench.nn.detect.yolox import MAPS, VARIANTS, YOLOX, ConvAct, unfold_focus
 
+VOTE = 0.6  # many of its cells see an object, and the mean of their boxes is better (docs/results.md)
 BN_EPS = 1e-3  # YOLOX sets this in place of torch's 1e-5
 
 
@@ -160,5 +161,5 @@ def load(name: str, options: DetectorOptions) -> TorchDetector:
     return TorchDetector(
         name, network, options, classes=CLASSES, size=options.size or VARIANTS[name][3],
         weights_digest=digest(path), preparation=Preparation("letterbox", "bgr", divisor=1.0), strides=MAPS,
-        fusible=fusible, method="layers", looks=("dark4", "p4"),
+        fusible=fusible, method="layers", looks=("dark4", "p4"), vote=VOTE,
     )  # fmt: skip

@@ -125,7 +125,7 @@ class RoloConfig:
     likeness: bool = False
     centre: str = "history"
     detector: str = "yolox-nano"
-    size: int | None = 416
+    size: int | None = 544
 
     def __post_init__(self) -> None:
         if self.form == "absolute":  # the paper's; its state is what its input is

@@ -16,8 +16,8 @@ from rolo_bench.boxes import Array
 from rolo_bench.detection import Detector
 from rolo_bench.errors import UsageError
 from rolo_bench.files import digest
-from rolo_bench.nn.detect.options import chosen_for
-from rolo_bench.nn.detect.registry import open_detector, size_for
+from rolo_bench.nn.detect.options import chosen_for, side_of
+from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.nn.detect.torch_detector import pick_device
 from rolo_bench.nn.rolo.config import CHOSEN, STREAMING, RoloConfig, paper_config
 from rolo_bench.nn.rolo.file import load_rolo, save_rolo
@@ -203,7 +203,7 @@ def set_up(
     widen: float | None = None, device: str = "cpu",
 ) -> tuple[Detector, RoloConfig]:  # fmt: skip
     """The detector, and the configuration of a network on it, with the association chosen for it."""
-    size = size or size_for(detector, 416)
+    size = side_of(detector, size)
     chosen = chosen_for({"others": {}} if paper_size else CHOSEN, detector, centre=centre, widen=widen)
     streaming = form == "offset" and not steps and not paper_size
     if streaming:  # the association is led by the network, see `footage`, which knows no likeness
@@ -235,7 +235,7 @@ def train_tracker(
     """Train ROLO on videos, or go on training, and write ``<out>/rolo.safetensors``.
 
     Args:
-        size: side of the detector's input; by default 416 where it takes any, else its own.
+        size: side of the detector's input; by default that of `SIDES`, else its own.
         cache: folder for detections; by default in the cache folder.
         motion: folder of annotation files for simulated runs, of which the names of OTB-30 are left out; None
             takes the truth of the videos that are not held out.
