@@ -15,6 +15,7 @@ from rolo_bench.cli import main
 from rolo_bench.datasets.suites import load_suite
 from rolo_bench.detection import Detections
 from rolo_bench.errors import DataError, UsageError
+from rolo_bench.nn.rolo.file import load_rolo
 from rolo_bench.nn.train import loop, rolo, rolo_loss
 from rolo_bench.nn.train.runs import DetectedVideo
 from rolo_bench.nn.train.tracks import video_group
@@ -164,6 +165,30 @@ def test_the_command_trains_on_the_other_recordings_and_measures(tmp_path, monke
 
     trained = [set(load_rolo(p)[1]["videos"]) for p in weights]
     assert all(len(names) == 2 for names in trained) and set.union(*trained) == {"One", "Other", "Third"}
+
+
+def test_training_and_runs_see_with_the_size_and_the_votes_that_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLO_BENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "bright.py").write_text(DETECTOR.replace("threshold=0.0", "threshold=0.0, size=0, vote=1"))
+    otb_folder(tmp_path / "videos", ("One", "Other"))
+    videos = load_suite(str(tmp_path / "videos")).sequences
+    asked, plain, whole = [], rolo.open_detector, rolo_loss.RoloRecipe
+
+    def ask(name, *, size, vote, **more):
+        asked.append((size, vote))
+        return plain(name, size=size, vote=vote, **more)
+
+    monkeypatch.setattr(rolo, "open_detector", ask)
+    monkeypatch.setattr(
+        rolo_loss, "RoloRecipe", lambda seed: whole(pretrain=2, finetune=2, batch=8, seed=seed)
+    )
+    for size, vote in ((None, None), (64, 0.7)):
+        transfer(
+            videos, [Variant.of("rolo")], tmp_path / f"out{size}", detector=str(tmp_path / "bright.py"), folds=2,
+            size=size, vote=vote,
+        )  # fmt: skip
+    assert asked == [(None, None)] * 3 + [(64, 0.7)] * 3  # for all videos, then for each fold's training
+    assert load_rolo(tmp_path / "out64" / "fold0-seed0" / "rolo.safetensors")[0].config.size == 64
 
 
 KILLED = """

@@ -135,6 +135,9 @@ def occlusion(
 @click.option("--motion", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
               help="Annotations for pre-training, as in `train tracker`.")  # fmt: skip
 @click.option("--detector", default="yolox-nano", show_default=True, metavar="NAME", help="Detector.")
+@click.option("--size", type=Whole(32), default=None, help="Side of its input [default: as trackers use it].")
+@click.option("--vote", type=Number(0, 1), default=None,
+              help="IoU above which its boxes vote; 1 is none [default: its own].")  # fmt: skip
 @click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder].")
 @click.option(
     "--folds", type=click.IntRange(2), default=5, show_default=True, help="Parts of the recordings."
@@ -149,7 +152,7 @@ def occlusion(
 def transfer(
     variants: tuple[str, ...], folders: tuple[str, ...], motion: Path | None, detector: str, cache: str | None,
     folds: int, seeds: int, starts: int, steps: int, threads: int, device: str, results: Path,
-    format_: str | None,
+    format_: str | None, size: int | None, vote: float | None,
 ) -> None:  # fmt: skip
     """Cross-validation over whole recordings, from stored detections.
 
@@ -167,7 +170,7 @@ def transfer(
     table = study_.transfer(
         training_sequences(folders), [study_.Variant.of(v) for v in variants], results / "study" / "transfer",
         detector=detector, cache=cache, motion=motion, folds=folds, seeds=seeds, starts=starts, steps=steps,
-        report=_line, device=device,
+        report=_line, device=device, size=size, vote=vote,
     )  # fmt: skip
     write_atomic(results / "study" / "transfer-recordings.csv", render(table, "csv"))
     _show(study_.summary(table), format_, results / "study" / "transfer.csv")

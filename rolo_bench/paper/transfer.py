@@ -150,12 +150,14 @@ def transfer(
     videos: Rows[Sequence], variants: Rows[Variant], out: Path, *, detector: str = "yolox-nano",
     cache: str | None = None, motion: Path | None = None, folds: int = 5, seeds: int = 1, starts: int = 2,
     steps: int = 6, report: Callable[[str], None] = lambda line: None, device: str = "cpu",
+    size: int | None = None, vote: float | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Measure variants on videos; ROLO networks are trained on the other folds, into ``out``.
 
     Args:
         steps: frames in a window of the networks that are trained.
         device: of detector and networks; of trackers, too, where it is another than the processor.
+        size, vote: of `rolo_bench.nn.detect.options.DetectorOptions`; by default as trackers use the detector.
 
     Returns:
         A row a variant, seed, recording: ``variant, seed, recording, auc``.
@@ -170,7 +172,7 @@ def transfer(
     from rolo_bench.nn.train.rolo_loss import RoloRecipe
     from rolo_bench.nn.train.tracks import collect
 
-    made, _ = set_up(detector, None, cache, device=device)
+    made, _ = set_up(detector, size, cache, device=device, vote=vote)
     given = {"detector": detector} | ({} if device == "cpu" else {"device": device})
     for variant in variants:  # before hours of training
         variant.make(**given)
@@ -185,7 +187,7 @@ def transfer(
             if any(v.tracker == "rolo" for v in variants):
                 train_tracker(
                     [v for v, _ in others], network, detector=detector, cache=cache, motion=motion, steps=steps,
-                    recipe=RoloRecipe(seed=seed), device=device,
+                    recipe=RoloRecipe(seed=seed), device=device, size=size, vote=vote,
                 )  # fmt: skip
             for variant in variants:
                 own = variant.tracker == "rolo" and "network" not in variant.options

@@ -200,7 +200,7 @@ def train(
 def set_up(
     detector: str, size: int | None = None, cache: str | None = None, *, form: str = "offset",
     paper_size: bool = False, steps: int = 6, hidden: int | None = None, centre: str | None = None,
-    widen: float | None = None, device: str = "cpu",
+    widen: float | None = None, device: str = "cpu", vote: float | None = None,
 ) -> tuple[Detector, RoloConfig]:  # fmt: skip
     """The detector, and the configuration of a network on it, with the association chosen for it."""
     size = side_of(detector, size)
@@ -212,7 +212,7 @@ def set_up(
         chosen = chosen | {"correction": 1.0}
     made = open_detector(
         detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True, device=device,
-        appearance=chosen.get("alike", 0.0) > 0,
+        vote=vote, appearance=chosen.get("alike", 0.0) > 0,
     )  # fmt: skip
     if paper_size:
         return made, replace(paper_config(made.feature_size, steps), detector=detector, size=size, **chosen)
@@ -229,7 +229,7 @@ def train_tracker(
     cache: str | None = None, motion: Path | None = None, more: Sequence[Array] = (), split: str = "all",
     hold_out: float = 0.0, start: Path | None = None, form: str = "offset", paper_size: bool = False,
     steps: int = 6, hidden: int | None = None, centre: str | None = None, widen: float | None = None,
-    recipe: RoloRecipe | None = None, command: str = "", device: str = "cpu",
+    recipe: RoloRecipe | None = None, command: str = "", device: str = "cpu", vote: float | None = None,
     note: Callable[[str], None] = lambda line: None, report: Callable[[Row], None] | None = None,
 ) -> Fit:  # fmt: skip
     """Train ROLO on videos, or go on training, and write ``<out>/rolo.safetensors``.
@@ -249,6 +249,7 @@ def train_tracker(
         centre, widen: of the association, as in `RoloConfig`; by default what was chosen for the detector.
         command: what the weights file is to say made it.
         device: of detector and network: ``cpu``, ``cuda`` or ``cuda:N``.
+        vote: of `rolo_bench.nn.detect.options.DetectorOptions`, for studies.
         note: called with the name and length of each video once its detections are there.
         report: called with each row of the curves.
 
@@ -261,7 +262,7 @@ def train_tracker(
     """
     made, config = set_up(
         detector, size, cache, form=form, paper_size=paper_size, steps=steps, hidden=hidden, centre=centre,
-        widen=widen, device=device,
+        widen=widen, device=device, vote=vote,
     )  # fmt: skip
     recipe = recipe or RoloRecipe()
     begin = load_rolo(start)[0].state_dict() if start else None
