@@ -101,6 +101,15 @@ def test_votes_by_hand_and_at_any_threshold() -> None:
     assert every[0].tolist() == pytest.approx([10 + right, 10 + down, 20 + right, 20 + down])
 
 
+def test_a_box_that_is_not_finite_has_no_say_and_spoils_no_other() -> None:
+    boxes = torch.tensor(
+        [[100.0, 100, 50, 50], [300, 300, 50, 50], [10, 10, float("inf"), 5], [10, float("nan"), 5, 5]]
+    )
+    scores = torch.tensor([[0.9], [0.8], [0.05], [0.7]])
+    corners, *_ = select(boxes, scores, threshold=0.1, nms=0.45, agnostic=False, vote=0.0)
+    assert corners[:2].tolist() == [[75, 75, 125, 125], [275, 275, 325, 325]] and corners[2].isnan().any()
+
+
 @pytest.mark.parametrize(("shape", "scale"), [((100, 200), (0.32, 0.32)), ((200, 100), (0.32, 0.32))])
 def test_letterbox(shape: tuple[int, int], scale: tuple[float, float]) -> None:
     image = np.full((*shape, 3), (10, 20, 30), np.uint8)

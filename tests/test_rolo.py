@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from rolo_bench.detection import Detections
 from rolo_bench.errors import UsageError, WeightsError
@@ -15,6 +17,7 @@ from rolo_bench.nn.rolo.config import RoloConfig, paper_config
 from rolo_bench.nn.rolo.file import load_rolo, save_rolo, shipped_path
 from rolo_bench.nn.rolo.follower import Follower, follow
 from rolo_bench.nn.rolo.network import Packed, Rolo, advance, begin, pack, push, step
+from rolo_bench.run.plugins import find_plugin
 
 SIZE = (320, 240)
 
@@ -354,6 +357,33 @@ def test_bad_weights_are_one_clear_error(tmp_path):
         shipped_path("rolo-nothing")
     with pytest.raises(UsageError, match="form"):
         RoloConfig(form="other")
+
+
+@pytest.mark.shared
+def test_weights_say_how_their_detector_saw(shared, monkeypatch, tmp_path):
+    """Weights from before votes were there see without; another detector sees as it does for others."""
+    monkeypatch.setenv("ROLO_BENCH_WEIGHTS", str(shared / "weights"))
+    network, about = load_rolo(shipped_path("rolo"))
+    assert (network.config.size, network.config.vote) == (544, 0.6)
+    old = tmp_path / "old.safetensors"
+    network.config = replace(network.config, size=416)
+    save_rolo(network, old, about)
+    with safe_open(old, "pt") as file:
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - no mapping
+        notes = file.metadata()
+    config = json.loads(notes["config"])
+    del config["vote"]
+    save_file(tensors, old, notes | {"config": json.dumps(config)})
+    seen = {
+        **{name: (544, 0.6) for name in ("{}", '{"variant": "steps1"}')},
+        '{"vote": 1, "size": 416}': (416, 1.0),
+        json.dumps({"network": str(old)}): (416, 1.0),
+        json.dumps({"network": "rolo-demo"}): (544, 0.6),
+        '{"detector": "yolo-nano-voc"}': (416, 1.0),
+    }
+    for options, (size, vote) in seen.items():
+        detector = find_plugin("rolo").make(json.loads(options)).detector
+        assert (detector.size, detector.vote) == (size, vote), options
 
 
 def test_shipped_weights_load_and_say_what_they_were_trained_on():

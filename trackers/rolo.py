@@ -13,6 +13,7 @@ from rolo_bench.association import Association, best_overlap
 from rolo_bench.boxes import Array, as_boxes
 from rolo_bench.detection import look_at
 from rolo_bench.errors import UsageError, WeightsError
+from rolo_bench.nn.detect.options import side_of
 from rolo_bench.nn.detect.registry import open_detector
 from rolo_bench.nn.rolo.config import RoloConfig
 from rolo_bench.sequence import Image
@@ -26,7 +27,8 @@ class Rolo:
     Args:
         detector: name of a detector, or path of a detector plugin. The network takes nothing that only one detector
             has; it was trained with ``yolox-nano`` (``demo`` has its own), and says so with another.
-        size: side of the detector's input in pixels; by default that of the network's training.
+        size: side of the detector's input in pixels; by default that of the network's training; with another
+            detector 544 for ``yolox-nano``, 416 for ``yolo-nano-voc``, else the detector's own.
         network: a weights file, or the name of one that comes along; by default the one for the detector.
         variant: which of those: ``default``; ``paper``, the network as the paper prints it, which does not come along
             since it holds 135 million numbers (``rolo-bench train tracker --paper-size`` makes it); ``heatmap``; or
@@ -40,7 +42,7 @@ class Rolo:
             ROLO authors' code chose it; a study of what that is worth, never a fair result.
         without: a study of what is worth what: ``feature`` compares nothing with the first frame, ``network``
             leaves the box uncorrected.
-        settings: of the association (`rolo_bench.association`) and ``centre``, ``share``, ``correction``
+        settings: of the association (`rolo_bench.association`) and ``centre``, ``share``, ``correction``, ``vote``
             (`rolo_bench.nn.rolo.config.RoloConfig`), such as ``alike=0``; by default those of the network's training.
 
     What differs from the paper is named in `rolo_bench.nn.rolo.network`.
@@ -49,7 +51,7 @@ class Rolo:
     suite_defaults = {"demo": {"detector": "demo", "size": None}}
     settings_of = (
         (Association, "history iou_min threshold widen buffer floor size_limit size_cost prefer alike least"),
-        (RoloConfig, "centre share correction"),
+        (RoloConfig, "centre share correction vote"),
     )
     """For ``rolo-bench list trackers rolo``: whose docstrings describe the ``settings``."""
 
@@ -82,8 +84,9 @@ class Rolo:
                 path.stem, config.detector, detector,
             )  # fmt: skip
         self.detector = open_detector(
-            detector, size=config.size if size is None and own else size, threshold=config.threshold, device=device,
-            half=half, weights=weights, cache=cache, appearance=config.alike > 0 and without != "feature",
+            detector, size=config.size if size is None and own else side_of(detector, size), device=device, half=half,
+            vote=config.vote if own else settings.get("vote"), threshold=config.threshold, weights=weights,
+            cache=cache, appearance=config.alike > 0 and without != "feature",
         )  # fmt: skip
         if config.feature_size not in (0, self.detector.feature_size):
             raise WeightsError(

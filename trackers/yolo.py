@@ -27,11 +27,13 @@ class Yolo:
 
     Args:
         detector: name of a detector, or path of a detector plugin.
-        size: side of the detector's input in pixels; by default that of `SIDES`, else its own.
+        size: side of the detector's input in pixels; by default 544 for ``yolox-nano``, 416 for
+            ``yolo-nano-voc``, else its own.
         threshold: least score of a detection.
         history: the target is sought at the mean of this many accepted boxes.
         iou_min: least IoU of a detection with that mean.
             What is None of these three is taken from `CHOSEN`.
+        vote: of the detector (`rolo_bench.nn.detect.options.DetectorOptions`); 1 is none.
         device, half, weights: for the detector.
         cache: folder for detections (True: the default one), so that a second run need not detect again.
         association: ``causal``, or ``oracle``: the detection that overlaps the truth of the frame most, as the
@@ -45,14 +47,15 @@ class Yolo:
     def __init__(
         self, detector: str = "yolox-nano", size: int | None = None, threshold: float | None = None,
         history: int | None = None, iou_min: float | None = None, device: str = "cpu", half: bool = False,
-        weights: str | None = None, cache: str | bool | None = None, association: str = "causal",
+        weights: str | None = None, vote: float | None = None, cache: str | bool | None = None,
+        association: str = "causal",
     ) -> None:  # fmt: skip
         if association not in ("causal", "oracle"):
             raise UsageError(f"association must be causal or oracle, not {association!r}")
         self.oracle = association == "oracle"
         use = chosen_for(CHOSEN, detector, threshold=threshold, history=history, iou_min=iou_min)
         self.detector = open_detector(
-            detector, size=side_of(detector, size), threshold=use["threshold"], device=device, half=half,
+            detector, size=side_of(detector, size), vote=vote, threshold=use["threshold"], device=device, half=half,
             weights=weights, cache=cache,
         )  # fmt: skip
         self.association = Association(**use)

@@ -66,12 +66,14 @@ class YoloSort:
 
     Args:
         detector: name of a detector, or path of a detector plugin.
-        size: side of the detector's input in pixels; by default that of `SIDES`, else its own.
+        size: side of the detector's input in pixels; by default 544 for ``yolox-nano``, 416 for
+            ``yolo-nano-voc``, else its own.
         threshold: least score of a detection.
         iou_min: least IoU of a detection with the predicted box.
         size_limit, prefer: how much size, score and class of a detection count
             (`rolo_bench.association.Association`); both 0 leave SORT's IoU alone.
             What is None of these four is taken from `CHOSEN`.
+        vote: of the detector (`rolo_bench.nn.detect.options.DetectorOptions`); 1 is none.
         device, half, weights: for the detector.
         cache: folder for detections (True: the default one).
 
@@ -88,13 +90,14 @@ class YoloSort:
     def __init__(
         self, detector: str = "yolox-nano", size: int | None = None, threshold: float | None = None,
         iou_min: float | None = None, size_limit: float | None = None, prefer: float | None = None,
-        device: str = "cpu", half: bool = False, weights: str | None = None, cache: str | bool | None = None,
+        device: str = "cpu", half: bool = False, weights: str | None = None, vote: float | None = None,
+        cache: str | bool | None = None,
     ) -> None:  # fmt: skip
         use = chosen_for(
             CHOSEN, detector, threshold=threshold, iou_min=iou_min, size_limit=size_limit, prefer=prefer
         )  # fmt: skip
         self.detector = open_detector(
-            detector, size=side_of(detector, size), threshold=use["threshold"], device=device, half=half,
+            detector, size=side_of(detector, size), vote=vote, threshold=use["threshold"], device=device, half=half,
             weights=weights, cache=cache,
         )  # fmt: skip
         self.association = Association(history=1, **use)

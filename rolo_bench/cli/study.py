@@ -158,7 +158,7 @@ def transfer(
 
     A VARIANT is a tracker and its options, such as "rolo without=feature"; with "rolo feature=other" the first frame
     looks as that of another video. ROLO is trained on the other recordings. Differences are to the first variant,
-    paired by recording.
+    paired by recording. Another size or vote of the detector needs a folder of results of its own.
     """
     from rolo_bench.files import write_atomic
     from rolo_bench.nn.train.loop import use_threads

@@ -200,7 +200,7 @@ def backbone(
               show_default=True, help="Which frames and truth: experiments 2 and 3 of the paper.")  # fmt: skip
 @detector_option
 @click.option("--size", type=Whole(32), default=None,
-              help="Side of the detector's input [default: 544 of yolox-nano, else as it comes].")  # fmt: skip
+              help="Side of the detector's input [default: as trackers use it].")  # fmt: skip
 @click.option("--cache", metavar="DIR", help="Folder for detections [default: the cache folder].")
 @out_option
 @click.option("--start", type=click.Path(path_type=Path, exists=True), metavar="FILE",

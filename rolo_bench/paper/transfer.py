@@ -32,7 +32,7 @@ LEAST = 10  # frames of a run
 OTHER = "feature=other"  # of a variant: the first frame looks as that of another recording
 # Options of a tracker that say what its detector does or need the truth of each frame, which stored detections do not
 # know, or that name weights in place of those that are trained.
-REFUSED = ("detector", "size", "device", "half", "weights", "cache", "association", "variant")
+REFUSED = ("detector", "size", "device", "half", "weights", "cache", "association", "variant", "vote")
 
 
 @dataclass(frozen=True)

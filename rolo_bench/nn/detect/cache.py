@@ -145,6 +145,7 @@ class Cached:
             self.identity += f":from={threshold:g}"
         self.feature_size, self.size = detector.feature_size, detector.size
         self.appearance = getattr(detector, "appearance", False)
+        self.vote = getattr(detector, "vote", 1.0)
         self.hits = self.misses = 0
         self.folder = Path(folder) / hashlib.blake2b(detector.identity.encode(), digest_size=16).hexdigest()
         self._segments: dict[str, Segment] = {}

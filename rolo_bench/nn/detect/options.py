@@ -24,8 +24,8 @@ class DetectorOptions:
         size: side of the square network input in pixels, a multiple of 32.
         threshold: least score of a detection, `THRESHOLD` by default. Trackers that want many candidates use 0.01.
         nms: IoU above which the weaker of two boxes goes, `NMS` by default.
-        vote: IoU above which weaker boxes, which go, have a say in the box that stays; 1 is none. By default as was
-            chosen for the detector: 0.6 for YOLOX, else none.
+        vote: IoU above which boxes that the network gives, with a score of 0.01 or more, have a say in the box of a
+            detection, which is their mean by score; 1 is none. By default 0.6 for YOLOX, else none.
         agnostic: suppress across classes, too.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         half: float16 on CUDA, bfloat16 on a processor.

@@ -104,6 +104,8 @@ def load_plugin(path: Path, options: DetectorOptions) -> Detector:
     given = options.given()
     if "appearance" not in taken:  # asked of whoever can
         given.pop("appearance", None)
+    if "vote" not in taken and given.get("vote") == 1:  # none, as it is
+        given.pop("vote")
     refused = [k for k in given if k not in taken]
     if refused and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
         raise UsageError(

@@ -76,15 +76,19 @@ def select(
 
 
 def voted(boxes: Tensor, scores: Tensor, classes: Tensor | None, kept: Tensor, overlap: float) -> Tensor:
-    """Boxes ``(K, 4)`` of those kept: the mean, by score, of the candidates of its class that overlap each.
+    """Boxes ``(K, 4)`` of those kept: for each the mean, by score, of itself and the candidates that overlap it.
+
+    A box that is not finite has no say, and stays what it is.
 
     Args:
-        boxes, scores, classes: as in `suppress`.
+        boxes, scores, classes: as in `suppress`; where classes are given, each has a say in its own alone.
         kept: ``(K,)`` indices.
         overlap: IoU in 0 … 1 above which a candidate has a say.
 
     Source: box voting (Gidaris and Komodakis 2015).
     """
+    finite = boxes.isfinite().all(dim=1)
+    given, boxes = boxes[kept], torch.where(finite[:, None], boxes, 0.0)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
     one = boxes[kept][:, None]
     low, high = torch.maximum(one[..., :2], boxes[:, :2]), torch.minimum(one[..., 2:], boxes[:, 2:])
@@ -94,4 +98,4 @@ def voted(boxes: Tensor, scores: Tensor, classes: Tensor | None, kept: Tensor, o
         says &= classes[kept][:, None] == classes
     weights = says * scores.clamp(min=1e-9)
     weights[torch.arange(len(kept)), kept] = scores[kept].clamp(min=1e-9)  # also where a box has no area
-    return weights @ boxes / weights.sum(dim=1, keepdim=True)
+    return torch.where(finite[kept][:, None], weights @ boxes / weights.sum(dim=1, keepdim=True), given)

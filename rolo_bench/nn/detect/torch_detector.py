@@ -196,14 +196,9 @@ class TorchDetector:
         scale = fitting_scale(shape, self.size, self.preparation.fit)
         best = None if raw.classes is None else raw.classes[i]
         corners, scores, classes = select(
-            raw.boxes[i],
-            raw.scores[i],
-            best,
-            threshold=self.threshold,
-            nms=self.nms,
-            agnostic=self.agnostic,
+            raw.boxes[i], raw.scores[i], best, threshold=self.threshold, nms=self.nms, agnostic=self.agnostic,
             vote=self.vote,
-        )
+        )  # fmt: skip
         boxes = corners.cpu().numpy().astype(np.float64) / np.array([*scale, *scale])
         boxes[:, 2:] -= boxes[:, :2]
         return Detections(

@@ -56,7 +56,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "hidden": (1, math.inf),
     **dict.fromkeys(("steps", "feature_size", "projection"), (0, math.inf)),
     **dict.fromkeys(("limit", "window"), (0.0, math.inf)),
-    **dict.fromkeys(("dropout", "share", "correction"), (0.0, 1.0)),
+    **dict.fromkeys(("dropout", "share", "correction", "vote"), (0.0, 1.0)),
 }
 
 
@@ -93,7 +93,8 @@ class RoloConfig:
             and lately.
         centre: centre of the association's reference: ``history`` (the paper) or, as a deviation, ``prediction``,
             where the network would put the target in this frame if no detection were accepted.
-        detector, size: the detector whose detections it was trained on, and its input side.
+        detector, size, vote: the detector whose detections it was trained on, its input side, and the IoU above which
+            its boxes vote (`rolo_bench.nn.detect.options.DetectorOptions`).
     """
 
     form: str = "offset"
@@ -126,6 +127,7 @@ class RoloConfig:
     centre: str = "history"
     detector: str = "yolox-nano"
     size: int | None = 544
+    vote: float = 1.0
 
     def __post_init__(self) -> None:
         if self.form == "absolute":  # the paper's; its state is what its input is

@@ -214,6 +214,7 @@ def set_up(
         detector, size=size, threshold=chosen.get("threshold", 0.1), cache=cache or True, device=device,
         vote=vote, appearance=chosen.get("alike", 0.0) > 0,
     )  # fmt: skip
+    chosen = chosen | {"vote": getattr(made, "vote", 1.0)}
     if paper_size:
         return made, replace(paper_config(made.feature_size, steps), detector=detector, size=size, **chosen)
     heatmap = form == "heatmap"
