@@ -96,6 +96,22 @@ def test_steps_row_measures_the_followed_boxes():
     assert row["mean_iou"] == pytest.approx((1 + (1 + 5 * 0.5) / 6) / 2, abs=1e-5)
 
 
+def test_the_study_of_steps_sees_as_its_networks_did(short, tmp_path, monkeypatch):
+    from rolo_bench.nn.detect import registry
+
+    network = Rolo(RoloConfig(feature_size=0, hidden=4, steps=3, detector="demo", size=320, vote=0.7)).eval()
+    save_rolo(network, tmp_path / "net.safetensors", {})
+    asked, plain = {}, registry.open_detector
+
+    def ask(name, **options):
+        asked.update(options)
+        return plain(name, **options)
+
+    monkeypatch.setattr(registry, "open_detector", ask)
+    step_sizes(short, [tmp_path / "net.safetensors"], str(tmp_path / "cache"))
+    assert (asked["size"], asked["vote"]) == (320, 0.7)
+
+
 def test_commands_say_what_is_missing(tmp_path, capsys):
     assert main(["study", "occlusion", "--suite", "demo", "--results", str(tmp_path)]) == 2
     assert "rolo-bench run" in capsys.readouterr().err

@@ -108,6 +108,7 @@ def step_sizes(
     detector = open_detector(
         config.detector,
         size=config.size,
+        vote=config.vote,
         threshold=config.threshold,
         cache=cache,
         appearance=config.alike > 0,

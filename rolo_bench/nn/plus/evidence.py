@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rolo_bench.boxes import Array, centers, iou
+from rolo_bench.boxes import Array, centers, iou, iou_matrix
 
 # One row of evidence per candidate: first the prior box at the filter's peak, last the Siamese network's boxes.
 FEATURES = (
@@ -67,8 +67,7 @@ def supported(boxes: Array, siamese: Array, marks: Array) -> tuple[Array, Array,
     """
     if not len(marks):
         return np.zeros(len(boxes)), np.zeros(len(boxes)), 0.0
-    over = iou(np.repeat(boxes, len(marks), axis=0), np.tile(siamese, (len(boxes), 1)))
-    over = np.nan_to_num(over).reshape(len(boxes), -1)  # (N, M)
+    over = iou_matrix(boxes, siamese)  # (N, M)
     best = int(np.argmax(marks))
     return (over * marks).max(axis=1), over[:, best], float(marks[best])
 

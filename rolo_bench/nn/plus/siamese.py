@@ -19,10 +19,8 @@ from rolo_bench.boxes import Array
 from rolo_bench.nn.plus.view import crop
 from rolo_bench.sequence import Image
 
-EXEMPLAR, INSTANCE = (
-    127,
-    255,
-)  # sides of what the network reads: the target of the first frame, and where it is sought
+EXEMPLAR = 127  # side of the target of the first frame as the network reads it
+INSTANCE = 255  # and of where it is sought
 STRIDE = 16  # pixels of the latter between two of the places at which it gives a box
 CONTEXT = 0.5  # of what the sides of the target add up to: what is shown beyond each side
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rolo_bench.boxes import Array, centers, iou
+from rolo_bench.boxes import Array, centers, iou_matrix
 from rolo_bench.detection import Detector
 from rolo_bench.nn.detect.yolox import YOLOX, decode, rows
 from rolo_bench.nn.plus.evidence import around
@@ -238,8 +238,7 @@ def merge(boxes: Array, weights: Array, overlap: float, limit: int) -> tuple[NDA
     Source: weighted boxes fusion (Solovyev et al. 2021) in its greedy form.
     """
     order = np.argsort(-weights, kind="stable")
-    over = iou(np.repeat(boxes, len(boxes), axis=0), np.tile(boxes, (len(boxes), 1))) > overlap
-    near = over.reshape(len(boxes), len(boxes)).T  # row: the boxes that overlap one
+    near = (iou_matrix(boxes, boxes) > overlap).T  # row: the boxes that overlap one
     weighted, share = boxes * weights[:, None], weights[:, None]
     left = np.ones(len(boxes), dtype=bool)
     kept: list[int] = []
