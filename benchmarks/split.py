@@ -26,9 +26,12 @@ PARTS = (
     ("suppression", f"{PLUS}.view", "", "merge"),
     ("appearance", f"{PLUS}.view", "", "appearance"),
     ("appearance", f"{PLUS}.view", "", "identity"),
+    ("appearance", f"{PLUS}.colour", "", "coloured"),
     ("filter", f"{PLUS}.filter", "Filter", "response"),
     ("filter", f"{PLUS}.filter", "", "learn"),
     ("Siamese", f"{PLUS}.siamese", "Siamese", "search"),
+    ("Siamese", f"{PLUS}.siamese", "Siamese", "closer"),
+    ("Siamese", f"{PLUS}.siamese", "Siamese", "likeness"),
     ("LSTM", f"{PLUS}.networks", "Expectation", "step"),
 )
 

@@ -14,7 +14,7 @@ from rolo_bench.boxes import iou
 from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.nn.detect.registry import load_detector
 from rolo_bench.nn.detect.torch_detector import Raw
-from rolo_bench.nn.plus import evidence
+from rolo_bench.nn.plus import colour, evidence
 from rolo_bench.nn.plus import file as rolo_plus_file
 from rolo_bench.nn.plus import filter as plus_filter
 from rolo_bench.nn.plus import networks as rolo_plus
@@ -144,6 +144,7 @@ def test_habit_takes_a_detection_to_the_annotation():
     habit = evidence.habit(found, np.array([0.5, 0.9]), truth)
     assert habit is not None
     np.testing.assert_allclose(evidence.as_annotated(found[:1], habit)[0], truth)
+    np.testing.assert_allclose(evidence.as_detected(truth[None], habit), found[:1])
     assert evidence.habit(found[1:], np.array([0.9]), truth) is None
 
 
@@ -192,6 +193,26 @@ def test_evidence_and_blend_by_hand():
     np.testing.assert_allclose(mean, [0.5, 0, 10, 20])
 
 
+def test_fine_evidence_by_hand():
+    """A detection with two offsets leads as one detection does; contrast and ranks are differences."""
+    box = np.array([[0.0, 0, 10, 20], [1, 0, 10, 20], [2, 0, 10, 20], [1, 0, 8, 20]])
+    scores, ones = np.array([0, 0.5, 0.4, 0.5]), np.ones(4)
+    table = evidence.evidence(
+        box, scores, ones, ones, 1.0, box[0], box[0], np.zeros((4, 3)), ones, 0 * ones, box[:0], box[:0, 0]
+    )
+    shapes = np.array([[0.5, 0.1], [0.9, 0.2], [0.4, 0.6], [0.1, 0.1]])
+    colours = np.array([[0.5, 0.2], [0.6, 0.1], [0.3, 0.3], [0.0, 0.5]])
+    offsets = np.array([0, 0, 0, -1.0])
+    fine = evidence.fine_evidence(table, shapes, colours, offsets)
+    np.testing.assert_array_equal(fine[:, : len(evidence.FEATURES)], table)
+    column = dict(zip(evidence.FINE, fine.T, strict=True))
+    np.testing.assert_allclose(column["lead"], [-0.5, 0.1, -0.1, 0.1], atol=1e-6)
+    np.testing.assert_allclose(column["siamese_inside_rank"], [-0.5, -0.4, 0, -0.5], atol=1e-6)
+    np.testing.assert_allclose(column["contrast"], [0.3, 0.5, 0, -0.5], atol=1e-6)
+    np.testing.assert_allclose(column["contrast_rank"], [-0.2, 0, -0.5, -1], atol=1e-6)
+    np.testing.assert_array_equal(column["offset"], offsets)
+
+
 def test_expectation_is_the_lstm_over_the_whole_video():
     torch.manual_seed(3)
     motion = rolo_plus.Motion()
@@ -211,12 +232,13 @@ def test_expectation_is_the_lstm_over_the_whole_video():
 def test_weights_round_trip_and_damage(tmp_path: Path):
     path = tmp_path / "plus.safetensors"
     judge, motion = rolo_plus.Judge(), rolo_plus.Motion()
-    rolo_plus_file.save_plus(path, judge, motion, {"videos": ["a"]})
+    fine = rolo_plus.Judge(len(evidence.FINE))
+    rolo_plus_file.save_plus(path, judge, fine, motion, {"videos": ["a"]})
     read, *_ = rolo_plus_file.load_plus(path)
     x = torch.randn(5, len(rolo_plus.FEATURES))
     torch.testing.assert_close(read(x), judge(x), atol=5e-3, rtol=5e-3)  # stored in half precision
     data = path.read_bytes()
-    for bad in (data[: len(data) // 2], b"", data.replace(b"rolo-plus-1", b"rolo-plus-9")):
+    for bad in (data[: len(data) // 2], b"", data.replace(b"rolo-plus-2", b"rolo-plus-9")):
         path.write_bytes(bad)
         with pytest.raises(WeightsError, match=r"plus\.safetensors"):
             rolo_plus_file.load_plus(path)
@@ -267,6 +289,57 @@ def test_the_siamese_network_finds_a_bright_box_wherever_it_looks(toy_siamese):
         best = int(scores.argmax())
         np.testing.assert_allclose(boxes[best], [120, 80, 40, 30], atol=1)
         assert scores[best] == pytest.approx(1 / (1 + np.exp(-4)), abs=5e-4)
+        close, marks = toy_siamese.closer(image, centre + np.array(shift), size)
+        np.testing.assert_allclose(close[marks.argmax()], boxes[best], atol=1)
+
+
+def test_a_box_is_compared_where_it_lies(toy_siamese, monkeypatch):
+    """Features of 16 x 16 places, 16 pixels apart, the one after the middle at the centre, as the network's are."""
+    pixels = toy_siamese._features
+
+    def places(image, centre, side, size):
+        at = np.clip(np.arange(-8, 8) * 16 + size // 2, 0, size - 1)
+        return pixels(image, centre, side, size)[:, :, at][:, :, :, at]
+
+    monkeypatch.setattr(toy_siamese, "_features", places)
+    y, x = np.mgrid[:200, :300]
+    image = np.stack([x * 255 // 300, y * 255 // 200, 255 - x * 255 // 300], axis=2).astype(np.uint8)
+    centre, size = np.array([140.0, 95]), np.array([40.0, 30])
+    first = evidence.around(centre, size)
+    toy_siamese.start(image, centre, size)
+    moved = np.roll(image, (10, 25), axis=(0, 1))
+    toy_siamese.mean = toy_siamese.mean * 0
+    toy_siamese.look, toy_siamese.inside = toy_siamese._looks(first[None])
+    toy_siamese._see(moved, centre, plus_siamese.square(size) * 255 / 127)
+    boxes = np.array([first + [25, 10, 0, 0], first, first + [-10, -15, 0, 0]])
+    alike = toy_siamese.likeness(boxes)
+    np.testing.assert_allclose(alike[0], 1, atol=1e-3)
+    assert (np.diff(alike, axis=0) < 0).all()
+
+
+def test_colours_by_hand():
+    """A red box of 20 x 10 on blue, in a crop of a pixel each."""
+    image = np.zeros((96, 96, 3), np.uint8)
+    image[..., 2] = 200
+    image[40:50, 30:50] = [200, 0, 0]
+    view = SimpleNamespace(centre=np.array([48.0, 48]), side=96.0)
+    truth = np.array([30.0, 40, 20, 10])
+    likely = colour.likelihoods(image, view, truth)
+    red, blue = 12 * 256, 12  # 200 lies in the twelfth of the sixteen parts
+    np.testing.assert_allclose(likely[red], (1 + 2e-4) / (1 + 4e-4))
+    np.testing.assert_allclose(likely[blue], 2e-4 / (1 + 4e-4))
+    assert likely[12 * 16] == 0.5  # green was never met
+    boxes = np.array([truth, [30, 40, 40, 10], [30, 40, 10, 10], [-50, -50, 20, 20]])
+    # ring of the third: 15 x 15 about (35, 45), of which 12.5 x 10 less the box are red
+    seen = colour.coloured(likely, image, view, boxes)
+    np.testing.assert_allclose(seen, [[1, 0], [0.5, 0], [1, 25 / 125], [0, 0]], atol=1e-3)
+
+
+def test_colours_beyond_the_image_are_not_counted():
+    image = np.full((40, 40, 3), 200, np.uint8)
+    view = SimpleNamespace(centre=np.array([0.0, 0]), side=96.0)
+    inside, outside = colour.counted(image, view, np.array([-10.0, -10, 20, 20]))
+    assert inside[(200 * 16 // 256) * (256 + 16 + 1)] == outside[(200 * 16 // 256) * (256 + 16 + 1)] == 1
 
 
 class ToyDetector:
@@ -371,6 +444,30 @@ def test_the_given_box_changes_its_size_at_once_and_the_carried_one_slowly(toy):
     np.testing.assert_array_equal(given, np.round((carried + met[0]) / 2 * 16) / 16)
 
 
+def test_what_measures_the_target_has_no_say_in_where_it_is_sought(toy, tmp_path):
+    """Two judges of fine candidates: other boxes near those of the judge, the same state, frame by frame."""
+    torch.manual_seed(0)
+    frames, judge, motion = list(toy_video(12).frames.images), rolo_plus.Judge(), rolo_plus.Motion()
+    given, carried = [], []
+    for name in ("a", "b"):
+        path = tmp_path / f"{name}.safetensors"
+        rolo_plus_file.save_plus(path, judge, rolo_plus.Judge(len(evidence.FINE)), motion, {})
+        tracker = toy(network=str(path), least=40, sharpness=0.001)
+        tracker.init(frames[0], toy_video(1).truth[0])
+        rows = [(tracker.update(image), *tracker.centre, *tracker.size) for image in frames[1:]]
+        given.append([row[0] for row in rows])
+        carried.append([row[1:] for row in rows])
+        count = len(tracker.fine_candidates)
+        assert (
+            tracker.fine_table.shape == (count, len(evidence.FINE)) and np.isfinite(tracker.fine_table).all()
+        )
+        assert (tracker.fine_table[:, -1] == -1).sum() == (tracker.fine_table[:, -1] == 1).sum() > 0
+        far = np.array([1000.0, 1000, 5, 5])
+        np.testing.assert_array_equal(tracker.measure(far), far)  # nothing lies there
+    np.testing.assert_array_equal(*carried)
+    assert not np.array_equal(*given)
+
+
 def test_tracker_without_detections_is_the_filter_alone(toy):
     video = toy_video(15)
     tracker = toy(network="none", least=40, detections=0, siamese=False)
@@ -391,9 +488,10 @@ def test_the_siamese_network_alone_brings_candidates(toy):
 
 
 def test_the_siamese_network_is_used_as_the_judge_was_trained(toy, tmp_path):
+    fine = rolo_plus.Judge(len(evidence.FINE))
     for there in (True, False):
         path = tmp_path / f"{there}.safetensors"
-        rolo_plus_file.save_plus(path, rolo_plus.Judge(), rolo_plus.Motion(), {"siamese": there})
+        rolo_plus_file.save_plus(path, rolo_plus.Judge(), fine, rolo_plus.Motion(), {"siamese": there})
         assert (toy(network=str(path)).siamese is not None) is there
         assert toy(network=str(path), siamese=False).siamese is None
     assert toy(network="none").siamese is not None
@@ -416,7 +514,7 @@ def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
 
 def test_shipped_weights_load_and_are_small():
     path = rolo_plus_file.network_path("rolo-plus-yolox-nano", "")
-    judge, motion, about = rolo_plus_file.load_plus(path)
+    judge, _, motion, about = rolo_plus_file.load_plus(path)
     assert about["videos"]
     assert path.stat().st_size < 1_000_000
     assert torch.isfinite(judge(torch.zeros(2, len(rolo_plus.FEATURES)))).all()
@@ -501,11 +599,11 @@ def test_rolo_plus_is_trained_from_python_and_goes_on_to_the_same_files(toy, tmp
     assert call(parts) == scores
     for name in ("plus", "plus-fold0", "plus-fold1"):
         first, second = (tmp_path / k / f"{name}.safetensors" for k in ("whole", "parts"))
-        for a, b in zip(rolo_plus_file.load_plus(first)[:2], rolo_plus_file.load_plus(second)[:2]):
+        for a, b in zip(rolo_plus_file.load_plus(first)[:3], rolo_plus_file.load_plus(second)[:3]):
             for key, value in a.state_dict().items():
                 torch.testing.assert_close(b.state_dict()[key], value, rtol=0, atol=0)
         assert first.stat().st_mode & 0o777 == 0o644
-    for folder in ("motion", "plus"):
+    for folder in ("motion", "plus", "plus-fine"):
         assert (parts / folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
     annotations = tmp_path / "annotations"
     annotations.mkdir()

@@ -7,11 +7,20 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rolo_bench.association import check_numbers
 from rolo_bench.boxes import Array, as_boxes, iou
 from rolo_bench.errors import UsageError
-from rolo_bench.nn.plus.evidence import around, as_annotated, blend, evidence, habit
+from rolo_bench.nn.plus.evidence import (
+    around,
+    as_annotated,
+    as_detected,
+    blend,
+    evidence,
+    fine_evidence,
+    habit,
+)
 from rolo_bench.sequence import Image
 
 GRID = 16  # boxes are kept in parts of a pixel, so that last digits do not add up from frame to frame
@@ -22,6 +31,8 @@ RANGES = {
 }  # fmt: skip
 """What its numbers may be, from the least to the most."""
 STRONGEST, ALIKE = 64, 4  # boxes of the Siamese network that are looked at, and how many, merged, are judged
+OFFSET = 8  # detections that are also measured without the first frame's offset and with all of it
+SAME = 0.4  # overlap with the judged box from which on a candidate may measure the target
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
 
 
@@ -31,8 +42,10 @@ class RoloPlus:
     A frame goes through one pass of the detector's network on a square crop around the box that the LSTM expects, and
     of NanoTrack's Siamese network (`rolo_bench.nn.plus.siamese`). The filter gives the prior box; the boxes of both
     networks, merged, are the other candidates; the judge estimates the overlap of each with the target; the best
-    ones are averaged. What is carried on to the next frame changes its size slowly; the box that is given lies
-    half-way between that and the average.
+    ones are averaged. What is carried on to the next frame changes its size slowly. Once the target is found, it is
+    measured: another judge knows more of more candidates that lie there (a closer look of the Siamese network,
+    detections without the first frame's offset and with all of it, colours), and the best of these are averaged. The
+    box that is given lies half-way between that and what is carried on, and has no say in what follows.
 
     Args:
         detector: name of a detector whose network is at hand (not a plugin).
@@ -80,16 +93,17 @@ class RoloPlus:
         if not hasattr(self.detector, "network"):
             raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")
         path = network_path(network, detector)
-        self.judge = self.motion = None
+        self.judge = self.fine = self.motion = None
         learnt = True
         if path:
-            self.judge, self.motion, about = load_plus(path)
+            self.judge, self.fine, self.motion, about = load_plus(path)
             self.trained_on = tuple(about.get("videos", ()))
             learnt = bool(about.get("siamese", True))
         if siamese and not learnt:
             raise UsageError(
                 f"{path}: its judge was trained without the Siamese network; leave siamese=true out"
             )
+        self.measures = path is not None
         siamese = learnt if siamese is None else siamese
         networks = obtain("nanotrack") if siamese else ()
         self.siamese = Siamese(*networks) if siamese else None
@@ -111,6 +125,7 @@ class RoloPlus:
             return self._follow(image)
 
     def _start(self, image: Image, box: Array) -> None:
+        from rolo_bench.nn.plus.colour import likelihoods
         from rolo_bench.nn.plus.filter import start_filter
         from rolo_bench.nn.plus.networks import Expectation
         from rolo_bench.nn.plus.view import appearance, identity, learn_basis, look
@@ -142,11 +157,12 @@ class RoloPlus:
             difference = habit(view.boxes, view.scores, truth)
             if difference is not None:
                 habits.append(difference * (np.array([-1, 1, 1, 1]) if picture is mirrored else 1))
-        self.habit = self.share * np.median(habits, axis=0) if habits else np.zeros(4)
+        self.habit = np.median(habits, axis=0) if habits else np.zeros(4)
         norm = float(np.linalg.norm(classes))
         self.classes = classes / norm if norm > 0 else np.full(len(classes), len(classes) ** -0.5)
         cells = self.size * seen.cells
         self.filter = start_filter(views, (cells[1], cells[0]), self.filter_config)
+        self.colours = likelihoods(image, seen, box)
         self.looks = [appearance(seen, self.basis, box[None]), *identity(seen, self.mean, box[None])]
         self.expectation = Expectation.start(self.motion)
         if self.siamese:
@@ -169,10 +185,11 @@ class RoloPlus:
         if values.max() > self.learn:
             column, row = view.to_cells(self.centre)
             self.filter = learn(self.filter, maps, float(row), float(column))
-        return steady((carried + best) / 2)
+        return steady((carried + (self.measure(best) if self.measures else best)) / 2)
 
     def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, Array]:
         """A look around an expected box: view, projected maps, candidates ``(N, 4)`` and their values ``(N,)``."""
+        from rolo_bench.nn.plus.colour import coloured
         from rolo_bench.nn.plus.filter import peak, sample
         from rolo_bench.nn.plus.networks import judged
         from rolo_bench.nn.plus.view import appearance, identity, likeness, look, merge
@@ -185,33 +202,69 @@ class RoloPlus:
         row, column = (int(v) for v in np.unravel_index(int(np.argmax(near)), near.shape))
         middle = view.to_pixels(np.array(peak(response, (row, column))[::-1]))
         prior = around(middle, expected[2:])
-        found = as_annotated(view.boxes, self.habit)
+        usual = self.share * self.habit
+        found = as_annotated(view.boxes, usual)
         similar = self._similar(view)
         worth = view.scores * (0.1 + similar) * (0.05 + np.nan_to_num(iou(found, prior)))
         chosen = np.argsort(-worth, kind="stable")[: 120 if self.limit else 0]
         index, means, votes = merge(found[chosen], view.scores[chosen] + 1e-6, 0.75, self.limit)
         index = chosen[index] if len(index) else index
+
+        def described(
+            boxes: Array, alike: Array, marks: Array, own: NDArray[np.int64]
+        ) -> NDArray[np.float32]:
+            """Evidence on the prior box, detections, those ``own`` of the Siamese network, and detections once more."""
+
+            def rows(detected: Array) -> Array:
+                again = (len(boxes) - 1 - len(means) - len(own)) // 2
+                return np.concatenate([[0], detected, np.zeros(len(own)), *[detected[:again]] * 2])
+
+            places = view.to_cells(boxes[:, :2] + boxes[:, 2:] / 2)
+            looks = [appearance(view, self.basis, boxes), *identity(view, self.mean, boxes)]
+            mark = np.zeros(len(boxes))
+            mark[1 + len(means) :][: len(own)] = marks[own]
+            return evidence(
+                boxes, rows(view.scores[index]), rows(similar[index]), sample(response, places[:, 1], places[:, 0]),
+                float(response[row, column]), prior, expected,
+                np.stack([likeness(now, first) for now, first in zip(looks, self.looks)], axis=1),
+                rows(votes), mark, alike, marks,
+            )  # fmt: skip
+
         alike, marks = self._alike(image, expected)
         own, shown, _ = merge(alike, marks, 0.75, ALIKE)
-        boxes = np.vstack([prior, means, shown])
-        no_mark, no_score = np.zeros(1 + len(means)), np.zeros(len(shown))
-        places = view.to_cells(boxes[:, :2] + boxes[:, 2:] / 2)
-        looks = [appearance(view, self.basis, boxes), *identity(view, self.mean, boxes)]
-        self.candidates = boxes
-        self.table = evidence(
-            boxes, np.concatenate([[0], view.scores[index], no_score]),
-            np.concatenate([[0], similar[index], no_score]),
-            sample(response, places[:, 1], places[:, 0]), float(response[row, column]), prior, expected,
-            np.stack([likeness(now, first) for now, first in zip(looks, self.looks)], axis=1),
-            np.concatenate([[0], votes, no_score]), np.append(no_mark, marks[own]), alike, marks,
-        )  # fmt: skip
+        self.candidates = boxes = np.vstack([prior, means, shown])
+        self.table = described(boxes, alike, marks, own)
+        if self.measures:
+            closer, grades = self._alike(image, expected, closer=True)
+            alike, marks = np.vstack([alike, closer]), np.concatenate([marks, grades])
+            own, shown, _ = merge(alike, marks, 0.75, ALIKE)
+            bare = as_detected(means[:OFFSET], usual)
+            self.fine_candidates = fine = np.vstack(
+                [prior, means, shown, bare, as_annotated(bare, self.habit)]
+            )
+            offset = np.repeat([0, -1, 1], [len(fine) - 2 * len(bare), len(bare), len(bare)])
+            shapes = self.siamese.likeness(fine) if self.siamese else np.zeros((len(fine), 2))
+            self.fine_table = fine_evidence(
+                described(fine, alike, marks, own), shapes, coloured(self.colours, image, view, fine), offset
+            )
         return view, maps, boxes, judged(self.judge, self.table)
 
-    def _alike(self, image: Image, expected: Array) -> tuple[Array, Array]:
+    def measure(self, best: Array) -> Array:
+        """The box ``(4,)`` of the target that was judged to be at ``best``, by the candidates that lie there."""
+        from rolo_bench.nn.plus.networks import judged
+
+        there = np.nan_to_num(iou(self.fine_candidates, best)) > SAME
+        if self.fine is None or not there.any():
+            return best
+        values = judged(self.fine, self.fine_table)
+        return blend(self.fine_candidates[there], values[there], self.sharpness)
+
+    def _alike(self, image: Image, expected: Array, closer: bool = False) -> tuple[Array, Array]:
         """The best boxes ``(M, 4)`` of the Siamese network, none smaller than a pixel, and their scores ``(M,)``."""
         if self.siamese is None:
             return np.zeros((0, 4)), np.zeros(0)
-        boxes, scores = self.siamese.search(image, steady(expected[:2] + expected[2:] / 2), self.size)
+        seek = self.siamese.closer if closer else self.siamese.search
+        boxes, scores = seek(image, steady(expected[:2] + expected[2:] / 2), self.size)
         fit = np.where((boxes[:, 2:] > 1).all(axis=1), scores, 0.0)
         best = np.argsort(-fit, kind="stable")[:STRONGEST]
         best = best[fit[best] > 0]

@@ -25,6 +25,15 @@ FEATURES = (
     "support", "support_rank",  # most of its boxes' score times overlap; less that of the best candidate
     "iou_siamese", "best_siamese",  # overlap with its best box; score of that
 )  # fmt: skip
+# And what the network reads that measures the target once it is found, about more candidates.
+FINE = (
+    *FEATURES,
+    "siamese_look", "siamese_inside",  # cosines of its features with the first frame's: place by place, their mean
+    "siamese_look_rank", "siamese_inside_rank",  # less the best candidate's
+    "colour", "colour_ring",  # mean likelihood of the target's colours in the box and in the ring around it
+    "contrast", "contrast_rank",  # their difference; less that of the best candidate
+    "offset",  # -1 for a detection without the first frame's offset, 1 for one with all of it, 0 for others
+)  # fmt: skip
 
 
 def evidence(
@@ -46,8 +55,8 @@ def evidence(
     shift = np.abs(centers(boxes) - centers(expected)) / expected[2:]
     change = np.log(boxes[:, 2:] / expected[2:])
     together = scores * classes
-    ordered = np.sort(together)[::-1]
-    others = np.where(np.arange(n) == int(np.argmax(together)), ordered[1] if n > 1 else 0.0, ordered[0])
+    ordered = np.unique(together)[::-1]  # one detection may be there with several offsets
+    others = np.where(together == ordered[0], ordered[1] if len(ordered) > 1 else 0.0, ordered[0])
     columns = [
         np.arange(n) == 0, scores, np.log(scores + 1e-3), classes, together,
         responses, np.full(n, top), responses / max(top, 0.05), iou(boxes, prior), iou(boxes, expected),
@@ -57,6 +66,29 @@ def evidence(
         own, support, support - support.max(), nearness, np.full(n, best),
     ]  # fmt: skip
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def fine_evidence(
+    table: NDArray[np.float32], shapes: Array, colours: Array, offsets: Array
+) -> NDArray[np.float32]:
+    """The columns of `FINE` ``(N, len(FINE))``.
+
+    Args:
+        table: of `evidence`.
+        shapes: ``(N, 2)`` cosines with the Siamese network's first features; 0 without it.
+        colours: ``(N, 2)`` likelihood in the box and in the ring around it.
+        offsets: ``(N,)`` as in `FINE`.
+    """
+    contrast = colours[:, 0] - colours[:, 1]
+    more = [
+        *shapes.T,
+        *(shapes - shapes.max(axis=0)).T,
+        *colours.T,
+        contrast,
+        contrast - contrast.max(),
+        offsets,
+    ]
+    return np.hstack([table, np.stack(more, axis=1).astype(np.float32)])
 
 
 def supported(boxes: Array, siamese: Array, marks: Array) -> tuple[Array, Array, float]:
@@ -107,6 +139,12 @@ def habit(found: Array, scores: Array, truth: Array) -> Array | None:
 def around(centre: Array, size: Array) -> Array:
     """The boxes ``(…, 4)`` of sizes ``(…, 2)`` about centres ``(…, 2)``."""
     return np.concatenate([centre - size / 2, size], axis=-1)
+
+
+def as_detected(boxes: Array, habit: Array) -> Array:
+    """The inverse of `as_annotated`."""
+    size = boxes[:, 2:] * np.exp(-habit[2:])
+    return around(centers(boxes) - habit[:2] * size, size)
 
 
 def as_annotated(boxes: Array, habit: Array) -> Array:

@@ -9,39 +9,41 @@ from rolo_bench.errors import UsageError, did_you_mean
 from rolo_bench.files import write_atomic
 from rolo_bench.folders import shipped_folder
 from rolo_bench.nn.detect.weight_file import pack, unpack, usable
-from rolo_bench.nn.plus.evidence import FEATURES
+from rolo_bench.nn.plus.evidence import FINE
 from rolo_bench.nn.plus.networks import Judge, Motion
 
-FORMAT = "rolo-plus-1"
+FORMAT = "rolo-plus-2"
 
 
-def save_plus(path: Path, judge: Judge, motion: Motion, about: dict[str, Any]) -> None:
-    """Write both networks in float16 with the notes on their training, as safetensors."""
+def save_plus(path: Path, judge: Judge, fine: Judge, motion: Motion, about: dict[str, Any]) -> None:
+    """Write the networks in float16 with the notes on their training, as safetensors."""
     tensors = {
         f"{part}.{key}": value.half()
-        for part, module in (("judge", judge), ("motion", motion))
+        for part, module in (("judge", judge), ("fine", fine), ("motion", motion))
         for key, value in module.state_dict().items()
     }
-    write_atomic(path, pack(tensors, FORMAT, features=FEATURES, about=about))
+    write_atomic(path, pack(tensors, FORMAT, features=FINE, about=about))
 
 
-def load_plus(path: Path) -> tuple[Judge, Motion, dict[str, Any]]:
-    """Both networks in evaluation mode, and the notes on their training.
+def load_plus(path: Path) -> tuple[Judge, Judge, Motion, dict[str, Any]]:
+    """Judge, judge of fine candidates, and LSTM in evaluation mode, and the notes on their training.
 
     Raises:
         WeightsError: no such file, damaged, or not weights of this rolo-plus.
     """
     with usable(path, "weights of this rolo-plus", "train them with `rolo-bench train plus`"):
         tensors, notes = unpack(path, FORMAT)
-        if notes["features"] != list(FEATURES):
+        if notes["features"] != list(FINE):
             raise ValueError("made for other evidence")
         judge = Judge(hidden=len(tensors["judge.layers.0.bias"]))
+        fine = Judge(len(FINE), len(tensors["fine.layers.0.bias"]))
         motion = Motion(hidden=tensors["motion.out.weight"].shape[1])
-        for part, module in (("judge.", judge), ("motion.", motion)):
+        for part, module in (("judge.", judge), ("fine.", fine), ("motion.", motion)):
             module.load_state_dict(
                 {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
             )
-    return judge.eval().requires_grad_(False), motion.eval().requires_grad_(False), notes.get("about", {})
+            module.eval().requires_grad_(False)
+    return judge, fine, motion, notes.get("about", {})
 
 
 def network_path(name: str | None, detector: str) -> Path | None:

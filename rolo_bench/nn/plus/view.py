@@ -183,16 +183,17 @@ def learn_basis(maps: Tensor, channels: int, fade: float) -> Basis:
 
 def appearance(view: View, basis: Basis, boxes: Array, grid: int = 4) -> NDArray[np.float32]:
     """Unit vectors ``(N, C * grid²)``: the maps sampled on a lattice in each box."""
-    return unit(sampled(basis.standard(view.maps), view, boxes, grid).reshape(len(boxes), -1))
+    values = sampled(basis.standard(view.maps), view.centre, view.side, boxes, grid)
+    return unit(values.reshape(len(boxes), -1))
 
 
-def sampled(maps: Tensor, view: View, boxes: Array, grid: int = 4) -> NDArray[np.float32]:
-    """Maps ``(C, n, n)`` of a view on a lattice in each box, ``(N, C, grid, grid)``."""
+def sampled(maps: Tensor, centre: Array, side: float, boxes: Array, grid: int = 4) -> NDArray[np.float32]:
+    """Maps ``(C, n, n)`` of a square of the image on a lattice in each box, ``(N, C, grid, grid)``."""
     n = len(boxes)
     steps = (np.arange(grid) + 0.5) / grid
-    corner = view.centre - view.side / 2
-    x = (boxes[:, :1] + boxes[:, 2:3] * steps - corner[0]) / view.side * 2 - 1  # (N, g)
-    y = (boxes[:, 1:2] + boxes[:, 3:] * steps - corner[1]) / view.side * 2 - 1  # (N, g)
+    corner = centre - side / 2
+    x = (boxes[:, :1] + boxes[:, 2:3] * steps - corner[0]) / side * 2 - 1  # (N, g)
+    y = (boxes[:, 1:2] + boxes[:, 3:] * steps - corner[1]) / side * 2 - 1  # (N, g)
     lattice = np.stack(np.broadcast_arrays(x[:, None, :], y[:, :, None]), axis=-1)  # (N, g, g, 2)
     places = torch.from_numpy(lattice.reshape(1, n, grid * grid, 2).astype(np.float32))
     values = nn.functional.grid_sample(maps[None], places, align_corners=False)[0]  # (C, N, g * g)
@@ -217,9 +218,10 @@ def identity(view: View, mean: Tensor, boxes: Array) -> tuple[NDArray[np.float32
     """
     maps = (view.deep.flatten(1) - mean).reshape(view.deep.shape)
     half = len(maps) // 2
-    means = sampled(maps, view, boxes).mean(axis=(2, 3))  # (N, D)
+    means = sampled(maps, view.centre, view.side, boxes).mean(axis=(2, 3))  # (N, D)
     inside = unit(np.hstack([unit(means[:, :half]), unit(means[:, half:])]))  # (N, D)
-    wide = sampled(maps[:half], view, around(centers(boxes), 1.8 * boxes[:, 2:]))  # (N, D / 2, 4, 4)
+    wider = around(centers(boxes), 1.8 * boxes[:, 2:])
+    wide = sampled(maps[:half], view.centre, view.side, wider)  # (N, D / 2, 4, 4)
     quarters = wide.reshape(len(boxes), half, 2, 2, 2, 2).mean(axis=(3, 5))
     return inside, unit(quarters.reshape(len(boxes), -1))
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from rolo_bench.boxes import Array, iou, valid
 from rolo_bench.errors import UsageError
 from rolo_bench.nn.detect.registry import size_for
-from rolo_bench.nn.plus.evidence import FEATURES, around
+from rolo_bench.nn.plus.evidence import FINE, around
 from rolo_bench.nn.plus.file import save_plus
 from rolo_bench.nn.plus.networks import LIMIT, Expectation, Judge, Motion
 from rolo_bench.nn.train.loop import Schedule, Stream, read_checkpoint, run, write_checkpoint
@@ -74,6 +74,7 @@ class Record:
     video: str
     table: NDArray[np.float32]
     overlap: NDArray[np.float32]
+    fine: Record | None = None  # the same of fine candidates
 
 
 def record(tracker: Any, video: Video, recipe: PlusRecipe) -> list[Record]:
@@ -82,6 +83,7 @@ def record(tracker: Any, video: Video, recipe: PlusRecipe) -> list[Record]:
     stop = min(len(video), recipe.frames)
     records: list[Record] = []
     away = 0
+    tracker.measures = True
     for t, image in enumerate(prefetch(video.frames, 0, stop)):
         truth = video.truth[t]
         if t == 0:
@@ -93,8 +95,13 @@ def record(tracker: Any, video: Video, recipe: PlusRecipe) -> list[Record]:
         tracker.update(image)
         if not valid(truth)[0]:
             continue
-        overlap = np.nan_to_num(iou(tracker.candidates, truth)).astype(np.float32)
-        records.append(Record(video.name, tracker.table, overlap))
+        coarse, fine = (
+            np.nan_to_num(iou(boxes, truth)).astype(np.float32)
+            for boxes in (tracker.candidates, tracker.fine_candidates)
+        )
+        records.append(
+            Record(video.name, tracker.table, coarse, Record(video.name, tracker.fine_table, fine))
+        )
         carried = around(tracker.centre, tracker.size)
         away = away + 1 if np.nan_to_num(iou(carried, truth))[0] < 0.1 else 0
         if away > recipe.lost:
@@ -278,12 +285,14 @@ def record_all(
         path = folder / f"{video.name}.pt"
         if not path.is_file():
             found = [
-                tuple(map(torch.from_numpy, (r.table, r.overlap))) for r in record(make(), video, recipe)
+                tuple(map(torch.from_numpy, (r.table, r.overlap, r.fine.table, r.fine.overlap)))  # type: ignore[union-attr]
+                for r in record(make(), video, recipe)
             ]
             write_checkpoint(path, whole, {"records": found})
         found = read_checkpoint(path, whole)["records"]
         note(f"{video.name}: {len(found)} frames")
-        out += [Record(video.name, table.numpy(), overlap.numpy()) for table, overlap in found]
+        for table, overlap, *fine in (tuple(v.numpy() for v in values) for values in found):
+            out.append(Record(video.name, table, overlap, Record(video.name, *fine)))
     return out
 
 
@@ -312,8 +321,9 @@ def train_judges(
         for r in records:
             (rest if groups[video_group(r.video)] == fold else kept).append(r)
         judge = train_judge(kept, recipe, out / name, identity)
+        fine = train_judge([r.fine for r in kept if r.fine], recipe, out / f"{name}-fine", identity)
         notes = {**about, "videos": sorted({r.video for r in kept})}
-        save_plus(out / f"{name}.safetensors", judge, motion, notes)
+        save_plus(out / f"{name}.safetensors", judge, fine, motion, notes)
         if fold is not None and rest:
             scores.append(FoldScore(fold, sorted({r.video for r in rest}), *choice(judge, rest)))
     return scores
@@ -353,7 +363,7 @@ def train_plus(
     paths = motion_paths(motion, [v.truth for v in videos])
     identity = {
         "data": {v.name: v.truth_digest() for v in videos}, "detector": first.detector.identity,
-        "start": first.weights_digests, "motion": paths_digest(paths), "evidence": FEATURES,
+        "start": first.weights_digests, "motion": paths_digest(paths), "evidence": FINE,
     }  # fmt: skip
     expects = train_motion(paths, recipe, out / "motion", identity)
 
