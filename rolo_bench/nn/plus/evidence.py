@@ -69,8 +69,8 @@ def evidence(
 
 
 def fine_evidence(
-    table: NDArray[np.float32], shapes: Array, colours: Array, offsets: Array
-) -> NDArray[np.float32]:
+    table: NDArray[np.float32], shapes: Array, colours: Array, offsets: Array,
+) -> NDArray[np.float32]:  # fmt: skip
     """The columns of `FINE` ``(N, len(FINE))``.
 
     Args:
@@ -80,14 +80,8 @@ def fine_evidence(
         offsets: ``(N,)`` as in `FINE`.
     """
     contrast = colours[:, 0] - colours[:, 1]
-    more = [
-        *shapes.T,
-        *(shapes - shapes.max(axis=0)).T,
-        *colours.T,
-        contrast,
-        contrast - contrast.max(),
-        offsets,
-    ]
+    ranks = shapes - shapes.max(axis=0)
+    more = [*shapes.T, *ranks.T, *colours.T, contrast, contrast - contrast.max(), offsets]
     return np.hstack([table, np.stack(more, axis=1).astype(np.float32)])
 
 

@@ -2,7 +2,8 @@
 
 The LSTM is ROLO's idea with what transfers between videos: it reads the movement of the accepted boxes in
 units of the target's size and gives the next movement, the place where to look and the prior box. The judge
-reads `FEATURES` of each candidate box and estimates how well it overlaps the target.
+reads `FEATURES` of each candidate box and estimates how well it overlaps the target; another one, of the same form,
+reads `FINE` of more candidates and measures the target once it is found.
 """
 
 from __future__ import annotations

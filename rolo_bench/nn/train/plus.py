@@ -1,8 +1,8 @@
-"""Training of rolo-plus: the LSTM on true trajectories, the judge on what the tracker met on training video.
+"""Training of rolo-plus: the LSTM on true trajectories, both judges on what the tracker met on training video.
 
 The tracker runs on each training video while its state is pushed off at random, so that the judge learns what
 brings it back; where it is lost it is set on the truth again. Every candidate it met is one example, labelled
-with its overlap with the truth.
+with its overlap with the truth; so is every fine one, for the judge that measures the target.
 """
 
 from __future__ import annotations
