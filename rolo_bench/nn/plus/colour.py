@@ -46,17 +46,15 @@ def coloured(likely: Array, image: Image, view: View, boxes: Array) -> Array:
 
 def bins(image: Image, view: View) -> NDArray[np.int64]:
     """Number of the colour of each pixel of a look's crop ``(PIXELS, PIXELS)``."""
-    red, green, blue = np.moveaxis(
-        crop(image, view.centre, view.side, PIXELS).astype(np.int64) * BINS // 256, 2, 0
-    )
+    pixels = crop(image, view.centre, view.side, PIXELS).astype(np.int64)
+    red, green, blue = np.moveaxis(pixels * BINS // 256, 2, 0)
     return (red * BINS + green) * BINS + blue
 
 
 def counted(image: Image, view: View, box: Array) -> tuple[Array, Array]:
     """Share of each colour ``(BINS³,)`` inside and outside of a box ``(4,)``, of the crop's pixels within the image."""
-    x, y = (view.centre - view.side / 2)[:, None] + (
-        np.arange(PIXELS) + 0.5
-    ) / PIXELS * view.side  # (2, PIXELS)
+    places = (np.arange(PIXELS) + 0.5) / PIXELS * view.side
+    x, y = (view.centre - view.side / 2)[:, None] + places  # (2, PIXELS)
     seen = ((y > 0) & (y < image.shape[0]))[:, None] & ((x > 0) & (x < image.shape[1]))
     within = ((y > box[1]) & (y < box[1] + box[3]))[:, None] & ((x > box[0]) & (x < box[0] + box[2]))
     found = bins(image, view)
