@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,7 @@ from rolo_bench.boxes import iou
 from rolo_bench.errors import UsageError, WeightsError
 from rolo_bench.nn.detect.registry import load_detector
 from rolo_bench.nn.detect.torch_detector import Raw
-from rolo_bench.nn.plus import colour, evidence
+from rolo_bench.nn.plus import colour, evidence, flow
 from rolo_bench.nn.plus import file as rolo_plus_file
 from rolo_bench.nn.plus import filter as plus_filter
 from rolo_bench.nn.plus import networks as rolo_plus
@@ -342,6 +343,46 @@ def test_colours_beyond_the_image_are_not_counted():
     assert inside[(200 * 16 // 256) * (256 + 16 + 1)] == outside[(200 * 16 // 256) * (256 + 16 + 1)] == 1
 
 
+def textured(seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 255, (200, 240, 3), dtype=np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
+
+
+@pytest.mark.parametrize("growth", [1.0, 1.1, 0.93])
+def test_a_box_moves_and_grows_as_its_pixels(growth):
+    image, box, shift = textured(), np.array([90.0, 60, 40, 60]), np.array([5.0, -3])
+    middle = box[:2] + box[2:] / 2
+    turn = np.array([[growth, 0, 0], [0, growth, 0]])
+    turn[:, 2] = middle - 0.5 + shift - growth * (middle - 0.5)  # 0 is the centre of the first pixel
+    after = cv2.warpAffine(image, turn, (240, 200), borderMode=cv2.BORDER_REFLECT)
+    past, now = flow.Patch.cut(image, middle, 150), flow.Patch.cut(after, middle + 8, 150)
+    found, sure = flow.moved(past, now, box)
+    assert sure > 0.9
+    np.testing.assert_allclose(found[:2] + found[2:] / 2, middle + shift, atol=0.3)
+    np.testing.assert_allclose(found[2:], growth * box[2:], rtol=0.01)
+
+
+def test_what_cannot_be_followed_does_not_move():
+    box = np.array([90.0, 60, 40, 60])
+    flat = np.full((200, 240, 3), 90, dtype=np.uint8)
+    for first, second, at in (
+        (flat, flat, box),
+        (textured(), textured(1), box),  # another picture
+        (textured(), textured(), box + [2000, 0, 0, 0]),  # not on the crop
+    ):
+        past, now = (flow.Patch.cut(image, np.array([110.0, 90]), 150) for image in (first, second))
+        found, sure = flow.moved(past, now, at)
+        assert sure == 0
+        np.testing.assert_array_equal(found, at)
+
+
+def test_points_of_a_patch_are_those_of_the_image():
+    patch = flow.Patch.cut(textured(), np.array([110.0, 90]), 150)
+    points = np.array([[110.0, 90], [0, 0], [239, 17]])
+    np.testing.assert_allclose(patch.to_image(patch.to_patch(points)), points, atol=1e-9)
+    np.testing.assert_allclose(patch.to_patch(patch.centre[None]), [[flow.PIXELS / 2 - 0.5] * 2])
+
+
 class ToyDetector:
     """Finds what is bright in its input; its other boxes are far away and weak."""
 
@@ -421,7 +462,7 @@ def test_threads_and_last_digits_do_not_matter(toy, monkeypatch):
 
 
 def test_the_given_box_changes_its_size_at_once_and_the_carried_one_slowly(toy):
-    """A target that grows by half at once: the given box lies half-way between the carried and the judged one."""
+    """A target that grows by half at once, and whose points cannot be followed: what was judged is given."""
     frames = list(toy_video(6).frames.images)
     frames[-1] = frames[-1].copy()
     x, y = 20 + 2 * 5, 40 + 5
@@ -437,11 +478,29 @@ def test_the_given_box_changes_its_size_at_once_and_the_carried_one_slowly(toy):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rolo_bench.trackers.rolo_plus.blend", blend)
+        patch.setattr("rolo_bench.nn.plus.flow.moved", lambda past, now, box: (box, 0.0))
         given = tracker.update(frames[-1])
-    carried = evidence.around(tracker.centre, tracker.size)
     assert (met[0][2:] > 1.3 * before).all()
     assert (tracker.size < 1.11 * before).all()
-    np.testing.assert_array_equal(given, np.round((carried + met[0]) / 2 * 16) / 16)
+    np.testing.assert_array_equal(given, np.round(met[0] * 16) / 16)
+
+
+def test_the_given_box_lies_between_what_was_measured_and_the_last_one_moved(toy, monkeypatch):
+    frames = list(toy_video(6).frames.images)
+    tracker = toy(network="none", least=40)
+    follow(tracker, frames[:4])
+    measured, centre = np.array([30.0, 45, 14, 20]), tracker.centre.copy()
+    for last, sure, wanted in (
+        ([34.0, 45, 14, 20], 1.0, [32.0, 45, 14, 20]),  # half-way where all points were followed
+        ([34.0, 45, 14, 20], 0.5, [31.0, 45, 14, 20]),
+        ([34.0, 45, 14, 20], 0.0, measured),
+        ([90.0, 45, 14, 20], 1.0, measured),  # they lie apart
+    ):
+        followed = (np.array(last), sure)
+        monkeypatch.setattr("rolo_bench.nn.plus.flow.moved", lambda *met, followed=followed: followed)
+        np.testing.assert_array_equal(tracker.steadied(frames[4], tracker.given, measured), wanted)
+    np.testing.assert_array_equal(tracker.centre, centre)
+    assert tracker.past.pixels.shape == (flow.PIXELS, flow.PIXELS)
 
 
 def test_what_measures_the_target_has_no_say_in_where_it_is_sought(toy, tmp_path):

@@ -33,6 +33,7 @@ RANGES = {
 STRONGEST, ALIKE = 64, 4  # boxes of the Siamese network that are looked at, and how many, merged, are judged
 OFFSET = 8  # detections that are also measured without the first frame's offset and with all of it
 SAME = 0.4  # overlap with the judged box from which on a candidate may measure the target
+STEADY = 0.5  # share of the last given box, moved as its pixels, where all of them could be followed
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
 
 
@@ -45,7 +46,8 @@ class RoloPlus:
     ones are averaged. What is carried on to the next frame changes its size slowly. Once the target is found, it is
     measured: another judge knows more of more candidates that lie there (a closer look of the Siamese network,
     detections without the first frame's offset and with all of it, colours), and the best of these are averaged. The
-    box that is given lies half-way between that and what is carried on, and has no say in what follows.
+    box that is given lies between that and the last given box, moved as its pixels did (`rolo_bench.nn.plus.flow`),
+    and has no say in where the target is sought.
 
     Args:
         detector: name of a detector whose network is at hand (not a plugin).
@@ -127,6 +129,7 @@ class RoloPlus:
     def _start(self, image: Image, box: Array) -> None:
         from rolo_bench.nn.plus.colour import likelihoods
         from rolo_bench.nn.plus.filter import start_filter
+        from rolo_bench.nn.plus.flow import Patch
         from rolo_bench.nn.plus.networks import Expectation
         from rolo_bench.nn.plus.view import appearance, identity, learn_basis, look
 
@@ -165,6 +168,7 @@ class RoloPlus:
         self.colours = likelihoods(image, seen, box)
         self.looks = [appearance(seen, self.basis, box[None]), *identity(seen, self.mean, box[None])]
         self.expectation = Expectation.start(self.motion)
+        self.past, self.given = Patch.cut(image, self.centre, side), box.copy()
         if self.siamese:
             self.siamese.start(image, self.centre, self.size)
 
@@ -185,7 +189,8 @@ class RoloPlus:
         if values.max() > self.learn:
             column, row = view.to_cells(self.centre)
             self.filter = learn(self.filter, maps, float(row), float(column))
-        return steady((carried + (self.measure(best) if self.measures else best)) / 2)
+        self.given = self.steadied(image, expected, self.measure(best) if self.measures else best)
+        return self.given.copy()
 
     def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, Array]:
         """A look around an expected box: view, projected maps, candidates ``(N, 4)`` and their values ``(N,)``."""
@@ -258,6 +263,19 @@ class RoloPlus:
             return best
         values = judged(self.fine, self.fine_table)
         return blend(self.fine_candidates[there], values[there], self.sharpness)
+
+    def steadied(self, image: Image, expected: Array, measured: Array) -> Array:
+        """The box ``(4,)`` between the measured one and the last given one, moved as its pixels.
+
+        The less of its points can be followed, the nearer to the measured one; that it is, where the two lie apart.
+        """
+        from rolo_bench.nn.plus.flow import Patch, moved
+
+        now = Patch.cut(image, steady(expected[:2] + expected[2:] / 2), self.past.side)
+        last, sure = moved(self.past, now, self.given)
+        self.past = Patch.cut(image, self.centre, self._side())
+        share = STEADY * sure if np.nan_to_num(iou(last, measured))[0] > SAME else 0.0
+        return steady((1 - share) * measured + share * last)
 
     def _alike(self, image: Image, expected: Array, closer: bool = False) -> tuple[Array, Array]:
         """The best boxes ``(M, 4)`` of the Siamese network, none smaller than a pixel, and their scores ``(M,)``."""
