@@ -33,6 +33,7 @@ PARTS = (
     ("Siamese", f"{PLUS}.siamese", "Siamese", "closer"),
     ("Siamese", f"{PLUS}.siamese", "Siamese", "likeness"),
     ("LSTM", f"{PLUS}.networks", "Expectation", "step"),
+    ("flow", f"{PLUS}.flow", "", "moved"),
 )
 
 
