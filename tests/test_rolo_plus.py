@@ -379,8 +379,9 @@ def test_what_cannot_be_followed_does_not_move():
 def test_points_of_a_patch_are_those_of_the_image():
     patch = flow.Patch.cut(textured(), np.array([110.0, 90]), 150)
     points = np.array([[110.0, 90], [0, 0], [239, 17]])
-    np.testing.assert_allclose(patch.to_image(patch.to_patch(points)), points, atol=1e-9)
-    np.testing.assert_allclose(patch.to_patch(patch.centre[None]), [[flow.PIXELS / 2 - 0.5] * 2])
+    np.testing.assert_allclose(patch.to_pixels(patch.to_cells(points)), points, atol=1e-9)
+    np.testing.assert_allclose(patch.to_cells(patch.centre[None]), [[flow.PIXELS / 2 - 0.5] * 2])
+    assert patch.pixels.shape == (flow.PIXELS, flow.PIXELS)
 
 
 class ToyDetector:
@@ -500,7 +501,6 @@ def test_the_given_box_lies_between_what_was_measured_and_the_last_one_moved(toy
         monkeypatch.setattr("rolo_bench.nn.plus.flow.moved", lambda *met, followed=followed: followed)
         np.testing.assert_array_equal(tracker.steadied(frames[4], tracker.given, measured), wanted)
     np.testing.assert_array_equal(tracker.centre, centre)
-    assert tracker.past.pixels.shape == (flow.PIXELS, flow.PIXELS)
 
 
 def test_what_measures_the_target_has_no_say_in_where_it_is_sought(toy, tmp_path):

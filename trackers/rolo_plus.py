@@ -32,7 +32,7 @@ RANGES = {
 """What its numbers may be, from the least to the most."""
 STRONGEST, ALIKE = 64, 4  # boxes of the Siamese network that are looked at, and how many, merged, are judged
 OFFSET = 8  # detections that are also measured without the first frame's offset and with all of it
-SAME = 0.4  # overlap with the judged box from which on a candidate may measure the target
+SAME = 0.4  # overlap from which on two boxes show the same: the judged one and what may measure it, two given ones
 STEADY = 0.5  # share of the last given box, moved as its pixels, where all of them could be followed
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
 
@@ -174,6 +174,7 @@ class RoloPlus:
 
     def _follow(self, image: Image) -> Array:
         from rolo_bench.nn.plus.filter import learn
+        from rolo_bench.nn.plus.flow import Patch
         from rolo_bench.nn.plus.networks import movement
 
         before = around(self.centre, self.size)
@@ -190,6 +191,7 @@ class RoloPlus:
             column, row = view.to_cells(self.centre)
             self.filter = learn(self.filter, maps, float(row), float(column))
         self.given = self.steadied(image, expected, self.measure(best) if self.measures else best)
+        self.past = Patch.cut(image, self.centre, self._side())
         return self.given.copy()
 
     def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, Array]:
@@ -273,7 +275,6 @@ class RoloPlus:
 
         now = Patch.cut(image, steady(expected[:2] + expected[2:] / 2), self.past.side)
         last, sure = moved(self.past, now, self.given)
-        self.past = Patch.cut(image, self.centre, self._side())
         share = STEADY * sure if np.nan_to_num(iou(last, measured))[0] > SAME else 0.0
         return steady((1 - share) * measured + share * last)
 

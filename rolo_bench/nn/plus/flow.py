@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rolo_bench.boxes import Array, centers
 from rolo_bench.nn.plus.evidence import around
-from rolo_bench.nn.plus.view import crop, snapped
+from rolo_bench.nn.plus.view import Square, crop, snapped
 from rolo_bench.sequence import Image
 
 PIXELS = 128  # side of the crop in which points are followed
@@ -28,27 +28,21 @@ METHOD: dict[str, Any] = {"winSize": (13, 13), "maxLevel": 3, "criteria": (3, 12
 
 
 @dataclass(frozen=True)
-class Patch:
-    """A grey crop ``(PIXELS, PIXELS)``, its centre ``(2,)`` and its side in image pixels."""
+class Patch(Square):
+    """A grey crop ``(PIXELS, PIXELS)``."""
 
     pixels: NDArray[np.uint8]
-    centre: Array
-    side: float
+
+    @property
+    def count(self) -> int:
+        return PIXELS
 
     @classmethod
     def cut(cls, image: Image, centre: Array, side: float) -> Patch:
         """The crop on the lattice of `snapped`."""
         centre, side = snapped(centre, side)
         pixels: Any = cv2.cvtColor(crop(image, centre, side, PIXELS), cv2.COLOR_RGB2GRAY)
-        return cls(pixels, centre, side)
-
-    def to_patch(self, points: Array) -> Array:
-        """Points ``(N, 2)`` of the image in pixels of the crop, 0 being the first pixel's centre."""
-        return (points - self.centre) * (PIXELS / self.side) + PIXELS / 2 - 0.5
-
-    def to_image(self, points: Array) -> Array:
-        """The inverse of `to_patch`."""
-        return (points - PIXELS / 2 + 0.5) * (self.side / PIXELS) + self.centre
+        return cls(centre, side, pixels)
 
 
 def moved(past: Patch, now: Patch, box: Array) -> tuple[Array, float]:
@@ -61,13 +55,13 @@ def moved(past: Patch, now: Patch, box: Array) -> tuple[Array, float]:
     steps = (np.arange(POINTS) + 0.5) / POINTS - 0.5
     lattice = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
     before = centers(box)[0] + lattice * box[2:]
-    start = past.to_patch(before).astype(np.float32)
+    start = past.to_cells(before).astype(np.float32)
     end, there = followed(past, now, start)
     back, again = followed(now, past, end)
     sure = there & again & (np.linalg.norm(back - start, axis=1) < MISS)
     if sure.sum() < LEAST:
         return box, 0.0
-    after = now.to_image(np.round(end[sure].astype(np.float64) * 64) / 64)
+    after = now.to_pixels(np.round(end[sure].astype(np.float64) * 64) / 64)
     before = before[sure]
     old, new = (np.linalg.norm(points[:, None] - points, axis=2) for points in (before, after))
     far = old > APART * np.sqrt(box[2:].prod())

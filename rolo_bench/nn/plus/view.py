@@ -8,6 +8,7 @@ frame later.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,12 +33,41 @@ STEPS = 20  # places of crops along a crop's side
 
 
 @dataclass(frozen=True)
-class View:
-    """One look at a square crop.
+class Square(ABC):
+    """A square crop of the image, read in ``count`` × ``count`` cells or pixels.
 
     Attributes:
         centre: ``(2,)`` of the crop in image pixels.
         side: of the crop in image pixels.
+    """
+
+    centre: Array
+    side: float
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Cells along a side."""
+
+    @property
+    def cells(self) -> float:
+        """Cells per image pixel."""
+        return self.count / self.side
+
+    def to_cells(self, points: Array) -> Array:
+        """Points ``(…, 2)`` x, y in image pixels as column and row, 0 being the first cell's centre."""
+        return (points - self.centre) * self.cells + self.count / 2 - 0.5
+
+    def to_pixels(self, cells: Array) -> Array:
+        """The inverse of `to_cells`."""
+        return self.centre + (cells - self.count / 2 + 0.5) / self.cells
+
+
+@dataclass(frozen=True)
+class View(Square):
+    """One look at a square crop.
+
+    Attributes:
         boxes: ``(A, 4)`` x, y, w, h in image pixels: the network's strongest boxes, without suppression.
         scores: ``(A,)`` of the best class.
         classes: ``(A, K)`` score of each class.
@@ -45,8 +75,6 @@ class View:
         deep: ``(D, m, m)`` coarser ones, which tell one target from another better.
     """
 
-    centre: Array
-    side: float
     boxes: Array
     scores: Array
     classes: Array
@@ -54,17 +82,8 @@ class View:
     deep: Tensor
 
     @property
-    def cells(self) -> float:
-        """Cells of the maps per image pixel."""
-        return float(self.maps.shape[-1] / self.side)
-
-    def to_cells(self, points: Array) -> Array:
-        """Points ``(…, 2)`` x, y in image pixels as column and row of the maps, 0 being the first cell's centre."""
-        return (points - self.centre) * self.cells + self.maps.shape[-1] / 2 - 0.5
-
-    def to_pixels(self, cells: Array) -> Array:
-        """The inverse of `to_cells`."""
-        return self.centre + (cells - self.maps.shape[-1] / 2 + 0.5) / self.cells
+    def count(self) -> int:
+        return int(self.maps.shape[-1])
 
 
 def crop(image: Image, centre: Array, side: float, size: int, fill: tuple[float, ...] = FILL) -> Image:
