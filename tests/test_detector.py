@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from rolo_bench.datasets.suites import load_suite
 from rolo_bench.detection import Detections, Detector, FeatureMap
 from rolo_bench.errors import TrackerError, UsageError
 from rolo_bench.nn.detect.options import DetectorOptions, chosen_for
@@ -19,6 +20,7 @@ from rolo_bench.nn.detect.torch_detector import (
     Raw,
     TorchDetector,
     fitting_scale,
+    pick_device,
     pool_regions,
     prepare,
 )
@@ -338,6 +340,22 @@ def test_a_device_that_is_not_there(shared: Path, monkeypatch: pytest.MonkeyPatc
         load_detector("yolox-nano", device="cuda")
     with pytest.raises(UsageError, match="unknown device"):
         load_detector("yolox-nano", device="quantum")
+
+
+def test_convolutions_on_cuda_are_asked_for_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert pick_device("cpu", half=False)[0].type == "cpu" and torch.backends.cudnn.allow_tf32
+    assert pick_device("cuda", half=False)[0].type == "cuda" and not torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="is about machines with CUDA")
+def test_the_boxes_on_cuda_are_those_of_the_processor() -> None:
+    image = load_suite("demo").sequences[0].frames.image(0)
+    here, there = (load_detector("demo", device=device)([image])[0] for device in ("cpu", "cuda"))
+    assert len(here) == len(there) > 0
+    np.testing.assert_allclose(there.boxes, here.boxes, atol=0.01)
+    np.testing.assert_allclose(there.scores, here.scores, atol=1e-4)
 
 
 @pytest.mark.shared
