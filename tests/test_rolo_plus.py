@@ -204,7 +204,8 @@ def test_fine_evidence_by_hand():
     shapes = np.array([[0.5, 0.1], [0.9, 0.2], [0.4, 0.6], [0.1, 0.1]])
     colours = np.array([[0.5, 0.2], [0.6, 0.1], [0.3, 0.3], [0.0, 0.5]])
     offsets = np.array([0, 0, 0, -1.0])
-    fine = evidence.fine_evidence(table, shapes, colours, offsets)
+    aligned = np.array([0.5, 1, 0, 0.25])
+    fine = evidence.fine_evidence(table, shapes, colours, offsets, aligned, 0.8)
     np.testing.assert_array_equal(fine[:, : len(evidence.FEATURES)], table)
     column = dict(zip(evidence.FINE, fine.T, strict=True))
     np.testing.assert_allclose(column["lead"], [-0.5, 0.1, -0.1, 0.1], atol=1e-6)
@@ -212,6 +213,9 @@ def test_fine_evidence_by_hand():
     np.testing.assert_allclose(column["contrast"], [0.3, 0.5, 0, -0.5], atol=1e-6)
     np.testing.assert_allclose(column["contrast_rank"], [-0.2, 0, -0.5, -1], atol=1e-6)
     np.testing.assert_array_equal(column["offset"], offsets)
+    np.testing.assert_array_equal(column["iou_aligned"], aligned)
+    np.testing.assert_allclose(column["agree_aligned"], 0.8 * aligned, rtol=1e-6)
+    np.testing.assert_allclose(column["agree"], 0.8, rtol=1e-6)
 
 
 def test_expectation_is_the_lstm_over_the_whole_video():
@@ -348,40 +352,70 @@ def textured(seed: int = 0) -> np.ndarray:
     return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
 
 
-@pytest.mark.parametrize("growth", [1.0, 1.1, 0.93])
-def test_a_box_moves_and_grows_as_its_pixels(growth):
-    image, box, shift = textured(), np.array([90.0, 60, 40, 60]), np.array([5.0, -3])
-    middle = box[:2] + box[2:] / 2
+BOX = np.array([90.0, 60, 40, 60])
+
+
+def warped(image: np.ndarray, growth: float, shift: np.ndarray) -> np.ndarray:
+    """An image grown about the middle of `BOX` and shifted."""
+    middle = BOX[:2] + BOX[2:] / 2
     turn = np.array([[growth, 0, 0], [0, growth, 0]])
     turn[:, 2] = middle - 0.5 + shift - growth * (middle - 0.5)  # 0 is the centre of the first pixel
-    after = cv2.warpAffine(image, turn, (240, 200), borderMode=cv2.BORDER_REFLECT)
-    past, now = flow.Patch.cut(image, middle, 150), flow.Patch.cut(after, middle + 8, 150)
-    found, sure = flow.moved(past, now, box)
-    assert sure > 0.9
-    np.testing.assert_allclose(found[:2] + found[2:] / 2, middle + shift, atol=0.3)
-    np.testing.assert_allclose(found[2:], growth * box[2:], rtol=0.01)
+    return cv2.warpAffine(image, turn, (240, 200), borderMode=cv2.BORDER_REFLECT)
+
+
+@pytest.mark.parametrize(("growth", "about"), [(1.0, 1.0), (1.1, 1.0), (0.93, 1.0), (1.5, 1.45), (0.6, 0.65)])
+@pytest.mark.parametrize("light", [1.0, 0.4])
+def test_a_box_moves_and_grows_as_its_pixels(growth, about, light):
+    shift = np.array([5.0, -3])
+    after = (light * warped(textured(), growth, shift) + 20 * (1 - light)).astype(np.uint8)
+    near = evidence.around(BOX[:2] + BOX[2:] / 2 + 3, about * BOX[2:])  # about where it is sought
+    found, sure = flow.moved(flow.Patch.cut(textured(), BOX), flow.Patch.cut(after, near), BOX)
+    assert sure > 0.8
+    np.testing.assert_allclose(found[:2] + found[2:] / 2, BOX[:2] + BOX[2:] / 2 + shift, atol=0.4)
+    np.testing.assert_allclose(found[2:], growth * BOX[2:], rtol=0.015)
+
+
+def test_points_that_go_elsewhere_have_no_say():
+    after = warped(textured(), 1.0, np.array([5.0, -3]))
+    after[:, 116:] = textured()[:, 116:]  # a third of the box stands still
+    found, sure = flow.moved(flow.Patch.cut(textured(), BOX), flow.Patch.cut(after, BOX), BOX)
+    assert 0.4 < sure < 0.75
+    np.testing.assert_allclose(found, BOX + [5, -3, 0, 0], atol=0.6)
+
+
+def test_a_movement_by_hand():
+    before = np.array([[-10.0, 0], [10, 0], [0, -10], [0, 10], [1, 0]])
+    after = 1.5 * before + [100, 50]
+    after[4] += 40  # the median does not mind
+    centre, growth = flow.movement_of(before, after, apart=12)
+    np.testing.assert_allclose(centre, [100, 50])
+    assert growth == pytest.approx(1.5)
+    assert flow.movement_of(before, after, apart=30)[1] == 1  # no two points that far apart
 
 
 def test_what_cannot_be_followed_does_not_move():
-    box = np.array([90.0, 60, 40, 60])
     flat = np.full((200, 240, 3), 90, dtype=np.uint8)
-    for first, second, at in (
-        (flat, flat, box),
-        (textured(), textured(1), box),  # another picture
-        (textured(), textured(), box + [2000, 0, 0, 0]),  # not on the crop
-    ):
-        past, now = (flow.Patch.cut(image, np.array([110.0, 90]), 150) for image in (first, second))
-        found, sure = flow.moved(past, now, at)
+    for image, at in ((flat, BOX), (textured(), BOX + [2000, 0, 0, 0])):  # the second is not on the crop
+        patch = flow.Patch.cut(image, BOX)
+        found, sure = flow.moved(patch, patch, at)
         assert sure == 0
         np.testing.assert_array_equal(found, at)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_in_another_picture_few_points_agree(seed):
+    first, second = (flow.Patch.cut(textured(s), BOX) for s in (0, seed))
+    assert flow.moved(first, second, BOX)[1] < 0.25
+
+
 def test_points_of_a_patch_are_those_of_the_image():
-    patch = flow.Patch.cut(textured(), np.array([110.0, 90]), 150)
+    patch = flow.Patch.cut(textured(), BOX)
     points = np.array([[110.0, 90], [0, 0], [239, 17]])
     np.testing.assert_allclose(patch.to_pixels(patch.to_cells(points)), points, atol=1e-9)
     np.testing.assert_allclose(patch.to_cells(patch.centre[None]), [[flow.PIXELS / 2 - 0.5] * 2])
     assert patch.pixels.shape == (flow.PIXELS, flow.PIXELS)
+    assert patch.side == pytest.approx(2 * 2400**0.5)
+    assert flow.Patch.cut(textured(), np.array([5.0, 5, 0.1, 0.1])).side == 4
 
 
 class ToyDetector:
@@ -486,21 +520,64 @@ def test_the_given_box_changes_its_size_at_once_and_the_carried_one_slowly(toy):
     np.testing.assert_array_equal(given, np.round(met[0] * 16) / 16)
 
 
-def test_the_given_box_lies_between_what_was_measured_and_the_last_one_moved(toy, monkeypatch):
-    frames = list(toy_video(6).frames.images)
+@pytest.mark.parametrize(
+    ("first", "last", "wanted"),
+    [
+        (([40.0, 45, 14, 20], 0.4), ([34.0, 45, 14, 20], 0.0), [30.0, 45, 14, 20]),  # too few of either
+        (([30.0, 45, 14, 20], 0.0), ([34.0, 45, 14, 20], 1.0), [32.0, 45, 14, 20]),  # half-way to the last one
+        (([30.0, 45, 14, 20], 0.0), ([34.0, 45, 14, 20], 0.5), [31.0, 45, 14, 20]),
+        (([30.0, 45, 14, 20], 0.0), ([90.0, 45, 14, 20], 1.0), [30.0, 45, 14, 20]),  # that lies apart
+        (([34.0, 45, 14, 20], 0.9), ([30.0, 45, 14, 20], 0.0), [32.8125, 45, 14, 20]),  # 0.7 of the way to the first
+        (([34.0, 45, 14, 20], 0.55), ([30.0, 45, 14, 20], 0.0), [31.375, 45, 14, 20]),
+        (([34.0, 45, 14, 20], 1.0), ([30.0, 45, 14, 20], 1.0), [31.375, 45, 14, 20]),  # first that, then half-way back
+    ],
+)  # fmt: skip
+def test_the_given_box_is_drawn_towards_the_first_and_the_last_one_moved(
+    toy, monkeypatch, first, last, wanted
+):
     tracker = toy(network="none", least=40)
-    follow(tracker, frames[:4])
-    measured, centre = np.array([30.0, 45, 14, 20]), tracker.centre.copy()
-    for last, sure, wanted in (
-        ([34.0, 45, 14, 20], 1.0, [32.0, 45, 14, 20]),  # half-way where all points were followed
-        ([34.0, 45, 14, 20], 0.5, [31.0, 45, 14, 20]),
-        ([34.0, 45, 14, 20], 0.0, measured),
-        ([90.0, 45, 14, 20], 1.0, measured),  # they lie apart
-    ):
-        followed = (np.array(last), sure)
-        monkeypatch.setattr("rolo_bench.nn.plus.flow.moved", lambda *met, followed=followed: followed)
-        np.testing.assert_array_equal(tracker.steadied(frames[4], tracker.given, measured), wanted)
-    np.testing.assert_array_equal(tracker.centre, centre)
+    follow(tracker, list(toy_video(4).frames.images))
+    tracker.aligned, tracker.agree = np.array(first[0]), first[1]
+
+    def moved(past, now, box):
+        assert past is tracker.past and box is tracker.given
+        return np.array(last[0]), last[1]
+
+    monkeypatch.setattr("rolo_bench.nn.plus.flow.moved", moved)
+    np.testing.assert_array_equal(tracker.corrected(np.array([30.0, 45, 14, 20])), wanted)
+
+
+def test_the_given_box_is_cut_to_the_image(toy, monkeypatch):
+    tracker = toy(network="none", least=40)
+    tracker.init(toy_video(1).frames.images[0], toy_video(1).truth[0])
+    outside = np.array([150.0, -4, 30, 20])
+    monkeypatch.setattr(tracker, "corrected", lambda measured: outside)
+    np.testing.assert_array_equal(tracker.update(toy_video(2).frames.images[1]), [150, 0, 10, 16])
+    np.testing.assert_array_equal(tracker.given, outside)
+
+
+@pytest.mark.parametrize(("aside", "agree"), [(2.0, 0.9), (60.0, 0.0)])
+def test_the_first_box_moved_is_a_candidate_where_it_does_not_lie_apart(toy, monkeypatch, aside, agree):
+    images = list(toy_video(6).frames.images)
+    tracker = toy(network="none", least=40)
+    follow(tracker, images[:4])
+    tracker.measures = True
+    truth = toy_video(6).truth[4]
+
+    def moved(past, now, box):
+        assert past is tracker.first and box is tracker.start
+        return truth + [aside, 0, 0, 0], 0.9
+
+    monkeypatch.setattr("rolo_bench.nn.plus.flow.moved", moved)
+    _, _, best, _ = tracker.consider(images[4], truth)
+    assert tracker.agree == agree
+    column = dict(zip(evidence.FINE, tracker.fine_table.T, strict=True))
+    there = (tracker.fine_candidates == truth + [aside, 0, 0, 0]).all(axis=1)
+    assert there.sum() == (agree > 0)
+    np.testing.assert_allclose(column["agree"], agree, rtol=1e-6)
+    wanted = iou(tracker.fine_candidates, truth + [aside, 0, 0, 0]) if agree else 0
+    np.testing.assert_allclose(column["iou_aligned"], wanted, atol=1e-6)
+    assert (column["score"][there] == 0).all() and iou(best, truth)[0] > 0.5
 
 
 def test_what_measures_the_target_has_no_say_in_where_it_is_sought(toy, tmp_path):
@@ -520,7 +597,8 @@ def test_what_measures_the_target_has_no_say_in_where_it_is_sought(toy, tmp_path
         assert (
             tracker.fine_table.shape == (count, len(evidence.FINE)) and np.isfinite(tracker.fine_table).all()
         )
-        assert (tracker.fine_table[:, -1] == -1).sum() == (tracker.fine_table[:, -1] == 1).sum() > 0
+        offset = tracker.fine_table[:, evidence.FINE.index("offset")]
+        assert (offset == -1).sum() == (offset == 1).sum() > 0
         far = np.array([1000.0, 1000, 5, 5])
         np.testing.assert_array_equal(tracker.measure(far), far)  # nothing lies there
     np.testing.assert_array_equal(*carried)

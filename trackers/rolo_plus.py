@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rolo_bench.association import check_numbers
-from rolo_bench.boxes import Array, as_boxes, iou
+from rolo_bench.boxes import Array, as_boxes, clip, iou
 from rolo_bench.errors import UsageError
 from rolo_bench.nn.plus.evidence import (
     around,
@@ -33,7 +33,9 @@ RANGES = {
 STRONGEST, ALIKE = 64, 4  # boxes of the Siamese network that are looked at, and how many, merged, are judged
 OFFSET = 8  # detections that are also measured without the first frame's offset and with all of it
 SAME = 0.4  # overlap from which on two boxes show the same: the judged one and what may measure it, two given ones
-STEADY = 0.5  # share of the last given box, moved as its pixels, where all of them could be followed
+ALIGNED = 0.7  # share of the first box, moved as its pixels, in the given one where MOST of them agree; none up to FEW
+FEW, MOST = 0.4, 0.7
+STEADY = 0.5  # share of the last given box, moved as its pixels, where all of them agree
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
 
 
@@ -46,8 +48,8 @@ class RoloPlus:
     ones are averaged. What is carried on to the next frame changes its size slowly. Once the target is found, it is
     measured: another judge knows more of more candidates that lie there (a closer look of the Siamese network,
     detections without the first frame's offset and with all of it, colours), and the best of these are averaged. The
-    box that is given lies between that and the last given box, moved as its pixels did (`rolo_bench.nn.plus.flow`),
-    and has no say in where the target is sought.
+    box that is given is drawn from that towards the first frame's and the last given box, each moved as its pixels
+    did (`rolo_bench.nn.plus.flow`), and cut to the image; it has no say in where the target is sought.
 
     Args:
         detector: name of a detector whose network is at hand (not a plugin).
@@ -168,38 +170,37 @@ class RoloPlus:
         self.colours = likelihoods(image, seen, box)
         self.looks = [appearance(seen, self.basis, box[None]), *identity(seen, self.mean, box[None])]
         self.expectation = Expectation.start(self.motion)
-        self.past, self.given = Patch.cut(image, self.centre, side), box.copy()
+        self.first = self.past = Patch.cut(image, box)
+        self.start = self.given = box.copy()
         if self.siamese:
             self.siamese.start(image, self.centre, self.size)
 
     def _follow(self, image: Image) -> Array:
         from rolo_bench.nn.plus.filter import learn
-        from rolo_bench.nn.plus.flow import Patch
         from rolo_bench.nn.plus.networks import movement
 
         before = around(self.centre, self.size)
         expected = self.expectation.box(self.centre, self.size)
-        view, maps, boxes, values = self.consider(image, expected)
-        best = blend(boxes, values, self.sharpness)
+        view, maps, best, sure = self.consider(image, expected)
         change = np.clip(self.follow * np.log(best[2:] / expected[2:]), -0.1, 0.1)
         limit = np.array([image.shape[1], image.shape[0]], dtype=np.float64)
         self.size = steady(np.clip(expected[2:] * np.exp(change), 4, 1.2 * limit))
         self.centre = steady(np.clip(best[:2] + best[2:] / 2, 0, limit))
         carried = around(self.centre, self.size)
         self.expectation.step(movement(before, carried))
-        if values.max() > self.learn:
+        if sure > self.learn:
             column, row = view.to_cells(self.centre)
             self.filter = learn(self.filter, maps, float(row), float(column))
-        self.given = self.steadied(image, expected, self.measure(best) if self.measures else best)
-        self.past = Patch.cut(image, self.centre, self._side())
-        return self.given.copy()
+        self.given = self.corrected(self.measure(best) if self.measures else best)
+        self.past = self.now
+        return clip(self.given, (image.shape[1], image.shape[0]))[0]
 
-    def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, Array]:
-        """A look around an expected box: view, projected maps, candidates ``(N, 4)`` and their values ``(N,)``."""
+    def consider(self, image: Image, expected: Array) -> tuple[Any, Any, Array, float]:
+        """A look around an expected box: view, projected maps, the box of the target ``(4,)`` and its estimate."""
         from rolo_bench.nn.plus.colour import coloured
         from rolo_bench.nn.plus.filter import peak, sample
         from rolo_bench.nn.plus.networks import judged
-        from rolo_bench.nn.plus.view import appearance, identity, likeness, look, merge
+        from rolo_bench.nn.plus.view import look, merge
 
         view = look(self.detector, image, expected[:2] + expected[2:] / 2, self._side())
         maps = self.basis.project(view.maps)
@@ -216,45 +217,59 @@ class RoloPlus:
         chosen = np.argsort(-worth, kind="stable")[: 120 if self.limit else 0]
         index, means, votes = merge(found[chosen], view.scores[chosen] + 1e-6, 0.75, self.limit)
         index = chosen[index] if len(index) else index
+        known = self._resembling(view, np.vstack([prior, means]))
 
         def described(
-            boxes: Array, alike: Array, marks: Array, own: NDArray[np.int64]
+            boxes: Array, alike: Array, marks: Array, own: NDArray[np.int64], again: int = 0
         ) -> NDArray[np.float32]:
-            """Evidence on the prior box, detections, those ``own`` of the Siamese network, and detections once more."""
+            """Evidence on the prior box, detections, those ``own`` of the Siamese network, others, detections again."""
 
             def rows(detected: Array) -> Array:
-                again = (len(boxes) - 1 - len(means) - len(own)) // 2
-                return np.concatenate([[0], detected, np.zeros(len(own)), *[detected[:again]] * 2])
+                between = len(boxes) - 1 - len(detected) - 2 * again
+                return np.concatenate([[0], detected, np.zeros(between), *[detected[:again]] * 2])
 
             places = view.to_cells(boxes[:, :2] + boxes[:, 2:] / 2)
-            looks = [appearance(view, self.basis, boxes), *identity(view, self.mean, boxes)]
             mark = np.zeros(len(boxes))
             mark[1 + len(means) :][: len(own)] = marks[own]
             return evidence(
                 boxes, rows(view.scores[index]), rows(similar[index]), sample(response, places[:, 1], places[:, 0]),
                 float(response[row, column]), prior, expected,
-                np.stack([likeness(now, first) for now, first in zip(looks, self.looks)], axis=1),
-                rows(votes), mark, alike, marks,
+                np.vstack([known, self._resembling(view, boxes[len(known) :])]), rows(votes), mark, alike, marks,
             )  # fmt: skip
 
         alike, marks = self._alike(image, expected)
         own, shown, _ = merge(alike, marks, 0.75, ALIKE)
         self.candidates = boxes = np.vstack([prior, means, shown])
         self.table = described(boxes, alike, marks, own)
+        values = judged(self.judge, self.table)
+        best = blend(boxes, values, self.sharpness)
+        self._align(image, best)
         if self.measures:
             closer, grades = self._alike(image, expected, closer=True)
             alike, marks = np.vstack([alike, closer]), np.concatenate([marks, grades])
             own, shown, _ = merge(alike, marks, 0.75, ALIKE)
             bare = as_detected(means[:OFFSET], usual)
+            aligned = self.aligned[None] if self.agree else np.zeros((0, 4))
             self.fine_candidates = fine = np.vstack(
-                [prior, means, shown, bare, as_annotated(bare, self.habit)]
+                [prior, means, shown, aligned, bare, as_annotated(bare, self.habit)]
             )
-            offset = np.repeat([0, -1, 1], [len(fine) - 2 * len(bare), len(bare), len(bare)])
-            shapes = self.siamese.likeness(fine) if self.siamese else np.zeros((len(fine), 2))
             self.fine_table = fine_evidence(
-                described(fine, alike, marks, own), shapes, coloured(self.colours, image, view, fine), offset
-            )
-        return view, maps, boxes, judged(self.judge, self.table)
+                described(fine, alike, marks, own, len(bare)),
+                self.siamese.likeness(fine) if self.siamese else np.zeros((len(fine), 2)),
+                coloured(self.colours, image, view, fine),
+                np.repeat([0, -1, 1], [len(fine) - 2 * len(bare), len(bare), len(bare)]),
+                np.nan_to_num(iou(fine, self.aligned)) * (self.agree > 0), self.agree,
+            )  # fmt: skip
+        return view, maps, best, float(values.max())
+
+    def _align(self, image: Image, best: Array) -> None:
+        """Follow the pixels of the first frame's box to this one; none agree where they lie apart from ``best``."""
+        from rolo_bench.nn.plus.flow import Patch, moved
+
+        self.now = Patch.cut(image, steady(best))
+        self.aligned, self.agree = moved(self.first, self.now, self.start)
+        if not np.nan_to_num(iou(self.aligned, best))[0] > SAME:
+            self.agree = 0.0
 
     def measure(self, best: Array) -> Array:
         """The box ``(4,)`` of the target that was judged to be at ``best``, by the candidates that lie there."""
@@ -266,17 +281,18 @@ class RoloPlus:
         values = judged(self.fine, self.fine_table)
         return blend(self.fine_candidates[there], values[there], self.sharpness)
 
-    def steadied(self, image: Image, expected: Array, measured: Array) -> Array:
-        """The box ``(4,)`` between the measured one and the last given one, moved as its pixels.
+    def corrected(self, measured: Array) -> Array:
+        """The box ``(4,)`` to give: the measured one, drawn towards the first and the last given one as pixels moved.
 
-        The less of its points can be followed, the nearer to the measured one; that it is, where the two lie apart.
+        The more points of those two agree, the further; where one lies apart, not at all.
         """
-        from rolo_bench.nn.plus.flow import Patch, moved
+        from rolo_bench.nn.plus.flow import moved
 
-        now = Patch.cut(image, steady(expected[:2] + expected[2:] / 2), self.past.side)
-        last, sure = moved(self.past, now, self.given)
-        share = STEADY * sure if np.nan_to_num(iou(last, measured))[0] > SAME else 0.0
-        return steady((1 - share) * measured + share * last)
+        share = ALIGNED * np.clip((self.agree - FEW) / (MOST - FEW), 0, 1)
+        box = measured + share * (self.aligned - measured)
+        last, agree = moved(self.past, self.now, self.given)
+        share = STEADY * agree if np.nan_to_num(iou(last, measured))[0] > SAME else 0.0
+        return steady(box + share * (last - box))
 
     def _alike(self, image: Image, expected: Array, closer: bool = False) -> tuple[Array, Array]:
         """The best boxes ``(M, 4)`` of the Siamese network, none smaller than a pixel, and their scores ``(M,)``."""
@@ -288,6 +304,15 @@ class RoloPlus:
         best = np.argsort(-fit, kind="stable")[:STRONGEST]
         best = best[fit[best] > 0]
         return boxes[best], scores[best]
+
+    def _resembling(self, view: Any, boxes: Array) -> Array:
+        """Cosines ``(N, 3)`` of boxes with the first frame's: fine maps, deep maps in the box and around it."""
+        from rolo_bench.nn.plus.view import appearance, identity, likeness
+
+        if not len(boxes):
+            return np.zeros((0, 3))
+        looks = [appearance(view, self.basis, boxes), *identity(view, self.mean, boxes)]
+        return np.stack([likeness(now, first) for now, first in zip(looks, self.looks)], axis=1)
 
     def _side(self) -> float:
         mean = float(np.sqrt(self.size.prod()))

@@ -33,6 +33,8 @@ FINE = (
     "colour", "colour_ring",  # mean likelihood of the target's colours in the box and in the ring around it
     "contrast", "contrast_rank",  # their difference; less that of the best candidate
     "offset",  # -1 for a detection without the first frame's offset, 1 for one with all of it, 0 for others
+    "iou_aligned", "agree_aligned", "agree",  # overlap with the first box as its pixels moved; times agree; share of
+    # its points that agree on that movement, 0 where it lies apart
 )  # fmt: skip
 
 
@@ -69,7 +71,7 @@ def evidence(
 
 
 def fine_evidence(
-    table: NDArray[np.float32], shapes: Array, colours: Array, offsets: Array,
+    table: NDArray[np.float32], shapes: Array, colours: Array, offsets: Array, aligned: Array, agree: float,
 ) -> NDArray[np.float32]:  # fmt: skip
     """The columns of `FINE` ``(N, len(FINE))``.
 
@@ -77,11 +79,21 @@ def fine_evidence(
         table: of `evidence`.
         shapes: ``(N, 2)`` cosines with the Siamese network's first features; 0 without it.
         colours: ``(N, 2)`` likelihood in the box and in the ring around it.
-        offsets: ``(N,)`` as in `FINE`.
+        offsets, aligned, agree: ``(N,)``, ``(N,)`` overlaps and a share as in `FINE`.
     """
     contrast = colours[:, 0] - colours[:, 1]
     ranks = shapes - shapes.max(axis=0)
-    more = [*shapes.T, *ranks.T, *colours.T, contrast, contrast - contrast.max(), offsets]
+    more = [
+        *shapes.T,
+        *ranks.T,
+        *colours.T,
+        contrast,
+        contrast - contrast.max(),
+        offsets,
+        aligned,
+        agree * aligned,
+        np.full(len(table), agree),
+    ]
     return np.hstack([table, np.stack(more, axis=1).astype(np.float32)])
 
 

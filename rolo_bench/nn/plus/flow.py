@@ -1,7 +1,8 @@
-"""How the pixels of the target moved since the last frame: what steadies the box that is given.
+"""Where the pixels of the target went since the first frame and since the last one: what corrects the given box.
 
 Source: MedianFlow (Kalal et al. 2010): points on a lattice, followed forward and backward by Lucas and Kanade's
-method; the target moves by the median of the movements and grows by the median of how distances changed.
+method; the target moves and grows by medians over them. Here from any frame to any other, between crops in which
+the target is of one size and the light even, and by those points alone that agree on one movement.
 """
 
 from __future__ import annotations
@@ -12,24 +13,27 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
 
 from rolo_bench.boxes import Array, centers
 from rolo_bench.nn.plus.evidence import around
-from rolo_bench.nn.plus.view import Square, crop, snapped
+from rolo_bench.nn.plus.view import Square, crop
 from rolo_bench.sequence import Image
 
-PIXELS = 128  # side of the crop in which points are followed
+PIXELS = 128  # side of a crop
+CONTEXT = 2.0  # side of what it shows, in mean target sides
+LEAST_SIDE = 4.0  # of that in image pixels
+EVEN = 8.0  # pixels over which light and contrast are evened out
 POINTS = 8  # of the lattice along a side of the target
 LEAST = 6  # points that a movement needs
-MISS = 1.0  # pixels of the crop by which a point, followed there and back, may miss where it began
+MISS = 3.0  # pixels of the crop by which a point may miss where it began, there and back, or where all others went
 APART = 0.3  # mean target sides between two points whose distance tells the growth
-GROWTH = 1.25  # most of a frame
-METHOD: dict[str, Any] = {"winSize": (13, 13), "maxLevel": 3, "criteria": (3, 12, 0.03)}
+METHOD: dict[str, Any] = {"winSize": (21, 21), "maxLevel": 3, "criteria": (3, 20, 0.03)}
 
 
 @dataclass(frozen=True)
 class Patch(Square):
-    """A grey crop ``(PIXELS, PIXELS)``."""
+    """A grey crop ``(PIXELS, PIXELS)`` around a target, its light and contrast evened out."""
 
     pixels: NDArray[np.uint8]
 
@@ -38,36 +42,49 @@ class Patch(Square):
         return PIXELS
 
     @classmethod
-    def cut(cls, image: Image, centre: Array, side: float) -> Patch:
-        """The crop on the lattice of `snapped`."""
-        centre, side = snapped(centre, side)
-        pixels: Any = cv2.cvtColor(crop(image, centre, side, PIXELS), cv2.COLOR_RGB2GRAY)
-        return cls(centre, side, pixels)
+    def cut(cls, image: Image, box: Array) -> Patch:
+        """The crop around a box ``(4,)``."""
+        centre, side = centers(box)[0], max(CONTEXT * float(np.sqrt(box[2:].prod())), LEAST_SIDE)
+        gray: Any = cv2.cvtColor(crop(image, centre, side, PIXELS), cv2.COLOR_RGB2GRAY)
+        contrast = gray.astype(np.float32) - cv2.GaussianBlur(gray.astype(np.float32), (0, 0), EVEN)
+        spread = np.sqrt(cv2.GaussianBlur(contrast**2, (0, 0), EVEN)) + 4
+        return cls(centre, side, np.clip(128 + 40 * contrast / spread, 0, 255).astype(np.uint8))
 
 
 def moved(past: Patch, now: Patch, box: Array) -> tuple[Array, float]:
-    """A box ``(4,)`` of the last frame as its pixels moved, and the share of its points that could be followed.
+    """A box ``(4,)`` of an earlier frame as its pixels moved, and the share of its points that agree on it.
 
     Args:
-        past, now: crops of the last frame and of this one, at any place and of one side.
+        past, now: crops of that frame and of this one.
         box: in image pixels.
     """
     steps = (np.arange(POINTS) + 0.5) / POINTS - 0.5
-    lattice = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-    before = centers(box)[0] + lattice * box[2:]
-    start = past.to_cells(before).astype(np.float32)
+    before = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * box[2:]  # from the centre
+    start = past.to_cells(centers(box)[0] + before).astype(np.float32)
     end, there = followed(past, now, start)
     back, again = followed(now, past, end)
     sure = there & again & (np.linalg.norm(back - start, axis=1) < MISS)
-    if sure.sum() < LEAST:
-        return box, 0.0
-    after = now.to_pixels(np.round(end[sure].astype(np.float64) * 64) / 64)
-    before = before[sure]
-    old, new = (np.linalg.norm(points[:, None] - points, axis=2) for points in (before, after))
-    far = old > APART * np.sqrt(box[2:].prod())
-    growth = float(np.clip(np.median(new[far] / old[far]), 1 / GROWTH, GROWTH)) if far.any() else 1.0
-    centre = centers(box)[0] + np.median(after - before, axis=0)
+    after = now.to_pixels(np.round(end.astype(np.float64) * 64) / 64)
+    for last in (False, True):
+        if sure.sum() < LEAST:
+            return box, 0.0
+        centre, growth = movement_of(before[sure], after[sure], APART * float(np.sqrt(box[2:].prod())))
+        if not last:
+            sure &= np.linalg.norm(after - centre - growth * before, axis=1) * now.cells < MISS
     return around(centre, box[2:] * growth), float(sure.mean())
+
+
+def movement_of(before: Array, after: Array, apart: float) -> tuple[Array, float]:
+    """Where the origin ``(2,)`` went and how all grew, by medians over points ``(N, 2)``.
+
+    Args:
+        before, after: the points on the two frames.
+        apart: least distance of two points whose growth counts; without any, all are taken to have kept it.
+    """
+    old, new = pdist(before), pdist(after)
+    far = old > apart
+    growth = float(np.median(new[far] / old[far])) if far.any() else 1.0
+    return np.median(after - growth * before, axis=0), growth
 
 
 def followed(
