@@ -33,9 +33,11 @@ RANGES = {
 STRONGEST, ALIKE = 64, 4  # boxes of the Siamese network that are looked at, and how many, merged, are judged
 OFFSET = 8  # detections that are also measured without the first frame's offset and with all of it
 SAME = 0.4  # overlap from which on two boxes show the same: the judged one and what may measure it, two given ones
-ALIGNED = 0.7  # share of the first box, moved as its pixels, in the given one where MOST of them agree; none up to FEW
-FEW, MOST = 0.4, 0.7
-STEADY = 0.5  # share of the last given box, moved as its pixels, where all of them agree
+ALIGNED = (
+    0.7  # how far the measured box is drawn to the first one, moved as its pixels, where MOST of them agree
+)
+FEW, MOST = 0.4, 0.7  # share of points up to which it is not drawn at all, and from which on as far as that
+STEADY = 0.5  # how far that is drawn to the last given box, moved as its pixels, where all of them agree
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
 
 
@@ -47,9 +49,10 @@ class RoloPlus:
     networks, merged, are the other candidates; the judge estimates the overlap of each with the target; the best
     ones are averaged. What is carried on to the next frame changes its size slowly. Once the target is found, it is
     measured: another judge knows more of more candidates that lie there (a closer look of the Siamese network,
-    detections without the first frame's offset and with all of it, colours), and the best of these are averaged. The
-    box that is given is drawn from that towards the first frame's and the last given box, each moved as its pixels
-    did (`rolo_bench.nn.plus.flow`), and cut to the image; it has no say in where the target is sought.
+    detections without the first frame's offset and with all of it, the first box as its pixels moved, colours), and
+    the best of these are averaged. The box that is given is drawn from that towards the first frame's, then towards
+    the last given one, each moved as its pixels did (`rolo_bench.nn.plus.flow`); it has no say in where the target
+    is sought. What is returned is cut to the image.
 
     Args:
         detector: name of a detector whose network is at hand (not a plugin).

@@ -34,7 +34,7 @@ FINE = (
     "contrast", "contrast_rank",  # their difference; less that of the best candidate
     "offset",  # -1 for a detection without the first frame's offset, 1 for one with all of it, 0 for others
     "iou_aligned", "agree_aligned", "agree",  # overlap with the first box as its pixels moved; times agree; share of
-    # its points that agree on that movement, 0 where it lies apart
+    # its points that agree on that movement; all 0 where it lies apart
 )  # fmt: skip
 
 
@@ -84,16 +84,9 @@ def fine_evidence(
     contrast = colours[:, 0] - colours[:, 1]
     ranks = shapes - shapes.max(axis=0)
     more = [
-        *shapes.T,
-        *ranks.T,
-        *colours.T,
-        contrast,
-        contrast - contrast.max(),
-        offsets,
-        aligned,
-        agree * aligned,
-        np.full(len(table), agree),
-    ]
+        *shapes.T, *ranks.T, *colours.T, contrast, contrast - contrast.max(), offsets,
+        aligned, agree * aligned, np.full(len(table), agree),
+    ]  # fmt: skip
     return np.hstack([table, np.stack(more, axis=1).astype(np.float32)])
 
 

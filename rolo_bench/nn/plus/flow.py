@@ -54,9 +54,11 @@ class Patch(Square):
 def moved(past: Patch, now: Patch, box: Array) -> tuple[Array, float]:
     """A box ``(4,)`` of an earlier frame as its pixels moved, and the share of its points that agree on it.
 
+    Of a box that is more than four times as long as wide some points lie beyond the crop and never agree.
+
     Args:
         past, now: crops of that frame and of this one.
-        box: in image pixels.
+        box: in image pixels; it comes back as it is, with a share of 0, where fewer than `LEAST` points agree.
     """
     steps = (np.arange(POINTS) + 0.5) / POINTS - 0.5
     before = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * box[2:]  # from the centre
