@@ -289,9 +289,9 @@ def pick_device(device: str, half: bool) -> tuple[torch.device, torch.dtype]:
         chosen = torch.device(device)
     except RuntimeError:
         raise UsageError(f"unknown device {device!r}; use cpu, cuda or cuda:N") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device {device!r} is not available on this machine; use cpu")
     if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise UsageError(f"device {device!r} is not available on this machine; use cpu")
         torch.backends.cudnn.allow_tf32 = False
     if not half:
         return chosen, torch.float32

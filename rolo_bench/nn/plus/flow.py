@@ -45,8 +45,8 @@ class Patch(Square):
     def cut(cls, image: Image, box: Array) -> Patch:
         """The crop around a box ``(4,)``."""
         centre, side = centers(box)[0], max(CONTEXT * float(np.sqrt(box[2:].prod())), LEAST_SIDE)
-        gray: Any = cv2.cvtColor(crop(image, centre, side, PIXELS), cv2.COLOR_RGB2GRAY)
-        contrast = gray.astype(np.float32) - cv2.GaussianBlur(gray.astype(np.float32), (0, 0), EVEN)
+        gray = cv2.cvtColor(crop(image, centre, side, PIXELS), cv2.COLOR_RGB2GRAY).astype(np.float32)
+        contrast = gray - cv2.GaussianBlur(gray, (0, 0), EVEN)
         spread = np.sqrt(cv2.GaussianBlur(contrast**2, (0, 0), EVEN)) + 4
         return cls(centre, side, np.clip(128 + 40 * contrast / spread, 0, 255).astype(np.uint8))
 
