@@ -639,6 +639,10 @@ def test_the_siamese_network_is_used_as_the_judge_was_trained(toy, tmp_path):
 def test_tracker_refuses_what_it_cannot_use(monkeypatch, tmp_path):
     from rolo_bench.trackers.rolo_plus import RoloPlus
 
+    with pytest.raises(UsageError, match="multiple of 32, not 0"):
+        RoloPlus(detector="demo", size=0, siamese=False)
+    with pytest.raises(UsageError, match="multiple of 32, not 0"):
+        train_plus.train_plus([toy_video()], tmp_path / "out", detector="demo", size=0)
     monkeypatch.setattr(
         "rolo_bench.nn.detect.registry.open_detector", lambda *a, **k: SimpleNamespace(size=96)
     )

@@ -94,8 +94,8 @@ class RoloPlus:
         self.follow, self.sharpness, self.learn = follow, sharpness, learn
         self.filter_config = FilterConfig(regularisation, sigma, first, forget, support)
         self.detector = open_detector(
-            detector, size=size or size_for(detector, 320), device=device, half=half, weights=weights, vote=1.0,
-            cache=False,
+            detector, size=size_for(detector, 320) if size is None else size, device=device, half=half,
+            weights=weights, vote=1.0, cache=False,
         )  # fmt: skip
         if not hasattr(self.detector, "network"):
             raise UsageError(f"rolo-plus needs a detector with a network of its own, {detector} has none")

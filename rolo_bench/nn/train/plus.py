@@ -351,7 +351,7 @@ def train_plus(
     if folds and min(folds, len({video_group(v.name) for v in videos})) < 2:
         raise UsageError("folds are two or more, over videos of two or more recordings")
     recipe = recipe or PlusRecipe()
-    size = size or size_for(detector, 320)
+    size = size_for(detector, 320) if size is None else size
 
     def tracker() -> Any:
         siamese = detector != "demo"  # which needs nothing that is not at hand
