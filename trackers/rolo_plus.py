@@ -33,9 +33,7 @@ RANGES = {
 STRONGEST, ALIKE = 64, 4  # boxes of the Siamese network that are looked at, and how many, merged, are judged
 OFFSET = 8  # detections that are also measured without the first frame's offset and with all of it
 SAME = 0.4  # overlap from which on two boxes show the same: the judged one and what may measure it, two given ones
-ALIGNED = (
-    0.7  # how far the measured box is drawn to the first one, moved as its pixels, where MOST of them agree
-)
+ALIGNED = 0.7  # how far the measured box is drawn to the first one, moved as its pixels, where MOST agree
 FEW, MOST = 0.4, 0.7  # share of points up to which it is not drawn at all, and from which on as far as that
 STEADY = 0.5  # how far that is drawn to the last given box, moved as its pixels, where all of them agree
 WARPS = ((0.3, 0.2), (-0.25, 0.3), (0.2, -0.3))  # shifts of the first crop, in target sizes
